@@ -1,0 +1,32 @@
+"""What every test shares: a quiet plotting back end, and torchvision made importable beside torch.
+
+Where real torch and only the Python part of torchvision are installed (`make oracle`), importing
+torchvision needs two of its operators to be declared first; that is done here, once a process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+def declare_torchvision_operators() -> None:
+    """Declares torchvision's `nms` and `qnms`, unless its compiled part or somebody else does."""
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None or importlib.util.find_spec("torch") is None:
+        return
+    opening = Path(spec.origin).read_text(encoding="utf-8")[:1000]
+    if 'Library("torchvision"' in opening:
+        return
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    globals()["_torchvision_library"] = library  # the declarations live as long as this object
+
+
+declare_torchvision_operators()
