@@ -3,7 +3,7 @@
 
     python scripts/dev.py run  [ARGS]      train on the embedded data set (rushlight train ARGS)
     python scripts/dev.py test [ARGS]      lint, types, architecture and unit tests (pytest ARGS)
-    python scripts/dev.py oracle [ARGS]    the tests that compare with real PyTorch, in its own place
+    python scripts/dev.py oracle [ARGS]    the tests that compare with PyTorch, beside PyTorch
     python scripts/dev.py clean            remove the environments
 
 Each command makes its own virtual environment under .venv/ the first time and reuses it afterwards;

@@ -1,10 +1,13 @@
-"""The architecture's claims, as tests: import direction, file size, one record an operator, `__all__`,
-who may touch a storage's array, what `import rushlight` may pull in, and that torch never comes in.
+"""The architecture's claims, as tests.
+
+Import direction, file size, one record an operator, `__all__`, who may touch a storage's array,
+what `import rushlight` may pull in, and that torch never comes in.
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -172,8 +175,6 @@ def test_only_the_runtime_touches_arrays(file: Path) -> None:
 
 def python(program: str, **environment: str) -> str:
     """Runs a program in a fresh interpreter, with warnings as errors; returns what it prints."""
-    import os
-
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         capture_output=True,
@@ -202,7 +203,8 @@ from rushlight.tensorboard import SummaryWriter
 
 rl.manual_seed(0)
 data = TensorDataset(rl.rand(8, 3, 8, 8), rl.randint(0, 2, (8,)))
-net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
+net = nn.Sequential(features, nn.Linear(144, 2))
 optimizer = rl.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
 with tempfile.TemporaryDirectory() as folder:
     with SummaryWriter(folder) as writer:
@@ -224,4 +226,4 @@ def test_use_never_imports_torch(tmp_path: Path) -> None:
     for name in ("torch", "torchvision"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('torch was imported')\n")
-    assert python(USE, PYTHONPATH=f"{tmp_path}:{ROOT}".replace(":", __import__("os").pathsep)) == ""
+    assert python(USE, PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)])) == ""
