@@ -44,7 +44,7 @@ _MESSAGES: dict[str, tuple[str, str]] = {
     "left": ("left in {folder}:", "留在 {folder} 里："),
     "left_model": ("the weights (a state_dict)", "权重（state_dict）"),
     "left_events": ("curves for TensorBoard", "TensorBoard 曲线"),
-    "left_report": ("the report: open it in a browser", "报告：用浏览器打开"),
+    "left_report": ("the report; open in a browser", "报告，用浏览器打开"),
     "next": ("what next:", "接下来可以："),
     "next_tensorboard": (
         "watch the curves      pip install tensorboard && tensorboard --logdir {out}",

@@ -32,7 +32,7 @@ __all__ = ["DataMissing", "train"]
 
 MOMENTUM = 0.9
 WEIGHT_DECAY = 5e-4
-SAMPLES_SHOWN = 30
+SAMPLES_SHOWN = 32
 
 
 def _loader(data: ImageBatches, batch_size: int, workers: int, shuffle: bool) -> Any:
@@ -165,8 +165,8 @@ class _Trainer:
         pairs = np.bincount(truth * kinds + said, minlength=kinds * kinds)
         self.run.confusion = pairs.reshape(kinds, kinds)
         wrong, right = np.flatnonzero(said != truth), np.flatnonzero(said == truth)
-        mistakes = wrong[: SAMPLES_SHOWN // 2]
-        shown = np.concatenate([mistakes, right[: SAMPLES_SHOWN - len(mistakes)]])
+        hits = right[: SAMPLES_SHOWN - min(len(wrong), SAMPLES_SHOWN // 2)]
+        shown = np.concatenate([wrong[: SAMPLES_SHOWN - len(hits)], hits])
         images = self.task.validation.images
         self.run.samples = [
             Sample(images[i], int(truth[i]), int(said[i]), float(confidence[i])) for i in shown
