@@ -227,3 +227,32 @@ def test_use_never_imports_torch(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('torch was imported')\n")
     assert python(USE, PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)])) == ""
+
+
+def test_one_record_an_operator() -> None:
+    """Records are made in ops/ only, each name in one place, and the registry refuses a second."""
+    from rushlight.ir import op as record
+
+    places: dict[str, list[str]] = {}
+    for file in FILES:
+        inside = file.relative_to(PACKAGE).as_posix()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            called = getattr(node.func, "id", getattr(node.func, "attr", None))
+            first = node.args[0]
+            if called == "Op":
+                assert inside.startswith("ops/"), f"{inside} line {node.lineno} makes a record"
+            if inside.startswith("ops/") and isinstance(first, ast.Constant):
+                made_here = called in {"Op", "elementwise", "reduction"}
+                if made_here and isinstance(first.value, str):
+                    places.setdefault(first.value, []).append(f"{inside} line {node.lineno}")
+    assert not {name: where for name, where in places.items() if len(where) > 1}
+
+    import rushlight.ops  # noqa: F401 -- fills the registry
+
+    names = list(record.names())
+    assert len(names) > 100
+    taken = record.get(names[0])
+    with pytest.raises(ValueError, match="two records"):
+        record.Op(taken.name, kind=taken.kind, rule=taken.rule)

@@ -71,10 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         2
     """
     options = _parser().parse_args(arguments)
-    from rushlight.cli.train import DataMissing, train
+    from rushlight.cli.train import DataMissing, train  # NumPy and all: only now
 
     try:
         return train(options)
     except DataMissing as error:
         print(f"rushlight: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before training began, or a second one while results were written
+        return 130

@@ -10,7 +10,6 @@ The recipe: SGD with Nesterov momentum and weight decay under the one-cycle sche
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -25,6 +24,7 @@ from rushlight.cli.data import DataMissing, ImageBatches, Task, load
 from rushlight.cli.messages import say
 from rushlight.cli.models import ConvNet
 from rushlight.cli.report import Epoch, Run, Sample, render
+from rushlight.serialization.atomic import atomic_write
 from rushlight.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 from rushlight.utils.tensorboard import SummaryWriter
 
@@ -53,20 +53,6 @@ def _new_folder(parent: Path) -> Path:
             continue
         return folder
     raise FileExistsError(f"a thousand runs are called {name}")
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Writes a text file so that a reader sees the old content or the new, never a part."""
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
-
-
-def _save(model: nn.Module, path: Path) -> None:
-    """Saves the weights so that a file already there stays until the new one is complete."""
-    draft = path.with_name(path.name + ".part")
-    rl.save(model.state_dict(), str(draft))
-    os.replace(draft, path)
 
 
 class _Trainer:
@@ -184,7 +170,7 @@ class _Trainer:
         for now in range(1, self.epochs + 1):
             bar.set_description(say("epoch", now=now, all=self.epochs), refresh=False)
             epoch = self.record(*self.train_epoch(bar), writer)
-            _save(self.model, self.model_path)
+            self.save()
             line = say(
                 "epoch_done",
                 now=now,
@@ -196,12 +182,17 @@ class _Trainer:
             )
             bar.write(line, file=sys.stdout)
 
+    def save(self) -> None:
+        """Saves the weights; what is there already stays until the new file is complete."""
+        rl.save(self.model.state_dict(), self.model_path)
+
     def report(self) -> Path | None:
         """Writes report.html if there is an epoch to report."""
         if not self.run.epochs:
             return None
         path = self.folder / "report.html"
-        _write_whole(path, render(self.run))
+        with atomic_write(path) as file:
+            file.write(render(self.run).encode("utf-8"))
         return path
 
 
@@ -269,7 +260,7 @@ def train(options: argparse.Namespace) -> int:
         print(say("interrupted_early"))
         return 130
     if run.interrupted:
-        _save(trainer.model, trainer.model_path)
+        trainer.save()
         print(say("interrupted", steps=len(run.step_losses), path=trainer.model_path))
     else:
         print(say("done", accuracy=run.epochs[-1].accuracy, seconds=run.seconds))
