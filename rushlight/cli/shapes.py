@@ -12,37 +12,39 @@ Distance functions: I. Quilez, "2D distance functions" (formulas), simplified.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["CLASSES", "SIZE", "make"]
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]  # float32
 
 SIZE = 32
 
 
 def _polygon(x: Array, y: Array, sides: int, apothem: float) -> Array:
     """Distance to a regular polygon: the largest of the distances to its sides."""
-    angles = np.arange(sides) * (2 * np.pi / sides)
-    out = x * np.float32(np.cos(angles[0])) + y * np.float32(np.sin(angles[0]))
-    for angle in angles[1:]:
-        np.maximum(out, x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)), out=out)
-    return out - np.float32(apothem)
+    out = x.copy()  # the side whose normal points along x
+    for side in range(1, sides):
+        angle = side * 2 * math.pi / sides
+        np.maximum(out, x * math.cos(angle) + y * math.sin(angle), out=out)
+    return out - apothem
 
 
 def _disc(x: Array, y: Array) -> Array:
-    return np.hypot(x, y) - np.float32(0.85)
+    return np.hypot(x, y) - 0.85
 
 
 def _ring(x: Array, y: Array) -> Array:
-    return np.abs(np.hypot(x, y) - np.float32(0.72)) - np.float32(0.2)
+    return np.abs(np.hypot(x, y) - 0.72) - 0.2
 
 
 def _half(x: Array, y: Array) -> Array:
-    return np.maximum(np.hypot(x, y + np.float32(0.4)) - np.float32(1.0), -(y + np.float32(0.4)))
+    return np.maximum(np.hypot(x, y + 0.4) - 1.0, -(y + 0.4))
 
 
 def _triangle(x: Array, y: Array) -> Array:
@@ -54,40 +56,36 @@ def _square(x: Array, y: Array) -> Array:
 
 
 def _frame(x: Array, y: Array) -> Array:
-    return np.abs(_polygon(x, y, 4, 0.62)) - np.float32(0.17)
+    return np.abs(_polygon(x, y, 4, 0.62)) - 0.17
 
 
 def _bar(x: Array, y: Array) -> Array:
-    return np.maximum(np.abs(x) - np.float32(1.05), np.abs(y) - np.float32(0.32))
+    return np.maximum(np.abs(x) - 1.05, np.abs(y) - 0.32)
 
 
 def _cross(x: Array, y: Array) -> Array:
     across, along = np.abs(x), np.abs(y)
     inner, outer = np.minimum(across, along), np.maximum(across, along)
-    return np.maximum(inner - np.float32(0.27), outer - np.float32(0.95))
+    return np.maximum(inner - 0.27, outer - 0.95)
 
 
 def _star(x: Array, y: Array) -> Array:
     """Five points: fold the plane into one tenth, then the distance to one straight edge."""
-    sector = np.float32(2 * np.pi / 5)
+    sector = 2 * math.pi / 5
     angle = np.abs(np.mod(np.arctan2(y, x), sector) - sector / 2)  # 0 between points, pi/5 at one
     radius = np.hypot(x, y)
     across, along = radius * np.cos(angle), radius * np.sin(angle)
     inner, tip = 0.46, 1.08
-    tip_x, tip_y = tip * np.cos(np.pi / 5), tip * np.sin(np.pi / 5)
-    edge_x, edge_y = tip_x - inner, tip_y
-    length = np.hypot(edge_x, edge_y)
-    return (across - np.float32(inner)) * np.float32(edge_y / length) - along * np.float32(
-        edge_x / length
-    )
+    edge_x, edge_y = tip * math.cos(math.pi / 5) - inner, tip * math.sin(math.pi / 5)
+    length = math.hypot(edge_x, edge_y)
+    return (across - inner) * (edge_y / length) - along * (edge_x / length)
 
 
 def _heart(x: Array, y: Array) -> Array:
     """Two discs and a triangle below them."""
     side = np.abs(x)
-    lobe = np.hypot(side - np.float32(0.42), y + np.float32(0.3)) - np.float32(0.5)
-    slope = np.float32(np.sqrt(0.5))
-    tip = np.maximum((side + y) * slope - np.float32(0.6), -(y + np.float32(0.3)))
+    lobe = np.hypot(side - 0.42, y + 0.3) - 0.5
+    tip = np.maximum((side + y) * math.sqrt(0.5) - 0.6, -(y + 0.3))
     return np.minimum(lobe, tip)
 
 
@@ -107,7 +105,7 @@ CLASSES: tuple[str, ...] = tuple(_SHAPES)
 
 
 def _uniform(rng: np.random.Generator, low: float, high: float, *shape: int) -> Array:
-    return rng.random(shape, dtype=np.float32) * np.float32(high - low) + np.float32(low)
+    return rng.random(shape, dtype=np.float32) * (high - low) + low
 
 
 def _background(rng: np.random.Generator, count: int, x: Array, y: Array) -> Array:
@@ -116,10 +114,11 @@ def _background(rng: np.random.Generator, count: int, x: Array, y: Array) -> Arr
     frequency = _uniform(rng, 0.05, 0.7, count, 1, 1)
     phase = _uniform(rng, 0, 2 * np.pi, count, 1, 1)
     wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * frequency + phase)  # (N, 32, 32)
-    wave = (wave * np.float32(0.5) + np.float32(0.5))[..., None]
+    wave = (wave * 0.5 + 0.5)[..., None]
     first = _uniform(rng, 0.1, 0.9, count, 1, 1, 3)
     second = np.clip(first + _uniform(rng, -0.35, 0.35, count, 1, 1, 3), 0, 1)
-    return first * wave + second * (np.float32(1) - wave)
+    mixed: Array = first * wave + second * (1 - wave)
+    return mixed
 
 
 def _colours(rng: np.random.Generator, behind: Array) -> Array:
@@ -129,11 +128,10 @@ def _colours(rng: np.random.Generator, behind: Array) -> Array:
     grey = mean.mean(axis=3, keepdims=True)
     lighter = rng.random((count, 1, 1, 1)) < 0.5
     lighter = np.where(grey > 0.65, False, np.where(grey < 0.35, True, lighter))
-    step = np.where(lighter, np.float32(1), np.float32(-1)) * _uniform(
-        rng, 0.35, 0.6, count, 1, 1, 1
-    )
+    step = np.where(lighter, 1, -1) * _uniform(rng, 0.35, 0.6, count, 1, 1, 1)
     tint = _uniform(rng, -0.2, 0.2, count, 1, 1, 3)
-    return np.clip(mean + step + tint, 0, 1)
+    colour: Array = np.clip(mean + step + tint, 0, 1)
+    return colour
 
 
 def make(
@@ -156,20 +154,18 @@ def make(
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(count, dtype=np.int64) % len(CLASSES))
-    grid = np.arange(SIZE, dtype=np.float32) - np.float32((SIZE - 1) / 2)
+    grid = np.arange(SIZE, dtype=np.float32) - (SIZE - 1) / 2
     y, x = grid[None, :, None], grid[None, None, :]
     image = _background(rng, count, x, y)
 
     # A thin line somewhere: edges alone do not make a shape.
     angle = _uniform(rng, 0, np.pi, count, 1, 1)
     away = np.abs(x * np.cos(angle) + y * np.sin(angle) - _uniform(rng, -14, 14, count, 1, 1))
-    streak = np.clip(np.float32(1.1) - away, 0, 1)[..., None] * _uniform(
-        rng, 0, 0.8, count, 1, 1, 1
-    )
+    streak = np.clip(1.1 - away, 0, 1)[..., None] * _uniform(rng, 0, 0.8, count, 1, 1, 1)
     image += streak * (_uniform(rng, 0, 1, count, 1, 1, 3) - image)
 
     radius = _uniform(rng, 6.5, 12.0, count, 1, 1)
-    room = np.maximum(np.float32(SIZE / 2 - 1) - radius, 0)
+    room = np.maximum(SIZE / 2 - 1 - radius, 0)
     across = x - _uniform(rng, -1, 1, count, 1, 1) * room
     along = y - _uniform(rng, -1, 1, count, 1, 1) * room
     turn = _uniform(rng, 0, 2 * np.pi, count, 1, 1)
