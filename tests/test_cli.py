@@ -276,7 +276,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"rushlight {rl.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--batch-size", "-3"], ["--data", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["--epochs", "0"], ["--batch-size", "-3"], ["--lr", "nan"], ["--seed", "-1"]]
+)
 def test_wrong_options_are_refused(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,18 +28,32 @@ def _add_train(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     train.add_argument("--epochs", type=_positive, help="passes over the training data")
     train.add_argument("--batch-size", type=_positive, help="images a step")
-    train.add_argument("--lr", type=float, help="highest learning rate of the schedule")
-    train.add_argument("--seed", type=int, default=0, help="seed of data, weights and order")
-    train.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
+    train.add_argument("--lr", type=_rate, help="highest learning rate of the schedule")
+    train.add_argument("--seed", type=_natural, default=0, help="seed of data, weights and order")
+    train.add_argument("--workers", type=_natural, default=0, help="processes that prepare batches")
     train.add_argument("--train-size", type=_positive, help="use so many training images")
     train.add_argument("--validation-size", type=_positive, help="use so many validation images")
     train.add_argument("--out", metavar="DIR", default="runs", help="where runs are kept")
 
 
-def _positive(text: str) -> int:
+def _natural(text: str) -> int:
     value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{value} is not above zero")
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is below zero")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = _natural(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0 is not above zero")
+    return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
     return value
 
 
