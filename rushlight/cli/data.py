@@ -136,7 +136,7 @@ def _cifar10(options: argparse.Namespace) -> Task:
         validation=ImageBatches(held_images, held_labels),
         widths=(32, 64, 128),
         dropout=0.1,
-        epochs=8,
+        epochs=5,
         batch_size=64,
         lr=0.1,
     )
