@@ -3,6 +3,7 @@ compared with what real torch writes where both are installed."""
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pathlib
@@ -415,6 +416,33 @@ def test_what_is_added_is_in_the_file_at_once(tmp_path: pathlib.Path) -> None:
     writer.add_scalar("a", 1, 1)
     assert EventReader(tmp_path).scalars("a")[0].value == 1.0
     writer.close()
+
+
+def test_a_writer_that_nobody_closes_warns_of_nothing(tmp_path: pathlib.Path) -> None:
+    SummaryWriter(tmp_path).add_scalar("a", 1, 1)
+    gc.collect()
+    assert EventReader(tmp_path).scalars("a")[0].value == 1.0
+
+
+def test_a_full_disk_leaves_whole_records(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = SummaryWriter(tmp_path)
+    writer.add_scalar("a", 1, 1)
+    write, room = os.write, [10]
+
+    def nearly_full(file: int, data: Any) -> int:
+        if not room:
+            raise OSError(28, "No space left on device")
+        return write(file, data[: room.pop()])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", nearly_full)
+        with pytest.raises(OSError, match="No space left on device"):
+            writer.add_scalar("a", 2, 2)
+    writer.add_scalar("a", 3, 3)
+    writer.close()
+    assert [e.step for e in EventReader(tmp_path).scalars("a")] == [1, 3]
 
 
 def test_purge_step_hides_what_came_later(tmp_path: pathlib.Path) -> None:

@@ -16,6 +16,7 @@ import os
 import socket
 import threading
 import time
+import weakref
 from typing import Any
 
 from rushlight.tensorboard.proto import Message, encode
@@ -24,6 +25,7 @@ from rushlight.tensorboard.record import frame
 __all__ = ["EventFileWriter", "FileWriter"]
 
 _file_numbers = itertools.count()
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
 class EventFileWriter:
@@ -66,8 +68,10 @@ class EventFileWriter:
             f".{os.getpid()}.{next(_file_numbers)}{self._filename_suffix}"
         )
         self.path = os.path.join(self._logdir, name)
-        # Unbuffered: nothing of ours is left in memory when the process dies or forks.
-        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - closed by close()
+        # A plain descriptor: nothing is left in memory when the process dies or forks, and a
+        # writer that nobody closes is closed with its object.
+        self._file = os.open(self.path, _APPEND, 0o666)
+        self._close = weakref.finalize(self, os.close, self._file)
         self.add_event(
             {
                 "wall_time": time.time(),
@@ -91,7 +95,7 @@ class EventFileWriter:
             raise TypeError(f"Expected an Event message (a dict), but got {type(event)}")
         record = frame(encode("Event", event))
         with self._lock:
-            if self._file.closed:
+            if not self._close.alive:
                 raise OSError("Writer is closed")
             self._append(record)
 
@@ -100,10 +104,10 @@ class EventFileWriter:
         written = 0
         try:
             while written < len(record):
-                written += self._file.write(memoryview(record)[written:])
+                written += os.write(self._file, memoryview(record)[written:])
         except BaseException:
             if written:
-                self._file.truncate(self._file.seek(0, os.SEEK_END) - written)
+                os.ftruncate(self._file, os.lseek(self._file, 0, os.SEEK_END) - written)
             raise
 
     def flush(self) -> None:
@@ -112,19 +116,17 @@ class EventFileWriter:
         Raises:
             OSError: the writer is closed.
         """
-        if self._file.closed:
+        if not self._close.alive:
             raise OSError("Writer is closed")
 
     def close(self) -> None:
         """Close the file. A second call does nothing."""
         with self._lock:
-            self._file.close()
+            self._close()
 
     def reopen(self) -> None:
         """Go on in a new file of the same directory, if this one is closed."""
-        with self._lock:
-            closed = self._file.closed
-        if closed:
+        if not self._close.alive:
             self._open()
 
 
