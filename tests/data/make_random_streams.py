@@ -21,7 +21,7 @@ Call = tuple[Any, ...]
 
 PATH = Path(__file__).with_name("random_streams.npz")
 SEEDS = (0, 1, 42, 2**32 + 5, -1, 2**64 - 7)
-KEEP = 72  # bytes of values kept as they are
+KEEP = 64  # bytes of values kept as they are
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 REALS = (*FLOATS, "int8", "uint8", "int16", "int32", "int64")
@@ -56,6 +56,11 @@ def _fills(count: int) -> list[Call]:
             ("random_default", count, dtype),
             ("randperm", min(count, 120), dtype),
         ]
+    for dtype in ("float16", "bfloat16"):
+        calls += [
+            ("trunc_normal", count, dtype, 0.0, 1.0, -2.0, 2.0),
+            ("trunc_normal", count, dtype, 0.7, 1.3, 2.0, 3.1),
+        ]
     for dtype in ("float32", "float64"):
         calls += [
             ("uniform", count, "complex64" if dtype == "float32" else "complex128", 0.0, 1.0),
@@ -72,6 +77,7 @@ def _fills(count: int) -> list[Call]:
             ("multinomial", count, dtype, 2, False),
         ]
     calls += [
+        ("rrelu", count, "bfloat16", 0.1, 0.37),
         ("random_", count, "int64", -(2**40), 2**40),
         ("random_", count, "int64", -(2**63), 2**63 - 1),
         ("random_", count, "int64", -(2**63), None),

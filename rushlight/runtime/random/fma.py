@@ -22,6 +22,8 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
 _TINY32 = 2.0**-126
+# Beside an addend this large a sum below _TINY32 is exactly 0: both parts are multiples of 2**-118.
+_NORMAL_ADDEND = 2.0**-70
 _SPLIT = 134217729.0  # 2**27 + 1
 # Inside these bounds no step of the float64 recipe overflows or loses bits to underflow.
 _SAFE_HIGH = 2.0**500
@@ -49,11 +51,12 @@ def fma32(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike) -> F32:
     one rounding; casting it to float32 only misleads at a float32 midpoint or below the normal
     range, and there the sum is taken again with rounding to odd.
     """
-    product = np.asarray(np.multiply(a, b, dtype=np.float64))
+    product = np.asarray(np.asarray(a, np.float64) * np.asarray(b, np.float64))
     addend = np.asarray(c, dtype=np.float64)
     total = np.atleast_1d(product + addend)
     doubtful = (total.view(np.int64) & 0x1FFFFFFF) == 0x10000000
-    doubtful |= np.abs(total) < _TINY32
+    if addend.ndim or abs(float(addend)) < _NORMAL_ADDEND:
+        doubtful |= np.abs(total) < _TINY32
     if doubtful.any():
         shape = total.shape
         p = np.broadcast_to(product, shape)[doubtful]

@@ -12,6 +12,7 @@ single-precision form of Pommier's sse_mathfun, 2007), whose fused multiply-adds
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -291,22 +292,40 @@ def trunc_normal(
     def mass_below(x: float) -> float:
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
-    scalar = dtype.type
     if mass_below((high - mean) / std) - mass_below((low - mean) / std) > 0.3:
+        least, most = np.array([low, high]).astype(dtype)
         values = normal(engine, n, dtype, mean, std)
-        pending = (values < scalar(low)) | (values > scalar(high))
+        pending = (values < least) | (values > most)
         while pending.any():
             values = np.where(pending, normal(engine, n, dtype, mean, std), values)
-            pending = (values < scalar(low)) | (values > scalar(high))
+            pending = (values < least) | (values > most)
         return values
     top = -0.5 * ((max(low, min(mean, high)) - mean) / std) ** 2
+    # The reference's subtraction rounds its scalar to the dtype; its division does not.
+    centre, peak = np.array([mean, top]).astype(dtype)
     values = uniform(engine, n, dtype, low, high)
-    pending = np.ones(n, np.bool_)
+    proposed, pending = values, np.ones(n, np.bool_)
     while True:
-        ratio = ((values - scalar(mean)) / scalar(std)) ** 2
         with np.errstate(divide="ignore"):
-            accept = np.log(uniform(engine, n, dtype)) <= ratio * scalar(-0.5) - scalar(top)
-        pending &= ~accept
+            odds = _stepwise(uniform(engine, n, dtype), lambda x, _: np.log(x))
+        limit = _stepwise(
+            proposed,
+            lambda x, kind: x - centre.astype(kind),
+            lambda x, kind: x / kind(std),
+            lambda x, kind: x * x,
+            lambda x, kind: x * kind(-0.5),
+            lambda x, kind: x - peak.astype(kind),
+        )
+        pending &= odds > limit
         if not pending.any():
             return values
-        values = np.where(pending, uniform(engine, n, dtype, low, high), values)
+        proposed = uniform(engine, n, dtype, low, high)
+        values = np.where(pending, proposed, values)
+
+
+def _stepwise(values: Array, *steps: Callable[[Array, type[np.floating[Any]]], Array]) -> Array:
+    """Apply elementwise steps, each rounded to the dtype; 16-bit floats compute in float32."""
+    kind = np.float64 if values.dtype.itemsize == 8 else np.float32
+    for step in steps:
+        values = step(values.astype(kind, copy=False), kind).astype(values.dtype, copy=False)
+    return values

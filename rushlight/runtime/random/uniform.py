@@ -85,7 +85,9 @@ def uniform(engine: Engine, n: int, dtype: Dtype, low: float = 0.0, high: float 
         else:
             values = (fma64 if wide else fma32)(values, width, start)
         part[:] = values
-        part[part == end] = first  # rounding may reach the excluded bound
+        reached = part == end  # rounding may reach the excluded bound
+        if reached.any():
+            part[reached] = first
     return out
 
 
@@ -205,13 +207,14 @@ def rrelu_slopes(
     Args:
         engine: the generator's engine.
         values: 1-D input in fill order; only values <= 0 draw.
-        lower: least slope, rounded to the dtype first.
+        lower: least slope, rounded to float32 first unless the dtype is float64.
         upper: largest slope, likewise.
     """
     dtype = values.dtype
     if dtype.name not in ("bfloat16", "float32", "float64"):
         raise not_implemented("rrelu_with_noise_out_cpu", dtype)
-    bounds = np.array([lower, upper]).astype(dtype).astype(np.float64)
+    compute = np.float64 if dtype.itemsize == 8 else np.float32
+    bounds = np.array([lower, upper]).astype(compute).astype(np.float64)
     chosen = values <= 0
     slopes = np.ones(values.size, dtype)
     draws = engine.doubles(int(np.count_nonzero(chosen)))
