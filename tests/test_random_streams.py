@@ -52,6 +52,9 @@ def run_streams(engine: streams.Engine, call: tuple[Any, ...]) -> Any:
         if name == "rrelu":
             return streams.rrelu_slopes(engine, fixed - dtype.type(0.5), *args)
         return getattr(streams, name)(engine, fixed + number)
+    if name == "sparse_multinomial":
+        weights = np.maximum(record.levels(count, dtype) - dtype.type(0.75), 0)
+        return streams.multinomial(engine, weights, count)
     if name == "multinomial":
         weights = record.levels(count, dtype) + dtype.type(0.125)
         if count >= 15:
@@ -574,3 +577,35 @@ def test_fma64_is_correctly_rounded() -> None:
     result = streams.fma64(a, b, c)
     for i in range(a.size):
         assert result[i] == float(exact_fma(float(a[i]), float(b[i]), float(c[i])))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-0.1, 0.1), (-1.3, 2.7), (1e-9, 1.0), (-1e-30, 3.0), (1e6, 1e6 + 1), (-5, 0)]
+)
+def test_uniform_rounds_once(low: float, high: float) -> None:
+    values = streams.uniform(streams.Engine(6), 4000, np.dtype(np.float32), low, high)
+    start, stop = np.array([low, high], np.float32)
+    exact = streams.fma32(streams.Engine(6).floats(4000), stop - start, start)
+    exact[exact == stop] = start
+    assert values.tobytes() == exact.tobytes()
+
+
+def test_largest_indices() -> None:
+    from rushlight.runtime.random.selection import largest_indices
+
+    generator = np.random.default_rng(2)
+    torch: Any = None
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+    for step in range(300):
+        size = int(generator.integers(1, (5, 40, 700)[step % 3]))
+        count = int(generator.integers(1, size + 1)) if step % 2 else max(1, size // 64)
+        scores = generator.integers(0, 1 + size // 2, size).astype(np.float32)
+        scores[generator.random(size) < 0.1 * (step % 4)] = np.nan
+        scores[generator.random(size) < 0.1 * (step % 4)] = np.inf
+        found = largest_indices(scores, count)
+        assert len(set(found.tolist())) == count
+        filled = np.where(np.isnan(scores), np.inf, scores)
+        assert filled[found].tolist() == np.sort(filled)[::-1][:count].tolist()
+        if torch is not None:
+            assert found.tolist() == torch.topk(torch.from_numpy(scores), count)[1].tolist()

@@ -75,6 +75,7 @@ def _fills(count: int) -> list[Call]:
             ("multinomial", count, dtype, 1, False),
             ("multinomial", count, dtype, 3, True),
             ("multinomial", count, dtype, 2, False),
+            ("sparse_multinomial", count, dtype),
         ]
     calls += [
         ("rrelu", count, "bfloat16", 0.1, 0.37),
@@ -95,7 +96,7 @@ def _fills(count: int) -> list[Call]:
 
 def calls_of(count: int) -> list[Call]:
     """Every recordable call at one size (multinomial and dirichlet need at least three values)."""
-    need = {"multinomial": 3, "dirichlet": 3}
+    need = {"multinomial": 3, "sparse_multinomial": 15, "dirichlet": 3}
     return [call for call in _fills(count) if count >= need.get(call[0], 0)]
 
 
@@ -144,6 +145,8 @@ def run_torch(generator: Any, call: Call) -> Any:
         return noise
     if name == "trunc_normal":
         return torch.nn.init.trunc_normal_(out, *args, generator=generator)
+    if name == "sparse_multinomial":  # more draws than categories that have weight
+        return torch.multinomial((fixed - 0.75).clamp(min=0), count, generator=generator)
     if name == "multinomial":
         weights = fixed + 0.125
         if count >= 15:

@@ -13,10 +13,10 @@ uniform.py: uniform, ``uniform``; Bernoulli and dropout, ``bernoulli_scalar``, `
 normal.py: normal, block and serial path, ``normal``; built on it, ``log_normal``, ``trunc_normal``.
 integers.py: ``random_`` (also named ``randint``), ``random_default``; permutations, ``randperm``.
 sampling.py: ``multinomial``, ``poisson``, ``standard_gamma``, ``dirichlet``.
+selection.py: the order of equal scores in a top-k, for ``multinomial``.
 
 Every value and every state after a call equals the reference's bits (torch 2.13.0, Linux x86-64,
-AVX2 kernels), except: the order of zero-weight categories in ``multinomial`` without replacement,
-and the last bit of ``dirichlet``.
+AVX2 kernels), except the last bit of float64 ``dirichlet``.
 
 Example:
     >>> import numpy as np

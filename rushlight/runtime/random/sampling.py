@@ -23,6 +23,7 @@ from rushlight.runtime.random.checks import (
     scalar_name,
 )
 from rushlight.runtime.random.engine import Engine
+from rushlight.runtime.random.selection import largest_indices
 from rushlight.runtime.random.uniform import exponential
 
 __all__ = ["dirichlet", "multinomial", "poisson", "standard_gamma"]
@@ -101,8 +102,7 @@ def multinomial(
         replacement: whether a category may come again.
 
     Returns:
-        int64 of shape (count,) or (rows, count). Without replacement, categories of weight zero
-        can only come last, and their order then is not the reference's.
+        int64 of shape (count,) or (rows, count).
 
     Raises:
         RuntimeError: weights or counts that are no distribution.
@@ -130,8 +130,7 @@ def multinomial(
     if count == 1:
         best: npt.NDArray[np.int64] = np.argmax(scores, axis=-1)
         return best.reshape(shape)
-    order = np.argsort(-scores.astype(np.float64), axis=-1, kind="stable")
-    return np.ascontiguousarray(order[:, :count]).reshape(shape)
+    return np.stack([largest_indices(row, count) for row in scores]).reshape(shape)
 
 
 def _with_replacement(engine: Engine, rows: Array, count: int) -> npt.NDArray[np.int64]:

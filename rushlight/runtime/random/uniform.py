@@ -70,25 +70,38 @@ def uniform(engine: Engine, n: int, dtype: Dtype, low: float = 0.0, high: float 
     compute = np.dtype(np.float64 if wide else np.float32)
     start, stop = np.array([low, high]).astype(compute)
     width = compute.type(stop - start)
-    plain = start == 0 and width == 1
+    stretch = _stretching(start, stop, width)
     out = np.empty(n, dtype)
     draw: Callable[[int], Array] = engine.doubles if wide else engine.floats
     first, end = np.array([start, stop]).astype(dtype)
     for begin in range(0, n, CHUNK):
         part = out[begin : begin + CHUNK]
-        values = draw(part.size)
-        if plain and compute == dtype:
-            part[:] = values
-            continue
-        if start == 0:
-            values *= width  # fma with 0: the product is rounded once
-        else:
-            values = (fma64 if wide else fma32)(values, width, start)
-        part[:] = values
+        part[:] = stretch(draw(part.size))
         reached = part == end  # rounding may reach the excluded bound
         if reached.any():
             part[reached] = first
     return out
+
+
+def _stretching(start: Any, stop: Any, width: Any) -> Callable[[Array], Array]:
+    """How to get ``fma(u, width, start)`` from uniforms u: the cheapest way that rounds once."""
+    if start == 0:
+        return (lambda u: u) if width == 1 else (lambda u: u * width)
+    if width.dtype.itemsize == 8:
+        return lambda u: fma64(u, width, start)
+    wide_width, wide_start = np.float64(width), np.float64(start)
+    # Every u * width and start are multiples of this; under 2**53 of it float64 sums are exact.
+    unit = min(float(np.spacing(width)) * 2.0**-24, abs(float(np.spacing(start))))
+    if max(abs(float(start)), abs(float(stop))) > 2.0**52 * unit:
+        return lambda u: fma32(u, width, start)
+
+    def by_exact_sum(u: Array) -> Array:
+        values = u.astype(np.float64)
+        values *= wide_width
+        values += wide_start
+        return values.astype(np.float32)
+
+    return by_exact_sum
 
 
 def fill_by_libm(
