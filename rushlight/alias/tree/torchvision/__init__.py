@@ -1,0 +1,25 @@
+"""What processes find as torchvision when this folder's parent stands on PYTHONPATH: rushlight.
+
+In: ``import torchvision``. Out: rushlight.vision itself, and a finder for everything below it.
+"""
+
+import importlib
+import os
+import sys
+
+__all__: list[str] = []
+
+if __name__ == "torchvision":
+    try:
+        importlib.import_module("rushlight")
+    except ModuleNotFoundError as error:
+        if error.name != "rushlight":
+            raise
+        # Not installed: rushlight is the package that this file belongs to.
+        folder = os.path.abspath(__file__)
+        for _ in range(5):
+            folder = os.path.dirname(folder)
+        sys.path.append(folder)
+    importlib.import_module("rushlight.alias").install()
+    target = importlib.import_module("rushlight.alias.manifest").ROOTS["torchvision"]
+    sys.modules["torchvision"] = importlib.import_module(target)
