@@ -8,17 +8,17 @@ Source: PKWARE's APPNOTE.TXT for the structures; the layout was read off files t
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import zlib
 from typing import Any, BinaryIO
+
+from .record_hash import identity
 
 __all__ = ["ALIGNMENT", "ZipWriter"]
 
 ALIGNMENT = 64
 _LIMIT32 = 0xFFFFFFFF
 _UTF8, _DESCRIPTOR = 0x0800, 0x0008
-_MASK64 = (1 << 64) - 1
 
 
 class ZipWriter:
@@ -46,7 +46,7 @@ class ZipWriter:
         self._position = 0
         self._directory: list[bytes] = []
         self._names: list[str] = []
-        self._checksum = 0
+        self._checksums: list[int] = []
 
     def _write(self, data: Any) -> None:
         self._file.write(data)
@@ -90,9 +90,8 @@ class ZipWriter:
             + wide
         )
         self._names.append(record)
-        seed = self._checksum
-        mixed = crc + 0x9E3779B9 + (seed << 6) + (seed >> 2)
-        self._checksum = (seed ^ mixed) & _MASK64
+        if size:  # PyTorch leaves empty records out here
+            self._checksums.append(crc)
 
     def _wide_fields(self, size: int, header: int) -> bytes:
         """The ZIP64 extra field, empty for what 32 bits can say."""
@@ -110,9 +109,8 @@ class ZipWriter:
     def finish(self) -> None:
         """Writes the closing records and the central directory."""
         self.add("version", b"3\n")
-        names = hashlib.blake2b("\n".join(self._names).encode(), digest_size=8).digest()
-        identity = f"{int.from_bytes(names, 'little'):020d}{self._checksum:020d}"
-        self.add(".data/serialization_id", identity.encode())
+        digits = identity(self._names, self._checksums)
+        self.add(".data/serialization_id", digits.encode())
         start, count = self._position, len(self._directory)
         directory = b"".join(self._directory)
         self._write(directory)
