@@ -105,6 +105,7 @@ def unpack(
                 _unpack_tar(source, writer)
         if check is not None:
             check(Path(folder))
+        _check_places(Path(folder), Path(target))
         merge_into(Path(folder), Path(target))
 
 
@@ -120,9 +121,20 @@ def merge_into(source: Path, target: Path) -> None:
         if entry.is_dir() and place.is_dir():
             merge_into(entry, place)
         else:
-            if place.is_dir():
-                raise FileFormatError(f"'{place}' is a folder, the archive has a file of that name")
             os.replace(entry, place)
+
+
+def _check_places(source: Path, target: Path) -> None:
+    """Says before anything moves that a file and a folder would meet."""
+    for entry in source.iterdir():
+        place = target / entry.name
+        if place.exists() and entry.is_dir() != place.is_dir():
+            kinds = ("a folder", "a file") if place.is_dir() else ("a file", "a folder")
+            raise FileFormatError(
+                f"'{place}' is {kinds[0]}, the archive has {kinds[1]} of that name: remove yours"
+            )
+        if entry.is_dir() and place.is_dir():
+            _check_places(entry, place)
 
 
 @contextlib.contextmanager

@@ -157,8 +157,9 @@ class CIFAR10(VisionDataset):
         write_record(base, self._names(), keep=False)
 
     def _check_folder(self, folder: str) -> None:
-        if read_record(folder) or self._published(folder) < len(self.train_list + self.test_list):
-            self._read_batches(folder, [name for name, _ in self.train_list + self.test_list])
+        batches = [name for name, _ in self.train_list + self.test_list]
+        if read_record(folder) or self._published(folder) < len(batches):
+            self._read_batches(folder, batches)
         self._read_classes(folder)
 
     def _published(self, folder: str) -> int:
@@ -172,17 +173,17 @@ class CIFAR10(VisionDataset):
         self, folder: str, names: Iterable[str]
     ) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[int]]:
         """Images (N, 32, 32, 3) and labels of the named files, checked."""
-        published = dict(map(tuple, self.train_list + self.test_list))  # type: ignore[arg-type]
+        published = {name: md5 for name, md5 in self.train_list + self.test_list}
         record = read_record(folder)
         images, targets, own = [], [], False
         for name in names:
             content = _content(os.path.join(folder, name))
             _check_record(record, folder, name, content)
-            own = own or _md5(content) != published[name]
+            own = own or (not record and _md5(content) != published[name])
             rows, labels = self._parse_batch(os.path.join(folder, name), content)
             images.append(rows)
             targets += labels
-        if own and not record and (count := self._published(folder)):
+        if own and (count := self._published(folder)):
             raise FileFormatError(
                 _advice(f"{count} batches of {folder} are the published ones, the others are not")
             )
@@ -209,6 +210,8 @@ class CIFAR10(VisionDataset):
             )
         last = self.class_count - 1
         for position, label in enumerate(labels):
+            if isinstance(label, np.integer):
+                labels[position] = label = int(label)
             if type(label) is not int or not 0 <= label <= last:
                 raise FileFormatError(
                     f"'{path}': label {position} is {label!r}, not an integer from 0 to {last}"
