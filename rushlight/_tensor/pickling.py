@@ -261,3 +261,6 @@ def attach(cls: Any = Tensor) -> None:
     """Gives the tensor class its pickling and copying methods."""
     cls.__reduce_ex__ = reduce_ex
     cls.__deepcopy__ = deepcopy
+
+
+attach()

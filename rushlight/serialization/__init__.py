@@ -5,12 +5,14 @@ In: objects, paths, files. Out: files that PyTorch reads, and objects from files
 
 from __future__ import annotations
 
+from .layouts import get_layout as _get_layout
 from .locations import default_restore_location, location_tag, register_package
 from .reader import load
 from .safe_globals import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
 from .writer import save
 
 __all__ = [
+    "_get_layout",
     "add_safe_globals",
     "clear_safe_globals",
     "default_restore_location",

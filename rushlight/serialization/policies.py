@@ -21,9 +21,10 @@ from rushlight._tensor.pickling import TypedStorage
 from rushlight.devices import device
 from rushlight.dispatch.tensor import Tensor
 from rushlight.errors import FileFormatError
+from rushlight.ir import op as records
 from rushlight.ir.meta import Size
 
-from . import names, safe_globals
+from . import layouts, names, safe_globals
 from .pickle_machine import DamagedPickleError, Policy, RefusedPickleError
 from .plain_pickle import PlainPolicy
 
@@ -132,6 +133,7 @@ class WeightsPolicy(Policy):
             id(_utils._rebuild_parameter_with_state): _parameter,
             id(Size): _size,
             id(device): _device,
+            id(layouts.get_layout): layouts.get_layout,
         }
         self._known: dict[str, Any] = {
             f"rushlight._utils.{name}": getattr(_utils, name)
@@ -141,6 +143,7 @@ class WeightsPolicy(Policy):
         self._known["rushlight.Size"] = Size
         self._known["rushlight.device"] = device
         self._known["rushlight.Tensor"] = Tensor
+        self._known["rushlight.serialization._get_layout"] = layouts.get_layout
 
     # looking up
 
@@ -262,6 +265,7 @@ _OWN_CLASSES = tuple(
     f"rushlight.{part}."
     for part in ("nn", "optim", "distributions", "vision.models", "vision.ops", "vision.transforms")
 )
+_OPERATORS = object()  # what holds PyTorch's compiled functions, in pickles of torch.relu
 _OWN_FUNCTIONS = ("rushlight.nn.functional",)
 
 
@@ -283,6 +287,8 @@ class ModelPolicy(WeightsPolicy):
             return functools.partial
         if (module, name) == ("builtins", "getattr"):
             return getattr  # answered by _nested, never called
+        if (module, name) == ("rushlight", "_VariableFunctionsClass"):
+            return _OPERATORS
         try:
             return self._plain.find(module, name)
         except RefusedPickleError:
@@ -298,6 +304,8 @@ class ModelPolicy(WeightsPolicy):
     def _own(self, module: str, name: str) -> Any:
         if module in _OWN_FUNCTIONS:
             return self._own_function(module, name)
+        if module == "rushlight":
+            return self._operator(name)
         if not f"{module}.".startswith(_OWN_CLASSES) or "__" in module:
             return None
         try:
@@ -315,6 +323,18 @@ class ModelPolicy(WeightsPolicy):
         if name.startswith("_") or isinstance(found, type) or not callable(found):
             return None
         if not names.home(getattr(found, "__module__", None) or ""):
+            return None
+        self._functions[id(found)] = found
+        return found
+
+    def _operator(self, name: str) -> Any:
+        """``torch.relu`` and its like, as the value of an attribute."""
+        try:
+            record = records.get(name)
+        except KeyError:
+            return None
+        found = getattr(record, "public", None)
+        if found is None or "torch" not in record.api:
             return None
         self._functions[id(found)] = found
         return found
@@ -358,7 +378,12 @@ class ModelPolicy(WeightsPolicy):
 
     def _nested(self, outer: Any, name: Any) -> Any:
         """``getattr`` in a pickle: a module class inside another, or a function of torch's."""
-        _want(_is(name, str) and id(outer) in self._classes, "getattr")
+        _want(_is(name, str), "getattr")
+        if outer is _OPERATORS:
+            found = self._operator(name)
+            _want(found is not None, "getattr")
+            return found
+        _want(id(outer) in self._classes, "getattr")
         found = vars(outer).get(name)
         _want(isinstance(found, type) and self._module_class in type.mro(found), "getattr")
         return self._allow(found)

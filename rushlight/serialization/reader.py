@@ -85,6 +85,8 @@ class _Loader:
                 kind = storage_kind(module, name)
                 if kind is not None:
                     return kind
+                if (module, name) == ("rushlight", "_VariableFunctionsClass"):
+                    return sys.modules["rushlight"]  # where torch.relu and its like are
                 return super().find_class(module, name)
 
             def persistent_load(self, key: Any) -> Any:

@@ -13,6 +13,7 @@ import sys
 from types import FunctionType
 from typing import Any, BinaryIO
 
+from rushlight._tensor.formats import layout
 from rushlight._tensor.pickling import TypedStorage
 from rushlight.dtypes import dtype
 from rushlight.errors import with_note
@@ -35,6 +36,12 @@ class _Named:
 
     def __init__(self, module: str, name: str) -> None:
         self.module, self.name = module, name
+
+    def __call__(self, *args: Any) -> None:
+        raise TypeError(f"{self.module}.{self.name} is only a name")  # pickle wants a callable
+
+
+_GET_LAYOUT = _Named("torch.serialization", "_get_layout")
 
 
 class _Storages:
@@ -82,6 +89,8 @@ def _pickler(base: Any, file: BinaryIO, protocol: int, storages: _Storages) -> A
                 return obj.name  # a string: a global, which save_global writes
             if type(obj) is dtype:
                 return obj.name
+            if type(obj) is layout:
+                return _GET_LAYOUT, (repr(obj),)
             if type(obj) is FunctionType and names.home(obj.__module__ or ""):
                 return obj.__qualname__  # the base class would not ask save_global
             return NotImplemented
