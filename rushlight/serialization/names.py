@@ -30,6 +30,10 @@ STORAGE_DTYPES = {
 _MODULES_OUT = {
     "rushlight._tensor.pickling": "torch._utils",
     "rushlight.nn.functional": "torch.nn.functional",  # one module there, a package here
+    "rushlight.optim._lr_base": "torch.optim.lr_scheduler",
+    "rushlight.optim._lr_cycles": "torch.optim.lr_scheduler",
+    "rushlight.vision.transforms._params": "torchvision.transforms.functional",
+    "rushlight.vision.transforms._random": "torchvision.transforms.transforms",
     "rushlight.vision": "torchvision",
     "rushlight.tensorboard": "torch.utils.tensorboard",
     "rushlight.devices": "torch",
