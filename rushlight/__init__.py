@@ -1,0 +1,125 @@
+"""rushlight: a deep-learning framework in pure Python with PyTorch's API.
+
+``import rushlight as torch`` runs PyTorch code; ``python -m rushlight script.py`` runs a script as
+it stands.  Subpackages (nn, optim, utils, vision, ...) are imported when first used.
+"""
+
+from __future__ import annotations
+
+import math as _math
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+from typing import Any as _Any
+
+from rushlight import dtypes as _dtypes
+from rushlight._tensor import api as _api
+from rushlight._tensor.formats import FORMATS as _FORMATS
+from rushlight._tensor.formats import STRIDED as strided
+from rushlight._tensor.formats import layout, memory_format
+from rushlight._tensor.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+from rushlight._tensor.random import Generator, default_generator
+from rushlight.devices import device
+from rushlight.dispatch.tensor import Tensor
+from rushlight.dtypes import dtype, finfo, iinfo
+from rushlight.errors import OutOfMemoryError
+from rushlight.ir.meta import Size
+from rushlight.runtime.storage import Storage as UntypedStorage
+from rushlight.version import torch_version as __version__
+
+if not TYPE_CHECKING:
+    globals().update(_api.FUNCTIONS)
+    globals().update({d.name: d for d in _dtypes.ALL.values()})
+    globals().update(_dtypes.ALIASES)
+    globals().update(_FORMATS)
+del TYPE_CHECKING
+
+bool = _dtypes.bool_
+pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
+
+_SUBMODULES = frozenset(
+    (
+        "amp",
+        "autograd",
+        "backends",
+        "cuda",
+        "distributions",
+        "fft",
+        "func",
+        "hub",
+        "linalg",
+        "mps",
+        "multiprocessing",
+        "nn",
+        "optim",
+        "overrides",
+        "profiler",
+        "random",
+        "return_types",
+        "serialization",
+        "special",
+        "testing",
+        "types",
+        "utils",
+        "version",
+        "vision",
+    )
+)
+_ELSEWHERE = {  # names that live in modules imported when first used
+    "save": "serialization",
+    "load": "serialization",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _SUBMODULES:
+        try:
+            return _import_module(f"rushlight.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"rushlight.{name}":
+                raise
+    elif name in _ELSEWHERE:
+        value = getattr(_import_module(f"rushlight.{_ELSEWHERE[name]}"), name)
+        globals()[name] = value
+        return value
+    import sys
+
+    from rushlight.missing import missing_attribute
+
+    raise missing_attribute(sys.modules[__name__], name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES, *_ELSEWHERE})
+
+
+__all__ = sorted(
+    [
+        *(n for n in _api.FUNCTIONS if not n.startswith("_")),
+        *_dtypes.ALL,
+        *_dtypes.ALIASES,
+        *_FORMATS,
+        *_ELSEWHERE,
+        "Generator",
+        "OutOfMemoryError",
+        "Size",
+        "Tensor",
+        "UntypedStorage",
+        "default_generator",
+        "device",
+        "dtype",
+        "e",
+        "enable_grad",
+        "finfo",
+        "iinfo",
+        "inf",
+        "inference_mode",
+        "layout",
+        "memory_format",
+        "nan",
+        "newaxis",
+        "no_grad",
+        "pi",
+        "set_grad_enabled",
+        "strided",
+    ]
+)

@@ -1,0 +1,37 @@
+"""Tensor's methods and the functions of the ``torch`` namespace.
+
+Importing the modules in this order attaches the methods; ``api.FUNCTIONS`` holds the functions.
+"""
+
+from rushlight import ops  # noqa: F401  the records first
+from rushlight._tensor import (
+    api,
+    attributes,
+    creation,
+    formats,
+    indexing,
+    matmul,
+    modes,
+    movement,
+    numpy_bridge,
+    pointwise,
+    printing,
+    random,
+    reduction,
+)
+
+__all__ = [
+    "api",
+    "attributes",
+    "creation",
+    "formats",
+    "indexing",
+    "matmul",
+    "modes",
+    "movement",
+    "numpy_bridge",
+    "pointwise",
+    "printing",
+    "random",
+    "reduction",
+]

@@ -1,0 +1,209 @@
+"""How functions and methods are published, and how arguments are read.
+
+``@function`` puts a function into the ``torch`` namespace, ``@method`` onto Tensor, ``@both`` on
+both.  ``unary`` and ``binary`` make the public functions of elementwise records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.devices import default_device, usable
+from rushlight.devices import device as Device
+from rushlight.dispatch import gate
+from rushlight.dispatch.gate import call, write, write_into
+from rushlight.dispatch.tensor import Tensor
+from rushlight.dtypes import dtype as Dtype
+from rushlight.ir.op import Op
+
+__all__ = ["FUNCTIONS", "both", "function", "method"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+FUNCTIONS: dict[str, Any] = {}
+
+
+def function(f: F) -> F:
+    """Publishes ``torch.f``."""
+    FUNCTIONS[f.__name__] = f
+    f.__module__ = "rushlight"
+    return f
+
+
+def method(f: F) -> F:
+    """Publishes ``Tensor.f``."""
+    setattr(Tensor, f.__name__, f)
+    return f
+
+
+def both(f: F) -> F:
+    """Publishes ``torch.f`` and ``Tensor.f``."""
+    return method(function(f))
+
+
+def alias(name: str, f: Callable[..., Any]) -> None:
+    """Publishes a second name of a function that is both in ``torch`` and on Tensor."""
+    FUNCTIONS[name] = f
+    setattr(Tensor, name, f)
+
+
+def publish(op: Op, f: Callable[..., Any], in_place: Callable[..., Any] | None = None) -> None:
+    """Publishes a record's function where the record says."""
+    f.__name__ = f.__qualname__ = op.name
+    f.__module__ = "rushlight"
+    f.__doc__ = op.doc or f.__doc__
+    op.public = f
+    if "torch" in op.api:
+        FUNCTIONS[op.name] = f
+    if "method" in op.api:
+        setattr(Tensor, op.name, f)
+    if "inplace" in op.api and in_place is not None:
+        in_place.__name__ = in_place.__qualname__ = op.name + "_"
+        in_place.__doc__ = f"``{op.name}`` written into the tensor itself."
+        setattr(Tensor, op.name + "_", in_place)
+        if "torch" in op.api and len(op.inputs) == 1:
+            FUNCTIONS[op.name + "_"] = in_place
+
+
+def unary(op: Op) -> None:
+    """Publishes an elementwise record of one tensor."""
+
+    def f(input: Tensor, *, out: Tensor | None = None) -> Any:
+        return call(op, (input,)) if out is None else write_into(op, (input,), (), out)
+
+    def f_(input: Tensor) -> Any:
+        return write(op, (input,))
+
+    publish(op, f, f_)
+
+
+def binary(op: Op) -> None:
+    """Publishes an elementwise record of two operands without attributes."""
+
+    def f(input: Any, other: Any, *, out: Tensor | None = None) -> Any:
+        if type(other) not in gate.PLAIN:
+            other = operand(other)
+        if type(input) not in gate.PLAIN:
+            input = operand(input)
+        return call(op, (input, other)) if out is None else write_into(op, (input, other), (), out)
+
+    def f_(input: Tensor, other: Any) -> Any:
+        if type(other) not in gate.PLAIN:
+            other = operand(other)
+        return write(op, (input, other))
+
+    publish(op, f, f_)
+
+
+def operand(value: Any) -> Any:
+    """A Tensor or Python number for what a caller passed to an elementwise function."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (bool, int, float, complex)):  # subclasses, such as IntEnum
+        kind = next(k for k in (bool, int, float, complex) if isinstance(value, k))
+        return kind(value)
+    if isinstance(value, np.ndarray):
+        return FUNCTIONS["from_numpy"](value)
+    return value
+
+
+def is_operand(value: Any) -> bool:
+    """Whether the gate can take this value (after ``operand``)."""
+    return (
+        type(value) in gate.PLAIN
+        or isinstance(value, Tensor)
+        or hasattr(type(value), "__torch_function__")
+    )
+
+
+def result_or_out(result: Any, out: Any) -> Any:
+    """The result of a composite function, or ``out`` after writing the result there."""
+    if out is None:
+        return result
+    targets = out if isinstance(out, (tuple, list)) else (out,)
+    if gate.state.grad and any(t._requires_grad for t in targets):
+        raise RuntimeError(
+            "functions with out=... arguments don't support automatic differentiation, but one of "
+            "the arguments requires grad."
+        )
+    gate.store_out(result, targets)
+    return out
+
+
+def size_of(args: Sequence[Any], name: str = "size") -> tuple[int, ...]:
+    """A size given as ints or as one sequence: ``f(2, 3)``, ``f((2, 3))``, ``f([2, 3])``."""
+    if len(args) == 1 and not isinstance(args[0], int) and not _is_int(args[0]):
+        args = args[0]
+        if args is None or isinstance(args, (str, float)):
+            raise TypeError(f"argument '{name}' must be tuple of ints, not {type(args).__name__}")
+    sizes = []
+    for i, s in enumerate(args):
+        if type(s) is int:
+            sizes.append(s)
+        elif _is_int(s):
+            sizes.append(s.__index__())
+        else:
+            raise TypeError(
+                f"argument '{name}' (position 1) must be tuple of ints, but found element of type "
+                f"{type(s).__name__} at pos {i}"
+            )
+    return tuple(sizes)
+
+
+def _is_int(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value._meta.numel == 1 and value._meta.ndim == 0 and value._meta.dtype.is_integral
+    return hasattr(value, "__index__") and not isinstance(value, float)
+
+
+def checked_size(size: tuple[int, ...]) -> tuple[int, ...]:
+    """A size for a new tensor."""
+    for s in size:
+        if s < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {s}: {list(size)}")
+    return size
+
+
+def device_of(value: Any) -> Device:
+    """The device for a new tensor."""
+    if value is None:
+        return default_device()
+    return usable(value if isinstance(value, Device) else Device(value))
+
+
+def dtype_of(value: Any, default: Dtype | None = None) -> Dtype:
+    """The dtype for a new tensor; Python's ``float``, ``int`` and ``bool`` are accepted."""
+    if value is None:
+        return default or dtypes.default_float()
+    if isinstance(value, Dtype):
+        return value
+    found = {
+        float: dtypes.float64,
+        int: dtypes.int64,
+        bool: dtypes.bool_,
+        complex: dtypes.complex128,
+    }.get(value)
+    if found is None:
+        raise TypeError(f"dtype must be a torch.dtype, not {type(value).__name__}")
+    return found
+
+
+def ints(value: Any) -> Any:
+    """Dims as a hashable attribute: an int, None or a tuple of ints."""
+    if value is None or type(value) is int:
+        return value
+    if isinstance(value, (tuple, list)):
+        return tuple([v if type(v) is int else v.__index__() for v in value])
+    return value.__index__()
+
+
+def number(value: Any) -> Any:
+    """A Python number from a number, NumPy scalar or 0-d tensor."""
+    if type(value) in (int, float, bool, complex):
+        return value
+    if isinstance(value, (Tensor, np.generic)):
+        return value.item()
+    return operand(value)

@@ -1,0 +1,284 @@
+"""Reductions: sums, means, extremes, truth, spread."""
+
+from __future__ import annotations
+
+import functools
+from collections import namedtuple
+from typing import Any
+
+from rushlight._tensor.api import FUNCTIONS, both, dtype_of, function, ints, result_or_out
+from rushlight.dispatch.gate import call, write_into
+from rushlight.dispatch.tensor import Tensor
+from rushlight.ops import reduce
+
+__all__ = ["RETURN_TYPES", "return_type"]
+
+RETURN_TYPES: dict[str, Any] = {}
+
+
+def return_type(name: str, fields: str) -> Any:
+    """A named tuple as ``torch.return_types`` has them."""
+    base = namedtuple(name, fields)  # type: ignore[misc]
+
+    def show(self: Any) -> str:
+        inner = ",\n".join(f"{k}={v!r}" for k, v in zip(self._fields, self, strict=True))
+        return f"torch.return_types.{name}(\n{inner})"
+
+    base.__repr__ = show  # type: ignore[method-assign,assignment]
+    base.__module__ = "rushlight.return_types"
+    RETURN_TYPES[name] = base
+    return base
+
+
+def numpy_names(f: Any) -> Any:
+    """Accepts NumPy's ``axis`` and ``keepdims`` for ``dim`` and ``keepdim``."""
+
+    @functools.wraps(f)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            if "axis" in kwargs:
+                kwargs["dim"] = kwargs.pop("axis")
+            if "keepdims" in kwargs:
+                kwargs["keepdim"] = kwargs.pop("keepdims")
+        return f(*args, **kwargs)
+
+    return wrapper
+
+
+def _with_dtype(op: Any, doc: str) -> None:
+    def f(
+        input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
+    ) -> Any:
+        attrs = (ints(dim), bool(keepdim), None if dtype is None else dtype_of(dtype))
+        return call(op, (input,), attrs) if out is None else write_into(op, (input,), attrs, out)
+
+    f.__name__ = f.__qualname__ = op.name
+    f.__doc__ = doc
+    f = numpy_names(f)
+    both(f)
+    op.public = f
+
+
+_with_dtype(reduce.sum, "The sum of all elements, or over dimensions.")
+_with_dtype(reduce.mean, "The mean of all elements, or over dimensions.")
+
+
+@both
+@numpy_names
+def prod(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
+) -> Any:
+    """The product of all elements, or over one dimension."""
+    attrs = (ints(dim), bool(keepdim), None if dtype is None else dtype_of(dtype))
+    return (
+        call(reduce.prod, (input,), attrs)
+        if out is None
+        else write_into(reduce.prod, (input,), attrs, out)
+    )
+
+
+def _plain(op: Any, doc: str, needs_dim: bool = False) -> None:
+    def f(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
+        attrs = (ints(dim), bool(keepdim))
+        return call(op, (input,), attrs) if out is None else write_into(op, (input,), attrs, out)
+
+    f.__name__ = f.__qualname__ = op.name
+    f.__doc__ = doc
+    f = numpy_names(f)
+    both(f)
+    op.public = f
+
+
+_plain(reduce.amax, "The largest values over dimensions; ties share the gradient.")
+_plain(reduce.amin, "The smallest values over dimensions; ties share the gradient.")
+_plain(reduce.any, "Whether any element is true, over all or over dimensions.")
+_plain(reduce.all, "Whether all elements are true, over all or over dimensions.")
+_plain(reduce.argmax, "Where the largest value stands (the first of equals).")
+_plain(reduce.argmin, "Where the smallest value stands (the first of equals).")
+_plain(reduce.logsumexp, "The logarithm of the sum of exponentials, computed without overflow.")
+
+
+@both
+def aminmax(
+    input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None
+) -> Any:
+    """The smallest and largest values."""
+    made = (
+        call(reduce.amin, (input,), (dim, keepdim)),
+        call(reduce.amax, (input,), (dim, keepdim)),
+    )
+    return _AMINMAX(*result_or_out(made, out))
+
+
+_AMINMAX = return_type("aminmax", "min max")
+
+
+def _extreme(name: str, over_all: Any, over_dim: Any, pairwise: str) -> None:
+    pair = return_type(name, "values indices")
+
+    def f(
+        input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None
+    ) -> Any:
+        if isinstance(dim, Tensor):
+            other, dim = dim, None
+        if other is not None:
+            return FUNCTIONS[pairwise](input, other, out=out)
+        if dim is None:
+            if out is not None:
+                return write_into(over_all, (input,), (), out)
+            return call(over_all, (input,))
+        attrs = (ints(dim), bool(keepdim))
+        if out is not None:
+            return pair(*write_into(over_dim, (input,), attrs, tuple(out)))
+        return pair(*call(over_dim, (input,), attrs))
+
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = (
+        f"The {name}imum of all elements; with ``dim``, the values and indices over it; "
+        f"with ``other``, the elementwise {name}imum."
+    )
+    f = numpy_names(f)
+    both(f)
+    over_all.public = over_dim.public = f
+
+
+_extreme("max", reduce.max_all, reduce.max_dim, "maximum")
+_extreme("min", reduce.min_all, reduce.min_dim, "minimum")
+
+
+def _spread(op: Any) -> None:
+    def f(
+        input: Tensor,
+        dim: Any = None,
+        unbiased: Any = None,
+        keepdim: bool = False,
+        *,
+        correction: Any = 1,
+        out: Any = None,
+    ) -> Any:
+        if isinstance(dim, bool):  # var(input, unbiased)
+            dim, unbiased = None, dim
+        if unbiased is not None:
+            correction = 1 if unbiased else 0
+        dims = ints(dim)
+        attrs = (
+            None if dims == () else dims,
+            bool(keepdim),
+            1 if correction is None else correction,
+        )
+        _warn_degrees(input, attrs)
+        return call(op, (input,), attrs) if out is None else write_into(op, (input,), attrs, out)
+
+    f.__name__ = f.__qualname__ = op.name
+    f.__doc__ = "The variance" if op.name == "var" else "The standard deviation"
+    f.__doc__ += " over all elements or dimensions, with Bessel's correction unless told otherwise."
+    f = numpy_names(f)
+    both(f)
+    op.public = f
+
+
+def _warn_degrees(input: Tensor, attrs: Any) -> None:
+    from rushlight.ops.reduce import _count
+
+    m = input._meta
+    if m.numel and attrs[2] >= _count(m.shape, attrs[0]):
+        import warnings
+
+        warnings.warn(
+            "std(): degrees of freedom is <= 0. Correction should be strictly less than the "
+            "reduction factor (input numel divided by output numel).",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+_spread(reduce.var)
+_spread(reduce.std)
+
+
+def _with_mean(name: str) -> None:
+    def f(
+        input: Tensor,
+        dim: Any = None,
+        unbiased: Any = None,
+        keepdim: bool = False,
+        *,
+        correction: Any = 1,
+        out: Any = None,
+    ) -> Any:
+        if isinstance(dim, bool):
+            dim, unbiased = None, dim
+        first = FUNCTIONS[name](input, dim, unbiased, keepdim, correction=correction)
+        return first, FUNCTIONS["mean"](input, dim, keepdim)
+
+    f.__name__ = f.__qualname__ = name + "_mean"
+    f.__doc__ = f"``({name}(input), mean(input))``."
+    function(numpy_names(f))
+
+
+_with_mean("var")
+_with_mean("std")
+
+
+@both
+def count_nonzero(input: Tensor, dim: Any = None) -> Any:
+    """How many elements are not zero."""
+    return (input != 0).sum(ints(dim))
+
+
+@both
+@numpy_names
+def nansum(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
+) -> Any:
+    """The sum with NaN counted as 0."""
+    made = FUNCTIONS["sum"](input.masked_fill(input.isnan(), 0), dim, keepdim, dtype=dtype)
+    return result_or_out(made, out)
+
+
+@both
+@numpy_names
+def nanmean(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
+) -> Any:
+    """The mean of the elements that are not NaN."""
+    count = (~input.isnan()).sum(ints(dim), keepdim)
+    return result_or_out(nansum(input, dim, keepdim, dtype=dtype) / count, out)
+
+
+@both
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same size and elements."""
+    if input._meta.shape != other._meta.shape:
+        return False
+    return bool((input == other).all())
+
+
+@both
+def isclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Tensor:
+    """Where ``|input - other| <= atol + rtol * |other|``."""
+    a, b = input._meta.dtype, other._meta.dtype
+    if a is not b:
+        raise RuntimeError(f"{a.title} did not match {b.title}")
+    close = input == other
+    if equal_nan and a.kind in "fc":
+        close = close | (input.isnan() & other.isnan())
+    if rtol == 0 and atol == 0:
+        return close
+    if a.kind not in "fc":
+        input, other = (
+            input.to(FUNCTIONS["get_default_dtype"]()),
+            other.to(FUNCTIONS["get_default_dtype"]()),
+        )
+    gap = (input - other).abs()
+    return close | (gap.isfinite() & (gap <= atol + (rtol * other).abs()))
+
+
+@both
+def allclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> bool:
+    """Whether all elements are close."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())

@@ -1,0 +1,329 @@
+"""The gate: the one door from the API to execution.
+
+``call`` computes an operator into new tensors, ``write`` computes it into its first input (the
+``xxx_`` methods), ``write_into`` into a given ``out=``.  Each applies the operator's rule (the
+user's mistake is reported here, at the user's line), runs the kernel, and notes the graph edge if a
+gradient is wanted.  Tracing and replay slot in here without touching operators or API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rushlight import dtypes
+from rushlight.devices import CPU
+from rushlight.dispatch import modes, tape, views
+from rushlight.dispatch.tensor import Tensor, array_of, new, raw_array
+from rushlight.ir.meta import Meta, meta, scalar_meta
+from rushlight.ir.op import Op, Plan, View
+from rushlight.ir.shapes import same_device
+from rushlight.runtime import cpu
+from rushlight.runtime.storage import Storage
+
+__all__ = ["call", "clear_plans", "write", "write_into"]
+
+state = modes.state
+PLAIN: set[type] = {Tensor, int, float, bool, complex, type(None)}  # types without overrides
+_plans: dict[Any, Plan] = {}
+_MOST_PLANS = 20_000
+
+
+def call(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any:
+    """Computes an operator.
+
+    Args:
+        op: the record.
+        inputs: tensors, Python numbers or None, in the record's order.
+        attrs: static attributes, hashable, in the record's order, all of them.
+
+    Returns:
+        a tensor, or a tuple of tensors.
+    """
+    if state.stack or not PLAIN.issuperset(map(type, inputs)):
+        handled, result = _overridden(op, inputs, attrs)
+        if handled:
+            return result
+    plan = plan_of(op, inputs, attrs)
+    if plan.offsets is not None:
+        return _view_call(op, plan, inputs, attrs)
+    outs = _compute(op, plan, inputs, attrs)
+    if (
+        state.grad
+        and op.differentiable
+        and any([getattr(x, "_requires_grad", False) for x in inputs])
+    ):
+        _record(op, plan, inputs, attrs, outs)
+    if state.inference:
+        for t in outs:
+            t._inference = True
+    return outs[0] if plan.single else tuple(outs)
+
+
+def plan_of(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Plan:
+    """The rule's decision for these inputs, from the cache if it was made before."""
+    metas = tuple(
+        [
+            x._meta if isinstance(x, Tensor) else _operand_meta(op, i, x)
+            for i, x in enumerate(inputs)
+        ]
+    )
+    static = attrs[:-1] if op.kind == "random" else attrs  # the engine decides nothing
+    key = (op, metas, static, tuple([type(a) for a in static]))
+    plan = _plans.get(key)
+    if plan is None:
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        plan = _plans[key] = _make_plan(op, metas, attrs)
+    return plan
+
+
+def clear_plans() -> None:
+    """Forgets cached decisions; they depend on the default dtype."""
+    _plans.clear()
+
+
+def _make_plan(op: Op, metas: tuple[Any, ...], attrs: tuple[Any, ...]) -> Plan:
+    if len(metas) > 1:
+        same_device(metas)
+    if metas and not any([isinstance(m, Meta) for m in metas]):
+        at, kind = next(
+            ((i, m.name) for i, m in enumerate(metas) if m is not None), (0, "NoneType")
+        )
+        name = op.inputs[min(at, len(op.inputs) - 1)].lstrip("*")
+        raise TypeError(
+            f"{op.name}(): argument '{name}' (position {at + 1}) must be Tensor, not {kind}"
+        )
+    found = op.rule(*metas, *attrs)
+    if isinstance(found, Plan):
+        return found
+    if op.kind == "movement":
+        parts = [found] if isinstance(found, View) else list(found)
+        outs: Any = parts[0].meta if isinstance(found, View) else [p.meta for p in parts]
+        return Plan(outs, offsets=tuple([p.offset for p in parts]))
+    return Plan(found)
+
+
+def _operand_meta(op: Op, position: int, x: Any) -> Any:
+    if x is None:
+        return None
+    found = scalar_meta(type(x))
+    if found is not None:
+        return found
+    name = op.inputs[min(position, len(op.inputs) - 1)].lstrip("*")
+    raise TypeError(
+        f"{op.name}(): argument '{name}' (position {position + 1}) must be Tensor, "
+        f"not {type(x).__name__}"
+    )
+
+
+def _overridden(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> tuple[bool, Any]:
+    """Lets the innermost mode, then ``__torch_function__`` of the inputs, have the call."""
+    stack = state.stack
+    if stack:
+        mode = stack[-1]
+        state.stack = stack[:-1]
+        try:
+            return True, mode(op, inputs, attrs, call)
+        finally:
+            state.stack = stack
+    if state.plain:
+        return False, None
+    from rushlight.dispatch.overrides import handle
+
+    return handle(op, inputs, attrs)
+
+
+def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) -> list[Tensor]:
+    if plan.outs and plan.outs[0].device is not CPU:
+        return [new(Tensor, Storage(_extent(m), m.device), m) for m in plan.outs]
+    operands = [array_of(x) if isinstance(x, Tensor) else x for x in inputs]
+    arrays = cpu.run(op, plan, operands, attrs)
+    outs = []
+    for array, m in zip(arrays, plan.outs, strict=True):
+        storage, placed = cpu.place(array, m, operands)
+        outs.append(new(Tensor, storage, m, 0, placed))
+    return outs
+
+
+def _extent(m: Meta) -> int:
+    if m.numel == 0:
+        return 0
+    reach = sum((n - 1) * s for n, s in zip(m.shape, m.strides, strict=True)) + 1
+    return reach * m.dtype.itemsize
+
+
+def _record(
+    op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...], outs: Sequence[Tensor]
+) -> None:
+    """Notes the call on the tape; results that can have a gradient now require one."""
+    differentiable = [t for t in outs if t._meta.dtype.kind in "fc"]
+    if not differentiable:
+        return
+    edges = tuple([tape.gradient_edge(x) if isinstance(x, Tensor) else None for x in inputs])
+    node = tape.Node(op, attrs, edges, plan.outs)
+    node.save(inputs, outs)
+    for nr, t in enumerate(outs):
+        if t._meta.dtype.kind in "fc":
+            t._requires_grad, t._node, t._out_nr = True, node, nr
+
+
+def _view_call(op: Op, plan: Plan, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+    """A movement call: new tensors over the memory of the input."""
+    source = inputs[0]
+    multiple = not plan.single
+    outs = []
+    for i, (m, offset) in enumerate(zip(plan.outs, plan.offsets or (), strict=True)):
+        start = source._offset * source._meta.dtype.itemsize // m.dtype.itemsize
+        t = new(Tensor, source._storage, m, start + offset, None, source._counter)
+        t._view = views.view_record(source, op, attrs, i, multiple)
+        if source._inference:
+            t._inference = True
+        outs.append(t)
+    if state.grad and source._requires_grad and op.differentiable:
+        _record(op, plan, inputs, attrs, outs)
+    return outs[0] if plan.single else tuple(outs)
+
+
+def write(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Tensor:
+    """Computes an operator into its first input and returns that; the ``xxx_`` methods."""
+    target = inputs[0]
+    if state.stack or not PLAIN.issuperset(map(type, inputs)):
+        from rushlight.dispatch.overrides import handle_write
+
+        handled, result = handle_write(op, inputs, attrs, write)
+        if handled:
+            return result  # type: ignore[no-any-return]
+    if not isinstance(target, Tensor):
+        _operand_meta(op, 0, target)
+        raise TypeError(f"{op.name}_(): the first argument must be a Tensor")
+    wants = (
+        state.grad
+        and op.differentiable
+        and any([getattr(x, "_requires_grad", False) for x in inputs[1:]])
+    )
+    views.check_write(target, wants)
+    plan = plan_of(op, inputs, attrs)
+    _check_result(plan.outs[0], target._meta)
+    node: Any = None
+    if state.grad and op.differentiable and (wants or target._requires_grad):
+        edges = tuple([tape.gradient_edge(x) if isinstance(x, Tensor) else None for x in inputs])
+        node = tape.Node(op, attrs, edges, (target._meta,))
+        first = _snapshot(target) if 0 in op.keeps(node.needs)[0] else target
+        node.save((first, *inputs[1:]), ())
+    if target._meta.device is CPU:
+        operands = [array_of(x) if isinstance(x, Tensor) else x for x in inputs]
+        if op.kind == "random":
+            plan = Plan(target._meta, plan.compute)
+        array = cpu.run(op, plan, operands, attrs)[0]
+        _store(target, array)
+    target._counter.value += 1
+    if node is not None:
+        node.outputs = (
+            tape.SavedTensor(target, True) if 0 in op.keeps(node.needs)[1] else target._meta,
+        )
+        views.rebase(target, node)
+    return target
+
+
+def _snapshot(t: Tensor) -> Tensor:
+    """A copy of a tensor about to be overwritten, with its place in the graph."""
+    storage, array = cpu.empty(t._meta.like(strides=t._meta.strides if t._meta.dense else None))
+    array[...] = array_of(t)
+    copy = new(
+        Tensor,
+        storage,
+        t._meta.like(strides=tuple(t._meta.strides) if t._meta.dense else None),
+        0,
+        array,
+    )
+    copy._requires_grad, copy._node, copy._out_nr = t._requires_grad, t._node, t._out_nr
+    return copy
+
+
+def _store(target: Tensor, array: Any) -> None:
+    memory = raw_array(target)
+    m = target._meta
+    if m.conj:
+        array = array.conj()
+    if m.neg:
+        array = -array
+    cpu.cast_into(memory, array)
+
+
+def _check_result(result: Meta, target: Meta) -> None:
+    if not dtypes.can_cast(result.dtype, target.dtype):
+        raise RuntimeError(
+            f"result type {result.dtype.title} can't be cast to the desired output type "
+            f"{target.dtype.title}"
+        )
+    if result.shape != target.shape:
+        raise RuntimeError(
+            f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+            f"{list(result.shape)}"
+        )
+
+
+def write_into(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...], out: Any) -> Any:
+    """Computes an operator into ``out=``, resizing it if its shape differs."""
+    targets = out if isinstance(out, (tuple, list)) else (out,)
+    for t in targets:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {type(t).__name__}")
+    if state.grad and (
+        any([getattr(x, "_requires_grad", False) for x in inputs])
+        or any([t._requires_grad for t in targets])
+    ):
+        raise RuntimeError(
+            f"{op.name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments requires grad."
+        )
+    with modes.no_grad():
+        results = call(op, inputs, attrs)
+    store_out(results, targets)
+    return out
+
+
+def store_out(results: Any, targets: Sequence[Tensor]) -> None:
+    """Writes computed results into ``out=`` tensors."""
+    for t, result in zip(
+        targets, results if isinstance(results, tuple) else (results,), strict=True
+    ):
+        have, want = t._meta, result._meta
+        if not dtypes.can_cast(want.dtype, have.dtype):
+            raise RuntimeError(
+                f"result type {want.dtype.title} can't be cast to the desired output type "
+                f"{have.dtype.title}"
+            )
+        if have.shape != want.shape:
+            resize_out(t, want)
+        views.check_write(t, False)
+        if t._meta.device is CPU:
+            _store(t, array_of(result))
+        t._counter.value += 1
+
+
+def resize_out(t: Tensor, want: Meta) -> None:
+    """Gives an ``out=`` tensor the result's shape; PyTorch warns unless it was empty."""
+    if t._meta.numel:
+        import warnings
+
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape "
+            f"{list(t._meta.shape)}, which does not match the required output shape "
+            f"{list(want.shape)}. This behavior is deprecated, and in a future PyTorch release "
+            "outputs will not be resized unless they have zero elements. You can explicitly reuse "
+            "an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+            UserWarning,
+            stacklevel=5,
+        )
+    set_geometry(t, meta(want.shape, t._meta.dtype, want.strides, t._meta.device))
+
+
+def set_geometry(t: Tensor, m: Meta) -> None:
+    """Gives a tensor a new shape in place, growing its storage if needed."""
+    need = _extent(m) + t._offset * m.dtype.itemsize
+    if need > t._storage.nbytes:
+        t._storage.resize(need)
+    t._meta = m
+    t._array = None

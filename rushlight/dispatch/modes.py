@@ -1,0 +1,56 @@
+"""Thread-local modes: gradient recording, inference, saved-tensor hooks and the mode stack.
+
+The stack is empty in ordinary code; what stands on it (subclass dispatch, tracing for a graph
+drawing, autocast) sees each call before the gate runs it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["no_grad", "state"]
+
+
+class _State(threading.local):
+    """What the gate consults; the class attributes are a new thread's values."""
+
+    grad = True
+    inference = False
+    plain = False  # inside DisableTorchFunctionSubclass
+    stack: tuple[Any, ...] = ()  # modes, innermost last: mode(op, inputs, attrs, call) -> result
+    packing: tuple[tuple[Callable[..., Any], Callable[..., Any]], ...] = ()
+    anomaly = False
+
+
+state = _State()
+
+
+class no_grad:
+    """Context in which the framework's own code records no gradients."""
+
+    __slots__ = ("was",)
+
+    def __enter__(self) -> None:
+        self.was = state.grad
+        state.grad = False
+
+    def __exit__(self, *exc: object) -> None:
+        state.grad = self.was
+
+
+class pushed:
+    """Context that puts a mode on the stack of this thread."""
+
+    __slots__ = ("mode",)
+
+    def __init__(self, mode: Any) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> Any:
+        state.stack = (*state.stack, self.mode)
+        return self.mode
+
+    def __exit__(self, *exc: object) -> None:
+        state.stack = state.stack[:-1]

@@ -1,0 +1,162 @@
+"""Views and in-place writes: who shares memory with whom, and whose history a write changes.
+
+A view remembers its base and the movement calls that lead to it.  Writing in place through a view
+puts a CopySlices node into the base's history; the nodes of its other views are then rebuilt when
+somebody looks, by walking the same steps from the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rushlight.dispatch import modes, tape
+from rushlight.dispatch.tensor import Tensor, ViewOf
+from rushlight.ir.strides import overlaps_itself
+
+__all__ = ["check_write", "make_view", "rebase", "refresh"]
+
+_MULTIPLE = (
+    "This view is the output of a function that returns multiple views. Such functions do not "
+    "allow the output views to be modified inplace. You should replace the inplace operation by "
+    "an out-of-place one."
+)
+
+
+def view_record(
+    source: Tensor, op: Any, attrs: tuple[Any, ...], index: int, multiple: bool
+) -> ViewOf:
+    """What a new view of ``source`` remembers."""
+    step = (op, attrs, index)
+    problem = None
+    if multiple:
+        problem = "multiple"
+    elif not modes.state.grad:
+        problem = "no_grad"
+    parent = source._view
+    if parent is None:
+        return ViewOf(source, (step,), source._counter.value, problem)
+    return ViewOf(
+        parent.base, (*parent.steps, step), source._counter.value, problem or parent.problem
+    )
+
+
+def walk(base: Tensor, steps: Sequence[Any]) -> Tensor:
+    """The view of ``base`` to which these movement calls lead."""
+    from rushlight.dispatch.gate import call
+
+    t = base
+    for op, attrs, index in steps:
+        result = call(op, (t,), attrs)
+        t = result[index] if isinstance(result, tuple) else result
+    return t
+
+
+def refresh(view: Tensor) -> None:
+    """Rebuilds the graph node of a view whose base was written to since."""
+    record = view._view
+    if record is None or record.seen == view._counter.value:
+        return
+    if record.base._requires_grad and record.problem != "no_grad":
+        was = modes.state.grad
+        modes.state.grad = True
+        try:
+            again = walk(record.base, record.steps)
+        finally:
+            modes.state.grad = was
+        view._node, view._out_nr = again._node, again._out_nr
+        view._requires_grad = again._requires_grad
+    record.seen = view._counter.value
+
+
+def check_write(target: Tensor, wants_grad: bool, op: Any = None) -> None:
+    """Refuses in-place writes that PyTorch refuses, in its words."""
+    m = target._meta
+    if not m.dense and overlaps_itself(m.shape, m.strides):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
+    if target._inference and not modes.state.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed."
+            "You can make a clone to get a normal tensor before doing inplace update."
+            "See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
+    if not modes.state.grad:
+        return
+    record = target._view
+    if target._requires_grad and target._node is None and record is None:
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    if record is None:
+        return
+    base = record.base
+    refresh(target)
+    if not (target._requires_grad or base._requires_grad or wants_grad):
+        return
+    if record.problem == "multiple":
+        name = target._node.name() if target._node is not None else "None"
+        raise RuntimeError(
+            f"Output {target._out_nr} of {name} is a view and is being modified inplace. {_MULTIPLE}"
+        )
+    if record.problem == "no_grad":
+        raise RuntimeError(
+            "A view was created in no_grad mode and is being modified inplace with grad mode "
+            "enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You "
+            "can clarify your code by moving both the view and the inplace either both inside the "
+            "no_grad block (if you don't want the inplace to be tracked) or both outside (if you "
+            "want the inplace to be tracked)."
+        )
+    if base._requires_grad and base._node is None:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
+        )
+
+
+def rebase(target: Tensor, node: tape.Node) -> None:
+    """Makes ``node`` the history of a tensor just written in place."""
+    record = target._view
+    if record is None:
+        target._node, target._out_nr, target._requires_grad = node, 0, True
+        return
+    base = record.base
+    copy = CopySlices(base, tape.gradient_edge(base), record.steps, node)
+    base._node, base._out_nr, base._requires_grad = copy, 0, True
+    record.seen = -1
+    refresh(target)
+
+
+class CopySlices(tape.Node):
+    """The history of a base after a write through one of its views.
+
+    Its first input is the base as it was; the gradient that reaches the written part goes through
+    the node of the write, the rest passes on.
+    """
+
+    __slots__ = ("steps", "write")
+
+    def __init__(self, base: Tensor, edge: Any, steps: tuple[Any, ...], write: tape.Node) -> None:
+        super().__init__(None, (), (edge, *write.edges[1:]), (base._meta,))
+        self.steps = steps
+        self.write = write
+
+    def name(self) -> str:
+        return "CopySlices"
+
+    def apply(self, grads: Sequence[Any], needs: tuple[bool, ...]) -> Sequence[Any]:
+        from rushlight.dispatch.namespace import o
+
+        whole = o.clone(grads[0])
+        part = walk(whole, self.steps)
+        inner = (self.write.edges[0] is not None or needs[0], *needs[1:])
+        result = list(self.write.apply([o.clone(part)], inner))
+        back = result[0] if result[0] is not None else o.zeros_like(part)
+        if back._meta.shape != part._meta.shape:
+            back = o.sum_to(back, part._meta.shape)
+        o.copy_in_place(part, back)
+        return [whole if needs[0] else None, *result[1:]]
+
+    def release(self) -> None:
+        self.write.release()

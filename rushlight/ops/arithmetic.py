@@ -1,0 +1,559 @@
+"""Arithmetic, comparison, bitwise and logical operators, elementwise.
+
+Each record: the NumPy kernel, the gradient (formula beside it), where it is published.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight.ir.op import Op, Plan
+from rushlight.ops.build import combined_dtype, elementwise, elementwise_meta, opmath
+
+BINARY = ("input", "other")
+
+
+def _add(x: Any, y: Any, alpha: Any) -> Any:
+    if getattr(x, "dtype", None) == bool and getattr(y, "dtype", None) == bool:
+        return x | (y & bool(alpha))
+    return x + y if alpha == 1 else x + _scaled(y, alpha)
+
+
+def _sub(x: Any, y: Any, alpha: Any) -> Any:
+    return x - y if alpha == 1 else x - _scaled(y, alpha)
+
+
+def _scaled(y: Any, alpha: Any) -> Any:
+    return y * y.dtype.type(alpha)
+
+
+def _alpha_rule(name: str) -> Any:
+    def rule(x: Any, y: Any, alpha: Any) -> Plan:
+        dt = combined_dtype((x, y))
+        if name == "sub" and x.dtype.kind == "b" and y.dtype.kind == "b":
+            raise RuntimeError(
+                "Subtraction, the `-` operator, with two bool tensors is not supported. "
+                "Use the `^` or `logical_xor()` operator instead."
+            )
+        if name == "sub" and (x.dtype.kind == "b" or y.dtype.kind == "b"):
+            raise RuntimeError(
+                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are "
+                "trying to invert a mask, use the `~` or `logical_not()` operator instead."
+            )
+        if dt.is_integral and isinstance(alpha, (float, complex)):
+            raise RuntimeError(
+                "For integral input tensors, argument alpha must not be a floating point number."
+            )
+        if isinstance(alpha, bool) and dt.kind != "b":
+            raise RuntimeError("Boolean alpha only supported for Boolean results.")
+        if isinstance(alpha, complex) and not dt.is_complex:
+            raise RuntimeError(
+                "For non-complex input tensors, argument alpha must not be a complex number."
+            )
+        return Plan(elementwise_meta((x, y), dt), compute=opmath(dt))
+
+    return rule
+
+
+def _times(o: Any, g: Any, alpha: Any) -> Any:
+    return g if alpha == 1 else g * o.conj(alpha)
+
+
+add = Op(
+    "add",
+    kind="elementwise",
+    inputs=BINARY,
+    attrs=("alpha",),
+    defaults=(1,),
+    rule=_alpha_rule("add"),
+    kernel=_add,
+    grads=(
+        lambda o, g: g,  # d(x + a y)/dx = 1
+        lambda o, g, _x, _y, _out, alpha: _times(o, g, alpha),  # d/dy = a
+    ),
+    api="method inplace",
+)
+sub = Op(
+    "sub",
+    kind="elementwise",
+    inputs=BINARY,
+    attrs=("alpha",),
+    defaults=(1,),
+    rule=_alpha_rule("sub"),
+    kernel=_sub,
+    grads=(
+        lambda o, g: g,  # d(x - a y)/dx = 1
+        lambda o, g, _x, _y, _out, alpha: -_times(o, g, alpha),  # d/dy = -a
+    ),
+)
+
+
+def _multiply(x: Any, y: Any) -> Any:
+    return x * y if getattr(x, "dtype", None) != bool else np.logical_and(x, y)
+
+
+mul = elementwise(
+    "mul",
+    _multiply,
+    (
+        lambda o, g, _x, y: g * o.conj(y),  # d(xy)/dx = y
+        lambda o, g, x: g * o.conj(x),  # d(xy)/dy = x
+    ),
+    inputs=BINARY,
+    doc="Product of two tensors, element by element, with broadcasting.",
+)
+
+
+def _div_rule(x: Any, y: Any, rounding_mode: str | None) -> Plan:
+    dt = combined_dtype((x, y))
+    if rounding_mode is None:
+        if dt.is_integral:
+            dt = dtypes.default_float()
+    elif rounding_mode not in ("trunc", "floor"):
+        raise RuntimeError(
+            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+            f"'{rounding_mode}'"
+        )
+    elif dt.is_complex:
+        raise NotImplementedError(f"\"div_{rounding_mode}_cpu\" not implemented for '{dt.title}'")
+    return Plan(elementwise_meta((x, y), dt), compute=opmath(dt))
+
+
+def _div(x: Any, y: Any, rounding_mode: str | None) -> Any:
+    if rounding_mode is None:
+        return np.true_divide(x, y)
+    if np.asarray(x).dtype.kind in "biu":
+        if np.any(np.equal(y, 0)):
+            raise RuntimeError("ZeroDivisionError")
+        quotient = np.floor_divide(x, y)
+        if rounding_mode == "floor":
+            return quotient
+        rest = np.remainder(x, y)
+        signs = (np.asarray(x) < 0) != (np.asarray(y) < 0)
+        return quotient + ((rest != 0) & signs).astype(quotient.dtype)
+    if rounding_mode == "trunc":
+        return np.trunc(np.true_divide(x, y))
+    return _floor_divide_floats(x, y)
+
+
+def _floor_divide_floats(x: Any, y: Any) -> Any:
+    """floor(x / y) through fmod, as Python and PyTorch compute it."""
+    rest = np.fmod(x, y)
+    quotient = (x - rest) / y
+    quotient = quotient - ((rest != 0) & ((y < 0) != (rest < 0)))
+    floor = np.floor(quotient)
+    floor = floor + (quotient - floor > 0.5)
+    result = np.where(quotient != 0, floor, np.copysign(0, x / y))
+    return np.where(np.equal(y, 0), x / y, result).astype(np.result_type(x, y), copy=False)
+
+
+div = Op(
+    "div",
+    kind="elementwise",
+    inputs=BINARY,
+    attrs=("rounding_mode",),
+    defaults=(None,),
+    rule=_div_rule,
+    kernel=_div,
+    grads=(
+        # d(x/y)/dx = 1/y, d(x/y)/dy = -x/y^2; rounded quotients are constant almost everywhere
+        lambda o, g, _x, y, _out, mode: g / o.conj(y) if mode is None else o.zeros_like(g),
+        lambda o, g, x, y, _out, mode: (
+            -g * o.conj((x / y) / y) if mode is None else o.zeros_like(g)
+        ),
+    ),
+    domain=(0.5, 4.0),
+)
+
+
+def _remainder(x: Any, y: Any) -> Any:
+    if np.asarray(x).dtype.kind in "iu" and np.any(np.equal(y, 0)):
+        raise RuntimeError("ZeroDivisionError")
+    return np.remainder(x, y)
+
+
+def _fmod(x: Any, y: Any) -> Any:
+    if np.asarray(x).dtype.kind in "iu" and np.any(np.equal(y, 0)):
+        raise RuntimeError("ZeroDivisionError")
+    return np.fmod(x, y)
+
+
+remainder = elementwise(
+    "remainder",
+    _remainder,
+    (
+        lambda o, g: g,  # x - y floor(x/y)
+        lambda o, g, x, y: -g * o.div(x, y, "floor"),
+    ),
+    inputs=BINARY,
+    kinds="uif",
+    domain=(0.5, 4.0),
+)
+fmod = elementwise(
+    "fmod",
+    _fmod,
+    (
+        lambda o, g: g,  # x - y trunc(x/y)
+        lambda o, g, x, y: -g * o.div(x, y, "trunc"),
+    ),
+    inputs=BINARY,
+    kinds="uif",
+    domain=(0.5, 4.0),
+)
+
+
+def _pow_rule(x: Any, y: Any) -> Plan:
+    dt = combined_dtype((x, y))
+    return Plan(elementwise_meta((x, y), dt), compute=opmath(dt))
+
+
+def _pow(x: Any, y: Any) -> Any:
+    base, exponent = np.asarray(x), np.asarray(y)
+    if base.dtype.kind in "biu":
+        if exponent.dtype.kind == "i" and np.any(exponent < 0):
+            if exponent.ndim == 0:
+                raise RuntimeError("Integers to negative integer powers are not allowed.")
+            return _negative_power(base, exponent)
+        if base.dtype.kind == "b":
+            return np.logical_or(base, np.logical_not(exponent))
+        return np.power(base, exponent)
+    if exponent.ndim == 0:
+        if exponent == 2:
+            return base * base
+        if exponent == 3:
+            return base * base * base
+        if exponent == 0.5 and base.dtype.kind != "c":
+            return np.sqrt(base)
+        if exponent == 1:
+            return base.copy()
+    return np.power(base, exponent)
+
+
+def _negative_power(base: Any, exponent: Any) -> Any:
+    """Integer powers: negative ones are 0 but for bases 1 and -1."""
+    good = np.power(base, np.maximum(exponent, 0))
+    odd = np.where(exponent % 2 == 0, 1, -1).astype(good.dtype)
+    negative = np.where(base == 1, 1, np.where(base == -1, odd, 0)).astype(good.dtype)
+    return np.where(exponent < 0, negative, good)
+
+
+def _pow_grad_base(o: Any, g: Any, x: Any, y: Any) -> Any:
+    """d(x^y)/dx = y x^(y-1), and 0 where y is 0."""
+    if not hasattr(y, "_meta"):
+        if y == 0:
+            return o.zeros_like(g)
+        return g * o.conj(y * o.pow(x, y - 1))
+    return o.where(y == 0, o.zeros_like(y), g * o.conj(y * o.pow(x, y - 1)))
+
+
+def _pow_grad_exponent(o: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
+    """d(x^y)/dy = x^y log x, and 0 where x is 0 and y is not negative."""
+    if not hasattr(x, "_meta"):
+        if x == 0:
+            return o.where(y >= 0, o.zeros_like(y), g * out * float("-inf"))
+        log = np.log(complex(x)) if isinstance(x, complex) or x < 0 else float(np.log(x))
+        return g * o.conj(out * log)
+    zero = (x == 0) & ((y >= 0) if not y._meta.dtype.is_complex else (y == y))
+    return o.where(zero, o.full_like(x, 0), g * o.conj(out * o.log(x)))
+
+
+pow = Op(
+    "pow",
+    kind="elementwise",
+    inputs=("input", "exponent"),
+    rule=_pow_rule,
+    kernel=_pow,
+    grads=(_pow_grad_base, _pow_grad_exponent),
+    node=lambda metas, attrs: (
+        "PowBackward1"
+        if isinstance(metas[1], object)
+        and not getattr(metas[1], "is_scalar", not hasattr(metas[1], "shape"))
+        else "PowBackward0"
+    ),
+    domain=(0.5, 3.0),
+)
+
+# Comparison
+
+
+def _compare(name: str, kernel: Any, kinds: str = "buifc") -> Op:
+    return elementwise(name, kernel, None, inputs=BINARY, result="bool", kinds=kinds)
+
+
+eq = _compare("eq", np.equal)
+ne = _compare("ne", np.not_equal)
+lt = _compare("lt", np.less, "buif")
+le = _compare("le", np.less_equal, "buif")
+gt = _compare("gt", np.greater, "buif")
+ge = _compare("ge", np.greater_equal, "buif")
+
+# Logic and bits
+
+
+def _truth(kernel: Any) -> Any:
+    return lambda *arrays: kernel(*[np.not_equal(a, 0) for a in arrays])
+
+
+logical_and = elementwise("logical_and", _truth(np.logical_and), inputs=BINARY, result="bool")
+logical_or = elementwise("logical_or", _truth(np.logical_or), inputs=BINARY, result="bool")
+logical_xor = elementwise("logical_xor", _truth(np.logical_xor), inputs=BINARY, result="bool")
+logical_not = elementwise("logical_not", lambda x: np.equal(x, 0), result="bool")
+bitwise_and = elementwise("bitwise_and", np.bitwise_and, inputs=BINARY, kinds="bui")
+bitwise_or = elementwise("bitwise_or", np.bitwise_or, inputs=BINARY, kinds="bui")
+bitwise_xor = elementwise("bitwise_xor", np.bitwise_xor, inputs=BINARY, kinds="bui")
+bitwise_not = elementwise("bitwise_not", np.bitwise_not, kinds="bui")
+
+
+def _shift(kernel: Any, past_end: Any) -> Any:
+    def shift(x: Any, n: Any) -> Any:
+        bits = 8 * x.dtype.itemsize
+        outside = (n < 0) | (n >= bits)
+        return np.where(outside, past_end(x), kernel(x, np.where(outside, 0, n)))
+
+    return shift
+
+
+bitwise_left_shift = elementwise(
+    "bitwise_left_shift", _shift(np.left_shift, np.zeros_like), inputs=BINARY, kinds="ui"
+)
+bitwise_right_shift = elementwise(
+    "bitwise_right_shift",
+    _shift(np.right_shift, lambda x: np.where(x < 0, -1, 0).astype(x.dtype)),
+    inputs=BINARY,
+    kinds="ui",
+)
+
+# Selection
+
+
+def _half_to(o: Any, g: Any, mine: Any, other: Any) -> Any:
+    """The gradient goes to the winner; a tie is shared in halves."""
+    return o.where(mine == other, g * 0.5, g)
+
+
+maximum = elementwise(
+    "maximum",
+    np.maximum,
+    (
+        lambda o, g, x, y: o.where(x < y, o.zeros_like(g), _half_to(o, g, x, y)),
+        lambda o, g, x, y: o.where(y < x, o.zeros_like(g), _half_to(o, g, x, y)),
+    ),
+    inputs=BINARY,
+    kinds="buif",
+    api="torch method",
+)
+minimum = elementwise(
+    "minimum",
+    np.minimum,
+    (
+        lambda o, g, x, y: o.where(x > y, o.zeros_like(g), _half_to(o, g, x, y)),
+        lambda o, g, x, y: o.where(y > x, o.zeros_like(g), _half_to(o, g, x, y)),
+    ),
+    inputs=BINARY,
+    kinds="buif",
+    api="torch method",
+)
+
+
+def _where_rule(condition: Any, x: Any, y: Any) -> Plan:
+    if condition.dtype.name not in ("bool", "uint8"):
+        raise RuntimeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{condition.dtype.title}"
+        )
+    dt = combined_dtype((x, y))
+    return Plan(elementwise_meta((condition, x, y), dt))
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    return np.where(condition, x, y)
+
+
+where = Op(
+    "where",
+    kind="elementwise",
+    inputs=("condition", "input", "other"),
+    rule=_where_rule,
+    kernel=_where,
+    grads=(
+        None,
+        lambda o, g, c: o.where(c, g, o.zeros_like(g)),
+        lambda o, g, c: o.where(c, o.zeros_like(g), g),
+    ),
+)
+
+
+def _clamp_rule(x: Any, low: Any, high: Any) -> Plan:
+    if low is None and high is None:
+        raise ValueError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    dt = combined_dtype((x, low, high))
+    if dt.is_complex:
+        raise RuntimeError("clamp is not supported for complex types")
+    if dt.kind == "b":
+        raise NotImplementedError("\"clamp_scalar_cpu\" not implemented for 'Bool'")
+    return Plan(elementwise_meta((x, low, high), dt), compute=opmath(dt))
+
+
+def _clamp(x: Any, low: Any, high: Any) -> Any:
+    if low is not None:
+        x = np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
+
+
+def _inside(o: Any, x: Any, low: Any, high: Any) -> Any:
+    if low is None:
+        return x <= high
+    return (x >= low) if high is None else (x >= low) & (x <= high)
+
+
+clamp = Op(
+    "clamp",
+    kind="elementwise",
+    inputs=("input", "min", "max"),
+    rule=_clamp_rule,
+    kernel=_clamp,
+    grads=(
+        lambda o, g, x, low, high: o.where(_inside(o, x, low, high), g, o.zeros_like(g)),
+        lambda o, g, x, low, high: o.where(
+            (x < low) if high is None else (x < low) & (low < high), g, o.zeros_like(g)
+        ),
+        lambda o, g, x, low, high: o.where(
+            (x > high) if low is None else (x > high) | (high <= low), g, o.zeros_like(g)
+        ),
+    ),
+    node=lambda metas, attrs: (
+        "ClampBackward0"
+        if not any(hasattr(m, "strides") and not m.is_scalar for m in metas[1:] if m is not None)
+        else "ClampBackward1"
+    ),
+)
+
+
+def _lerp_rule(start: Any, end: Any, weight: Any) -> Plan:
+    if start.dtype is not end.dtype:
+        raise RuntimeError(
+            f"expected dtype {start.dtype.title.lower()} for `end` but got dtype {end.dtype.title.lower()}"
+        )
+    return Plan(elementwise_meta((start, end, weight), start.dtype), compute=opmath(start.dtype))
+
+
+def _lerp(start: Any, end: Any, weight: Any) -> Any:
+    """From the nearer end, so that weight 1 gives ``end`` exactly."""
+    span = end - start
+    near_start = np.abs(weight) < 0.5
+    return np.where(near_start, start + weight * span, end - span * (1 - weight))
+
+
+lerp = Op(
+    "lerp",
+    kind="elementwise",
+    inputs=("input", "end", "weight"),
+    rule=_lerp_rule,
+    kernel=_lerp,
+    grads=(
+        lambda o, g, _s, _e, w: g * o.conj(1 - w),
+        lambda o, g, _s, _e, w: g * o.conj(w),
+        lambda o, g, s, e: g * o.conj(e - s),
+    ),
+)
+
+
+def _fused_rule(x: Any, a: Any, b: Any, value: Any) -> Plan:
+    dt = combined_dtype((x, a, b))
+    return Plan(elementwise_meta((x, a, b), dt), compute=opmath(dt))
+
+
+addcmul = Op(
+    "addcmul",
+    kind="elementwise",
+    inputs=("input", "tensor1", "tensor2"),
+    attrs=("value",),
+    defaults=(1,),
+    rule=_fused_rule,
+    kernel=lambda x, a, b, value: x + (x.dtype.type(value) * a) * b,
+    grads=(
+        lambda o, g: g,  # x + v a b
+        lambda o, g, _x, _a, b, _out, value: g * o.conj(b * value),
+        lambda o, g, _x, a, _b, _out, value: g * o.conj(a * value),
+    ),
+)
+
+
+def _addcdiv_rule(x: Any, a: Any, b: Any, value: Any) -> Plan:
+    if a.dtype.is_integral and b.dtype.is_integral:
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release "
+            "addcdiv will perform a true division of tensor1 and tensor2. The historic addcdiv "
+            "behavior can be implemented as (input + value * torch.trunc(tensor1 / "
+            "tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / "
+            "tensor2) for float inputs. The future addcdiv behavior is just the latter "
+            "implementation: (input + value * tensor1 / tensor2), for all dtypes."
+        )
+    return _fused_rule(x, a, b, value)
+
+
+addcdiv = Op(
+    "addcdiv",
+    kind="elementwise",
+    inputs=("input", "tensor1", "tensor2"),
+    attrs=("value",),
+    defaults=(1,),
+    rule=_addcdiv_rule,
+    kernel=lambda x, a, b, value: x + (x.dtype.type(value) * a) / b,
+    grads=(
+        lambda o, g: g,  # x + v a / b
+        lambda o, g, _x, _a, b, _out, value: g * o.conj(value / b),
+        lambda o, g, _x, a, b, _out, value: -g * o.conj(value * (a / (b * b))),
+    ),
+    domain=(0.5, 3.0),
+)
+
+
+def _copy_rule(target: Any, source: Any) -> Plan:
+    from rushlight.ir.shapes import broadcast
+
+    shape = source.shape
+    if broadcast(target.shape, shape) != target.shape:
+        raise RuntimeError(
+            f"The expanded size of the tensor must match: cannot copy {list(shape)} into "
+            f"{list(target.shape)}"
+        )
+    return Plan(target.like(strides=target.strides if target.dense else None))
+
+
+copy = Op(
+    "copy",
+    kind="elementwise",
+    inputs=("input", "src"),
+    rule=_copy_rule,
+    kernel=lambda target, source: np.broadcast_to(source, target.shape),
+    grads=(lambda o, g: o.zeros_like(g), lambda o, g: g),
+    node="CopyBackwards",
+)
+
+fill = Op(
+    "fill",
+    kind="elementwise",
+    inputs=("input", "value"),
+    rule=lambda m, value: Plan(m.like(strides=m.strides if m.dense else None)),
+    kernel=lambda x, value: np.broadcast_to(np.asarray(value), x.shape),
+    grads=(lambda o, g: o.zeros_like(g), lambda o, g: g),
+)
+
+
+def _cast_rule(x: Any, dtype: Any) -> Plan:
+    return Plan(x.like(dtype=dtype, strides=elementwise_meta((x,), dtype).strides))
+
+
+cast = Op(
+    "cast",
+    kind="elementwise",
+    attrs=("dtype",),
+    rule=_cast_rule,
+    kernel=lambda x, dtype: x,
+    grads=(lambda o, g: g,),
+    node="ToCopyBackward0",
+)

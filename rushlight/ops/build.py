@@ -1,0 +1,163 @@
+"""How records of a kind are built: the shared rules of elementwise and reducing operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rushlight import dtypes
+from rushlight.dtypes import dtype
+from rushlight.ir.meta import Meta, meta
+from rushlight.ir.op import Op, Plan
+from rushlight.ir.shapes import broadcast, dim_list, reduced, same_device
+from rushlight.ir.strides import elementwise_strides
+
+__all__ = ["combined_dtype", "elementwise", "opmath", "reduction"]
+
+EVERYWHERE = "torch method inplace"
+
+
+def opmath(dt: dtype) -> dtype:
+    """The dtype in which functions of this dtype are computed: halves use float32."""
+    return dtypes.float32 if dt.itemsize == 2 and dt.is_floating_point else dt
+
+
+def combined_dtype(metas: Sequence[Any]) -> dtype:
+    """PyTorch's result type: tensors outrank 0-d tensors, which outrank Python numbers."""
+    ranks: list[dtype | None] = [None, None, None]
+    for m in metas:
+        if m is None:
+            continue
+        rank = 2 if m.is_scalar else 1 if m.ndim == 0 else 0
+        have = ranks[rank]
+        ranks[rank] = m.dtype if have is None else dtypes.promote(have, m.dtype)
+    found = dtypes.combine(dtypes.combine(ranks[0], ranks[1]), ranks[2])
+    assert found is not None
+    return found
+
+
+def elementwise_meta(metas: Sequence[Any], dt: dtype) -> Meta:
+    """The Meta of an elementwise result of this dtype: broadcast shape, iterator strides."""
+    tensors = [m for m in metas if isinstance(m, Meta)]
+    if len(tensors) == 1:
+        shape = tensors[0].shape
+    else:
+        shape = broadcast(*[m.shape for m in tensors])
+    strides = elementwise_strides(shape, [(m.shape, m.strides) for m in tensors])
+    return meta(shape, dt, strides, same_device(metas))
+
+
+def unsupported(name: str, dt: dtype) -> NotImplementedError:
+    """The error for a dtype that an operator does not take."""
+    return NotImplementedError(f"\"{name}\" not implemented for '{dt.title}'")
+
+
+def elementwise(
+    name: str,
+    kernel: Callable[..., Any],
+    grads: Any = None,
+    *,
+    inputs: Sequence[str] = ("input",),
+    result: str = "same",
+    kinds: str = "buifc",
+    attrs: Sequence[str] = (),
+    defaults: tuple[Any, ...] = (),
+    api: str = EVERYWHERE,
+    doc: str = "",
+    **more: Any,
+) -> Op:
+    """An elementwise operator.
+
+    Args:
+        kernel: of arrays that are already in the computing dtype.
+        grads: one gradient function, or one an input.
+        result: the output's dtype: ``same`` as promoted, ``float`` (integers become the default
+            float), ``bool``, or ``real`` (the real type of complex inputs).
+        kinds: the dtype kinds accepted: b(ool), u(nsigned), i(nteger), f(loat), c(omplex).
+    """
+    n = len(inputs)
+
+    def rule(*args: Any) -> Plan:
+        metas = args[:n]
+        dt = combined_dtype(metas)
+        if dt.kind not in kinds:
+            raise unsupported(f"{name}_cpu", dt)
+        if result == "float" and dt.is_integral:
+            dt = dtypes.default_float()
+        out = dtypes.bool_ if result == "bool" else dt.to_real() if result == "real" else dt
+        return Plan(elementwise_meta(metas, out), compute=opmath(dt))
+
+    if callable(grads):
+        grads = (grads,)
+    return Op(
+        name,
+        kind="elementwise",
+        inputs=inputs,
+        attrs=attrs,
+        defaults=defaults,
+        rule=rule,
+        kernel=kernel,
+        grads=grads,
+        api=api,
+        doc=doc,
+        **more,
+    )
+
+
+def reduction(
+    name: str,
+    kernel: Callable[..., Any],
+    *,
+    result: str = "same",
+    kinds: str = "buifc",
+    attrs: Sequence[str] = ("dim", "keepdim"),
+    defaults: tuple[Any, ...] = (None, False),
+    doc: str = "",
+    dtype_at: int | None = None,
+    nonempty: str | None = None,
+    **more: Any,
+) -> Op:
+    """A reduction over dimensions; its first attributes are ``dim`` and ``keepdim``.
+
+    Args:
+        kernel: ``kernel(array, dims, keepdim, ...)`` of an array already in the computing dtype.
+        result: ``same``, ``wide`` (integers become int64), ``float``, ``bool``, ``int64`` or
+            ``real``.
+        dtype_at: the position of a ``dtype`` attribute that overrides the output's dtype.
+        nonempty: an error text for reducing over no elements without an identity.
+    """
+
+    def rule(m: Meta, dim: Any, keepdim: bool, *rest: Any) -> Plan:
+        given = rest[dtype_at - 2] if dtype_at is not None else None
+        dt = given or m.dtype
+        if dt.kind not in kinds:
+            raise unsupported(f"{name}_cpu", dt)
+        if given is None:
+            if result == "wide" and dt.is_integral:
+                dt = dtypes.int64
+            elif result == "float" and dt.is_integral:
+                dt = dtypes.default_float()
+        compute = opmath(dt)
+        out = {"bool": dtypes.bool_, "int64": dtypes.int64}.get(result, dt)
+        if result == "real":
+            out = dt.to_real()
+        dims = dim_list(dim, m.ndim)
+        if nonempty is not None:
+            for d in dims:
+                if m.ndim and m.shape[d] == 0:
+                    raise IndexError(nonempty.format(name=name, dim=d))
+        return Plan(meta(reduced(m.shape, dims, keepdim), out, None, m.device), compute=compute)
+
+    def run(x: Any, dim: Any, keepdim: bool, *rest: Any) -> Any:
+        return kernel(x, dim_list(dim, x.ndim), keepdim, *rest)
+
+    return Op(
+        name,
+        kind="reduce",
+        attrs=attrs,
+        defaults=defaults,
+        rule=rule,
+        kernel=run,
+        doc=doc,
+        **more,
+    )

@@ -1,0 +1,132 @@
+"""The CPU driver: runs an operator's kernel on arrays and places the result as its Meta says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.dtypes import float16, float32
+from rushlight.ir.meta import Meta
+from rushlight.ir.op import Op, Plan
+from rushlight.ir.strides import memory_order
+from rushlight.runtime.storage import Storage
+
+__all__ = ["array_over", "empty", "in_memory_order", "place", "run"]
+
+
+def array_over(storage: Storage, meta: Meta, offset: int) -> Any:
+    """The NumPy array over a storage that a tensor of this Meta and offset stands for."""
+    dt = meta.dtype.numpy
+    if meta.numel == 0:
+        return np.empty(meta.shape, dt)
+    size = meta.dtype.itemsize
+    return np.ndarray(
+        meta.shape,
+        dt,
+        buffer=storage.bytes,
+        offset=offset * size,
+        strides=tuple([s * size for s in meta.strides]),
+    )
+
+
+def empty(meta: Meta) -> tuple[Storage, Any]:
+    """A new storage for a dense tensor, and the array over it."""
+    storage = Storage(meta.numel * meta.dtype.itemsize, meta.device)
+    return storage, array_over(storage, meta, 0)
+
+
+def run(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
+    """Runs a kernel and returns its results as arrays, not yet placed.
+
+    Args:
+        operands: arrays, Python numbers or None, in the order of the op's inputs.
+    """
+    kernel: Any = op.kernel
+    if kernel is None:
+        raise NotImplementedError(f"{op.name} has no kernel for the CPU")
+    if plan.compute is not None:
+        operands = convert(operands, plan.compute)
+    with np.errstate(all="ignore"):
+        if op.kind in ("create", "random"):
+            results = kernel(plan.outs[0] if plan.single else plan.outs, *operands, *attrs)
+            if op.kind == "random" and plan.single:
+                results = in_memory_order(results, plan.outs[0])
+        else:
+            results = kernel(*operands, *attrs)
+    if plan.single:
+        return [np.asarray(results)]
+    return [np.asarray(r) for r in results]
+
+
+def convert(operands: list[Any], compute: Any) -> list[Any]:
+    """Operands in the dtype in which an elementwise or reducing kernel computes."""
+    dt = compute.numpy
+    return [
+        x
+        if x is None
+        else (x if x.dtype == dt else x.astype(dt))
+        if isinstance(x, np.ndarray)
+        else _number(x, compute)
+        for x in operands
+    ]
+
+
+def _number(value: Any, compute: Any) -> Any:
+    if compute.is_integral and not isinstance(value, bool):
+        bits = 8 * compute.itemsize
+        if compute.name == "bool":
+            return np.bool_(value)
+        wrapped = int(value) & ((1 << bits) - 1)  # numbers wrap around as in C
+        if compute.is_signed and wrapped >> (bits - 1):
+            wrapped -= 1 << bits
+        return compute.numpy.type(wrapped)
+    if not compute.is_complex and isinstance(value, complex):
+        value = value.real
+    return compute.numpy.type(value)
+
+
+def place(array: Any, meta: Meta, operands: list[Any]) -> tuple[Storage, Any]:
+    """Puts a kernel's result into a storage laid out as its Meta says.
+
+    A fresh result in the right layout is adopted; any other is copied.
+    """
+    dt = meta.dtype.numpy
+    if (
+        array.dtype == dt
+        and meta.contiguous
+        and array.flags.c_contiguous
+        and array.flags.owndata
+        and array.shape == meta.shape
+        and not any(x is array for x in operands)
+    ):
+        return Storage.adopt(array), array
+    storage, out = empty(meta)
+    with np.errstate(all="ignore"):
+        cast_into(out, array)
+    return storage, out
+
+
+def cast_into(target: Any, values: Any) -> None:
+    """Copies values into an array, converting as PyTorch converts."""
+    if values.dtype.kind == "c" and target.dtype.kind not in "c":
+        values = values.real if target.dtype.kind != "b" else values != 0
+    kind = target.dtype.kind
+    if (values.dtype.kind == "f" and kind == "u") or (kind == "i" and values.dtype.kind == "f"):
+        if target.dtype.itemsize < 8 or kind == "u":
+            values = values.astype(np.int64)  # as C does on x86-64, then wraps
+    np.copyto(target, values, casting="unsafe")
+
+
+def in_memory_order(flat: Any, meta: Meta) -> Any:
+    """The array of a Meta's shape whose elements, read in memory order, are ``flat``."""
+    if meta.contiguous:
+        return flat.reshape(meta.shape)
+    order = memory_order(meta.shape, meta.strides)
+    inverse = [order.index(d) for d in range(meta.ndim)]
+    return flat.reshape([meta.shape[d] for d in order]).transpose(inverse)
+
+
+def opmath(dt: Any) -> Any:
+    """The dtype in which sums and functions of this dtype are computed: halves use float32."""
+    return float32 if dt is float16 or dt.name == "bfloat16" else dt
