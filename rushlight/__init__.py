@@ -38,6 +38,7 @@ pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
 
 _SUBMODULES = frozenset(
     (
+        "_utils",
         "amp",
         "autograd",
         "backends",
@@ -57,6 +58,7 @@ _SUBMODULES = frozenset(
         "return_types",
         "serialization",
         "special",
+        "storage",
         "testing",
         "types",
         "utils",
