@@ -268,12 +268,12 @@ def test_interrupt_keeps_what_was_learned(tmp_path: Path) -> None:
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    import rushlight as rl
+    from rushlight.version import rushlight_version
 
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
     assert stop.value.code == 0
-    assert capsys.readouterr().out == f"rushlight {rl.__version__}\n"
+    assert capsys.readouterr().out == f"rushlight {rushlight_version}\n"
 
 
 @pytest.mark.parametrize(

@@ -58,14 +58,14 @@ def _rate(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from rushlight import __version__
+    from rushlight.version import rushlight_version
 
     parser = argparse.ArgumentParser(
         prog="rushlight",
         description="rushlight: deep learning in pure Python, with PyTorch's API.",
         epilog="To run a PyTorch script as it stands: python -m rushlight SCRIPT [ARGS]",
     )
-    parser.add_argument("--version", action="version", version=f"rushlight {__version__}")
+    parser.add_argument("--version", action="version", version=f"rushlight {rushlight_version}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     _add_train(verbs)
     return parser

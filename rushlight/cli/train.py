@@ -27,6 +27,7 @@ from rushlight.cli.report import Epoch, Run, Sample, render
 from rushlight.serialization.atomic import atomic_write
 from rushlight.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 from rushlight.utils.tensorboard import SummaryWriter
+from rushlight.version import rushlight_version
 
 __all__ = ["DataMissing", "train"]
 
@@ -88,7 +89,7 @@ class _Trainer:
             "momentum": MOMENTUM,
             "weight decay": WEIGHT_DECAY,
             "seed": options.seed,
-            "rushlight": rl.__version__,
+            "rushlight": rushlight_version,
         }
         self.run = Run(
             name=task.name,
