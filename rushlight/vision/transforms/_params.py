@@ -488,3 +488,62 @@ def erasing_value(value: Any) -> Any:
     if isinstance(value, str):
         return None
     return [float(v) for v in value] if isinstance(value, (list, tuple)) else [float(value)]
+
+
+# ---------------------------------------------------------------- arguments of v2
+
+
+def resized_size_v2(canvas_size: Any, size: Any, max_size: int | None) -> list[int]:
+    """`resized_size` for v2, where `size` may be an int or None."""
+    if isinstance(size, int):
+        size = [size]
+    elif max_size is not None and size is not None and len(size) != 1:
+        raise ValueError(
+            "max_size should only be passed if size is None or specifies the length of the smaller "
+            "edge, i.e. size should be an int or a sequence of length 1 in torchscript mode."
+        )
+    return resized_size(canvas_size, size, max_size)
+
+
+def pad_ltrb_v2(padding: Any) -> list[int]:
+    """`pad_ltrb` with v2's checks."""
+    if not isinstance(padding, (int, tuple, list)):
+        raise TypeError(
+            f"`padding` should be an integer or tuple or list of integers, but got {padding}"
+        )
+    if not isinstance(padding, int) and len(padding) not in (1, 2, 4):
+        raise ValueError(
+            f"Padding must be an int or a 1, 2, or 4 element tuple or list. Found {len(padding)}"
+        )
+    return pad_ltrb(padding)
+
+
+def coefficients_v2(startpoints: Any, endpoints: Any, coefficients: Any) -> list[float]:
+    """The eight projective coefficients, given or computed from the corners."""
+    if coefficients is not None:
+        if startpoints is not None and endpoints is not None:
+            raise ValueError(
+                "The startpoints/endpoints and the coefficients shouldn't be defined concurrently."
+            )
+        if len(coefficients) != 8:
+            raise ValueError("Argument coefficients should have 8 float values")
+        return list(coefficients)
+    if startpoints is None or endpoints is None:
+        raise ValueError(
+            "Either the startpoints/endpoints or the coefficients must have non `None` values."
+        )
+    return perspective_coefficients(startpoints, endpoints)
+
+
+def number_or_pair(value: Any, name: str) -> list[float]:
+    """One number for both ends or axes, or a pair, as floats."""
+    if not isinstance(value, (int, float, Sequence)):
+        raise TypeError(f"{name} should be a number or a sequence of numbers. Got {type(value)}")
+    if isinstance(value, (int, float)):
+        return [float(value), float(value)]
+    if len(value) not in (1, 2):
+        raise ValueError(f"If {name} is a sequence its length should be 1 or 2. Got {len(value)}")
+    for element in value:
+        if not isinstance(element, (int, float)):
+            raise ValueError(f"{name} should be a sequence of numbers. Got {type(element)}")
+    return [float(value[0]), float(value[-1])]
