@@ -145,7 +145,7 @@ class Net(nn.Module):
         self.head = nn.Linear(2, 2)
         self.head2 = self.head
         self.act = nn.functional.relu
-        self.other = rl.relu
+        self.other = rl.tanh
         self.make = functools.partial(nn.LayerNorm, eps=1e-3)
 
 
@@ -156,7 +156,7 @@ def test_whole_modules() -> None:
         assert type(read) is Net
         assert read.head is read.head2
         assert read.act is nn.functional.relu
-        assert read.other is rl.relu
+        assert read.other is rl.tanh
         assert read.make.keywords == {"eps": 1e-3}
         for (name, a), (other, b) in zip(
             net.state_dict().items(), read.state_dict().items(), strict=True
@@ -206,8 +206,9 @@ def test_pickle_and_deepcopy() -> None:
         assert type(copied[6]) is Net
     with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
         copy.deepcopy(parameter * 2)
-    parameter.grad = rl.ones(6)
-    assert float(copy.deepcopy(parameter).grad.sum()) == 6
+    leaf = rl.ones(6, requires_grad=True)
+    leaf.grad = rl.ones(6)
+    assert float(copy.deepcopy(leaf).grad.sum()) == 6
 
 
 # Where things go
@@ -586,7 +587,7 @@ def mixed(torch: Any) -> dict[str, Any]:
         "leaf": torch.ones(2, requires_grad=True),
         "parameter": torch.nn.Parameter(torch.ones(2)),
         "frozen": torch.nn.Parameter(torch.ones(2), requires_grad=False),
-        "conj": torch.tensor([1 + 2j]).conj(),
+        "turned-over": torch.tensor([1 + 2j]).conj(),
         "meta": torch.empty(2, 3, device="meta"),
         "scalar": torch.tensor(3),
         "empty": torch.empty(0, 2),

@@ -17,6 +17,7 @@ from rushlight._tensor.storage_access import from_storage
 from rushlight.devices import META
 from rushlight.dispatch.tensor import Tensor, new
 from rushlight.dtypes import dtype
+from rushlight.ir.meta import Meta
 from rushlight.runtime import host_memory
 from rushlight.runtime.storage import Storage
 
@@ -137,7 +138,7 @@ def _rebuild_from_type_v2(func: Any, new_type: type, args: tuple[Any, ...], stat
     tensor = func(*args)
     if type(tensor) is not new_type:
         grad = tensor._requires_grad
-        tensor = new(new_type, tensor._storage, tensor._meta, tensor._offset)
+        tensor = _bare(new_type, tensor._storage, tensor._meta, tensor._offset)
         tensor._requires_grad = grad
     # A subclass may have a __setstate__ of its own.
     own = getattr(new_type, "__setstate__", None)
@@ -146,6 +147,16 @@ def _rebuild_from_type_v2(func: Any, new_type: type, args: tuple[Any, ...], stat
     else:
         set_state(tensor, state)
     return tensor
+
+
+def _bare(cls: type, storage: Storage, view: Meta, offset: int) -> Any:
+    """A tensor of a subclass, whose own ``__new__`` is not asked."""
+    tensor = new(Tensor, storage, view, offset)
+    if cls is Tensor:
+        return tensor
+    made = object.__new__(cls)
+    vars(made).update(vars(tensor))
+    return made
 
 
 def _with_grad(tensor: Any, requires_grad: Any) -> Any:
@@ -212,7 +223,8 @@ def _reduce_plain(tensor: Any) -> tuple[Any, tuple[Any, ...]]:
         return _rebuild_meta_tensor_no_storage, args
     untyped = m.dtype.name in _UNTYPED
     storage = TypedStorage(tensor._storage, None if untyped else m.dtype)
-    place = (storage, tensor._offset, tuple(m.shape), m.strides)
+    # Tuples of their own, as PyTorch's are: pickles refer back to objects that they meet again.
+    place = (storage, tensor._offset, tuple(m.shape), tuple([*m.strides]))
     rest: tuple[Any, ...] = (tensor._requires_grad, OrderedDict())  # hooks are never pickled
     if untyped:
         rest = (*rest, m.dtype)
@@ -248,7 +260,7 @@ def deepcopy(self: Any, memo: dict[int, Any]) -> Any:
             "https://github.com/pytorch/pytorch/pull/103001"
         )
     storage = copy.deepcopy(self._storage, memo)
-    copied = new(type(self), storage, self._meta, self._offset)
+    copied = _bare(type(self), storage, self._meta, self._offset)
     memo[id(self)] = copied
     copied._requires_grad = self._requires_grad
     if self._grad is not None:
