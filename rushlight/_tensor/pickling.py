@@ -224,7 +224,7 @@ def _reduce_plain(tensor: Any) -> tuple[Any, tuple[Any, ...]]:
     untyped = m.dtype.name in _UNTYPED
     storage = TypedStorage(tensor._storage, None if untyped else m.dtype)
     # Tuples of their own, as PyTorch's are: pickles refer back to objects that they meet again.
-    place = (storage, tensor._offset, tuple(m.shape), tuple([*m.strides]))
+    place = (storage, tensor._offset, tuple(m.shape), (*m.strides,))
     rest: tuple[Any, ...] = (tensor._requires_grad, OrderedDict())  # hooks are never pickled
     if untyped:
         rest = (*rest, m.dtype)

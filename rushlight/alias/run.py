@@ -7,6 +7,7 @@ first line. Frames inside rushlight are left out of them unless RUSHLIGHT_TRACEB
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
 import os
@@ -21,6 +22,7 @@ from rushlight.alias import finder, manifest
 __all__ = ["main", "run_module", "run_script", "run_text"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_IMPORTLIB = importlib.__file__
 _USAGE = """usage: python -m rushlight SCRIPT [ARGS]     run a PyTorch script as it stands
        python -m rushlight -m MODULE [ARGS]  run a module
        python -m rushlight -c CODE [ARGS]    run a text
@@ -192,7 +194,9 @@ def _without_frames(tb: TracebackType | None, whole: bool) -> TracebackType | No
     while tb is not None:
         entries.append(tb)
         tb = tb.tb_next
-    own = [_is_own(entry) for entry in entries]
+    own: list[bool] = []
+    for entry in entries:
+        own.append(_is_own(entry, bool(own) and own[-1]))
     # What runs the program stands before its first frame: this file, and the import system's files.
     first = next((i for i, entry in enumerate(entries) if not _runs(entry)), len(entries))
     keep = [e for e, mine in zip(entries[first:], own[first:], strict=True) if whole or not mine]
@@ -202,9 +206,10 @@ def _without_frames(tb: TracebackType | None, whole: bool) -> TracebackType | No
     return result
 
 
-def _is_own(entry: TracebackType) -> bool:
+def _is_own(entry: TracebackType, inside: bool) -> bool:
     file = entry.tb_frame.f_code.co_filename
-    return file.startswith((_PACKAGE, "<frozen importlib"))
+    # importlib.import_module is ours where our own code has called it
+    return file.startswith((_PACKAGE, "<frozen importlib")) or (inside and file == _IMPORTLIB)
 
 
 def _runs(entry: TracebackType) -> bool:
