@@ -13,6 +13,7 @@ In: the main module of the parent.  Out, in the worker: a module that is both `_
 from __future__ import annotations
 
 import ast
+import atexit
 import contextlib
 import os
 import sys
@@ -115,8 +116,8 @@ def _run(module_name: str | None, path: str | None) -> None:
     tree = ast.parse(source, filename=str(file))
     code = compile(tree, str(file), "exec")
     _loading = True
-    # The file stays open: handlers that the script makes may hold it.
     nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    atexit.register(nowhere.close)  # not before: handlers that the script makes may hold it
     report = sys.stderr
     try:
         with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):

@@ -15,7 +15,8 @@ from rushlight.utils.data._utils.collate import _same_mapping, _same_sequence
 
 def accelerator_is_available() -> bool:
     """Whether there is a device to pin memory for."""
-    return bool(rl.cuda.is_available())
+    cuda = getattr(rl, "cuda", None)
+    return cuda is not None and bool(cuda.is_available())
 
 
 def pin_memory(data: Any) -> Any:
