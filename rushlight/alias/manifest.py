@@ -13,10 +13,7 @@ ROOTS = {"torch": "rushlight", "torchvision": "rushlight.vision"}
 
 # PyTorch's path -> rushlight's, where they differ; what lies below follows.
 SPECIAL = {
-    "torch.utils.tensorboard": "rushlight.tensorboard",
     "torch.torch_version": "rushlight.version",
-    "torch._tensor": "rushlight._tensor",
-    "torch._utils": "rushlight._utils",
 }
 
 # rushlight's own parts, which PyTorch has no module for (or another one of that name).
@@ -47,8 +44,8 @@ def target(name: str) -> str | None:
     """The module of rushlight that stands for a PyTorch module name.
 
     Example:
-        >>> target("torchvision.transforms.v2"), target("torch.utils.tensorboard.writer")
-        ('rushlight.vision.transforms.v2', 'rushlight.tensorboard.writer')
+        >>> target("torchvision.transforms.v2"), target("torch.torch_version")
+        ('rushlight.vision.transforms.v2', 'rushlight.version')
         >>> target("torch.vision") is None
         True
     """

@@ -66,9 +66,7 @@ _OBJECTS_OUT = {
 _MODULES_IN = {
     "torch._C._nn": "rushlight.nn.functional",
     "torch._C": "rushlight",
-    "torch._tensor": "rushlight._tensor",
     "torch.tensor": "rushlight._tensor",  # before PyTorch 1.8
-    "torch.utils.tensorboard": "rushlight.tensorboard",
     "torchvision": "rushlight.vision",
     "torch": "rushlight",
 }
