@@ -94,6 +94,7 @@ class Machine:
         self._file = file
         self._policy = policy or Policy()
         self._encoding, self._errors = encoding, errors
+        self._version = 0
         self._memo: dict[int, Any] = {}
         self._stack: list[Any] = []
         self._marks: list[list[Any]] = []
@@ -105,6 +106,7 @@ class Machine:
             FileFormatError: the stream is damaged, or asks for what the policy refuses.
         """
         self._memo, self._stack, self._marks = {}, [], []
+        self._version = 0
         read = self._file.read
         while True:
             code = read(1)
@@ -237,10 +239,11 @@ class Machine:
     # what the policy decides
 
     def _global(self, module: str, name: str) -> None:
-        if (module, name) in NAME_MAPPING:
-            module, name = NAME_MAPPING[module, name]
-        elif module in IMPORT_MAPPING:
-            module = IMPORT_MAPPING[module]
+        if self._version < 3:  # names of Python 2
+            if (module, name) in NAME_MAPPING:
+                module, name = NAME_MAPPING[module, name]
+            elif module in IMPORT_MAPPING:
+                module = IMPORT_MAPPING[module]
         self._push(self._policy.find(module, name))
 
     def _read_global(self) -> None:
@@ -314,6 +317,7 @@ class Machine:
         version = self._read(1)[0]
         if version > pickle.HIGHEST_PROTOCOL:
             self._damaged(f"unsupported pickle protocol: {version}")
+        self._version = version
 
 
 def _check_key(key: Any) -> None:

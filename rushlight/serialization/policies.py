@@ -245,6 +245,8 @@ def _assign(instance: Any, state: Any) -> Any:
     """BUILD as pickle defines it: ``__setstate__``, or attributes and slots."""
     own = getattr(instance, "__setstate__", None)
     if own is not None:
+        if names.home(type(instance).__module__) and type(state) not in (dict, tuple):
+            raise DamagedPickleError("an object's state is not a dictionary of attributes")
         own(state)
         return instance
     slots = None
@@ -310,11 +312,11 @@ class ModelPolicy(WeightsPolicy):
             return None
         try:
             found = vars(importlib.import_module(module)).get(name)
-        except ImportError:
+        except (ImportError, ValueError):  # ValueError: a name that no file can have
             return None
-        if not isinstance(found, type) or not names.home(found.__module__):
+        if not isinstance(found, type) or not f"{found.__module__}.".startswith(_OWN_CLASSES):
             return None
-        if hasattr(found, "__del__"):
+        if hasattr(found, "__del__") or Tensor in type.mro(found):
             return None
         return self._allow(found)
 
