@@ -23,7 +23,7 @@ __all__ = [
     "RandAugment",
     "TrivialAugmentWide",
     "functional",
-    "v2",
+    "v2",  # noqa: F405
 ]
 
 

@@ -1,8 +1,9 @@
 """Colour kernels on tensors: brightness, contrast, saturation, hue, tone curves, histograms.
 
-In: a tensor (..., C, H, W) with 1 or 3 channels (RGB), floats in [0, 1] or integers over their range.
-Out: the same dtype and shape. v1 and v2 share them; `fused` picks v2's order of operations, because a
-byte image is cut, not rounded, and shows a difference in the last bit of a float as a level.
+In: a tensor (..., C, H, W) with 1 or 3 channels (RGB), floats in [0, 1] or integers over their
+range. Out: the same dtype and shape. v1 and v2 share them; `fused` picks v2's order of operations,
+because a byte image is cut, not rounded, and shows a difference in the last bit of a float as a
+level.
 """
 
 from __future__ import annotations

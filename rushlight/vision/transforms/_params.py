@@ -1,8 +1,8 @@
 """Arguments and plain geometry that every transform shares: sizes, paddings, fills, matrices.
 
-In: what users pass (`224`, `(224, 224)`, `[2, 4, 2, 4]`, degrees, corners). Out: plain Python numbers
-for the kernels of `_pil.py` and `_tensor.py`. No tensor is made here, except to solve for the eight
-perspective coefficients. Error texts follow torchvision 0.28.
+In: what users pass (`224`, `(224, 224)`, `[2, 4, 2, 4]`, degrees, corners). Out: plain Python
+numbers for the kernels of `_pil.py` and `_tensor.py`. No tensor is made here, except to solve for
+the eight perspective coefficients. Error texts follow torchvision 0.28.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import numpy as np
 class InterpolationMode(Enum):
     """How a resampling transform looks up values between pixels.
 
-    Tensors support `NEAREST`, `NEAREST_EXACT`, `BILINEAR` and `BICUBIC`; the others are Pillow's alone.
+    Tensors support `NEAREST`, `NEAREST_EXACT`, `BILINEAR` and `BICUBIC`; the others are Pillow's
+    alone.
 
     Example:
         >>> from rushlight.vision.transforms import InterpolationMode

@@ -1,7 +1,7 @@
 """Image kernels on Pillow images: Pillow does the pixels, torchvision's argument rules apply.
 
-In: a Pillow image and checked numbers. Out: a new Pillow image. Pillow is imported at the first call,
-so that `rushlight.vision` imports without it.
+In: a Pillow image and checked numbers. Out: a new Pillow image. Pillow is imported at the first
+call, so that `rushlight.vision` imports without it.
 """
 
 from __future__ import annotations

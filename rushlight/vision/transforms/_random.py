@@ -1,7 +1,7 @@
 """The random transforms of torchvision.transforms, version 1.
 
-In: a Pillow image or a tensor (..., C, H, W). Out: the changed image. Parameters, `repr` and draws are
-torchvision 0.28's: `_draws.py` draws, `functional.py` does the pixels.
+In: a Pillow image or a tensor (..., C, H, W). Out: the changed image. Parameters, `repr` and draws
+are torchvision 0.28's: `_draws.py` draws, `functional.py` does the pixels.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class RandomApply(rl.nn.Module):
 class RandomOrder(RandomTransforms):
     """Apply the transforms in an order drawn from Python's `random`."""
 
-    def __call__(self, img: Any) -> Any:  # type: ignore[override]
+    def __call__(self, img: Any) -> Any:
         order = list(range(len(self.transforms)))
         random.shuffle(order)
         for i in order:
@@ -500,12 +500,10 @@ class RandomAffine(rl.nn.Module):
     def forward(self, img: Any) -> Any:
         fill = fill_for(img, self.fill)
         _, height, width = F.get_dimensions(img)
-        params = self.get_params(
+        angle, translate, scale, shear = self.get_params(
             self.degrees, self.translate, self.scale, self.shear, [width, height]
         )
-        return F.affine(
-            img, *params, interpolation=self.interpolation, fill=fill, center=self.center
-        )
+        return F.affine(img, angle, translate, scale, shear, self.interpolation, fill, self.center)
 
     def __repr__(self) -> str:
         text = f"{type(self).__name__}(degrees={self.degrees}"
@@ -575,8 +573,8 @@ class RandomErasing(rl.nn.Module):
                 "If value is a sequence, it should have either a single value or "
                 f"{channels} (number of input channels)"
             )
-        box = self.get_params(img, scale=self.scale, ratio=self.ratio, value=value)
-        return F.erase(img, *box, self.inplace)
+        i, j, h, w, v = self.get_params(img, scale=self.scale, ratio=self.ratio, value=value)
+        return F.erase(img, i, j, h, w, v, self.inplace)
 
     def __repr__(self) -> str:
         return fields(self, "p", "scale", "ratio", "value", "inplace")

@@ -1,8 +1,9 @@
 """Image kernels on tensors: geometry, borders, blur, normalisation and dtype conversion.
 
-In: a tensor (..., C, H, W) and checked numbers; the geometric kernels take (H, W) too. Out: a tensor of
-the same dtype and leading shape. v1 and v2 share them. Coordinates: pixel centres lie at half
-integers, grids for `grid_sample` run from -1 to 1 over the image's edges (align_corners=False).
+In: a tensor (..., C, H, W) and checked numbers; the geometric kernels take (H, W) too. Out: a
+tensor of the same dtype and leading shape. v1 and v2 share them. Coordinates: pixel centres lie at
+half integers, grids for `grid_sample` run from -1 to 1 over the image's edges
+(align_corners=False).
 """
 
 from __future__ import annotations
@@ -111,27 +112,29 @@ def convert_dtype(image: Tensor, dtype: Any, reciprocal: bool = False) -> Tensor
 
 
 _STATS: dict[Any, Any] = {}
+_MOST_STATS = 64
 
 
 def _stat(values: Any, dtype: Any, device: Any) -> Tensor:
     """A per-channel constant as (C, 1, 1), remembered: Normalize is called once a sample."""
-    if isinstance(values, rl.Tensor):
-        found = values.to(dtype=dtype, device=device)
-    else:
-        listed = isinstance(values, (list, tuple))
-        key = (tuple(values) if listed else values, dtype, device)
-        try:
-            found = _STATS.get(key)
-        except TypeError:  # unhashable, such as an ndarray
-            key, found = None, None
-        if found is None:
-            with rl.inference_mode(False), rl.no_grad():
-                found = rl.as_tensor(values, dtype=dtype, device=device)
-                found = found.view(-1, 1, 1) if found.ndim == 1 else found
-            if key is not None and len(_STATS) < 64:
-                _STATS[key] = found
-        return found
-    return found.view(-1, 1, 1) if found.ndim == 1 else found
+    if not isinstance(values, (list, tuple)):
+        return _per_channel(values, dtype, device)
+    key = (tuple(values), dtype, device)
+    try:
+        found = _STATS.get(key)
+    except TypeError:  # a list of tensors or arrays
+        return _per_channel(values, dtype, device)
+    if found is None:
+        with rl.inference_mode(False), rl.no_grad():
+            found = _per_channel(values, dtype, device)
+        if len(_STATS) < _MOST_STATS:
+            _STATS[key] = found
+    return found
+
+
+def _per_channel(values: Any, dtype: Any, device: Any) -> Tensor:
+    made = rl.as_tensor(values, dtype=dtype, device=device)
+    return made.view(-1, 1, 1) if made.ndim == 1 else made
 
 
 def std_has_zero(std: Any, dtype: Any, device: Any) -> bool:
@@ -250,8 +253,9 @@ def resize(
 ) -> Tensor:
     """Resample to `size` (h, w).
 
-    `native_uint8` (v2) hands bytes to `interpolate` as they are, which works in fixed point as Pillow
-    does; otherwise (v1) they go through float32 and are rounded. The two differ by at most one level.
+    `native_uint8` (v2) hands bytes to `interpolate` as they are, which works in fixed point as
+    Pillow does; otherwise (v1) they go through float32 and are rounded. The two differ by at most
+    one level.
     """
     smooth = interpolation in (
         InterpolationMode.BILINEAR,

@@ -28,7 +28,8 @@ class AutoAugmentPolicy(Enum):
 
 
 # The learned sub-policies of E. D. Cubuk et al., AutoAugment (CVPR 2019, arXiv:1805.09501), in the
-# notation of that paper's appendix: operation, probability in tenths, magnitude (- where it has none).
+# notation of that paper's appendix: operation, probability in tenths, magnitude (- where it has
+# none).
 _POLICY_TEXT = {
     AutoAugmentPolicy.IMAGENET: """
         Posterize 4 8, Rotate 6 9; Solarize 6 5, AutoContrast 6 -; Equalize 8 -, Equalize 6 -;
@@ -170,7 +171,7 @@ class _Augment(rl.nn.Module):
     interpolation: Any
     fill: Any
 
-    def _apply(self, img: Any, name: str, magnitude: float, fill: Any) -> Any:  # type: ignore[override]
+    def _apply(self, img: Any, name: str, magnitude: float, fill: Any) -> Any:
         return apply(F, img, name, magnitude, self.interpolation, fill)
 
 

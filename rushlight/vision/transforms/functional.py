@@ -1,8 +1,8 @@
 """torchvision.transforms.functional: each function takes a Pillow image or a tensor.
 
-In: a Pillow image, or a tensor (..., C, H, W) (many take (H, W) too), and plain arguments. Out: the same
-kind. Arguments are checked here, with torchvision 0.28's error texts; pixels are done by `_pil.py`,
-`_tensor.py` and `_colour.py`.
+In: a Pillow image, or a tensor (..., C, H, W) (many take (H, W) too), and plain arguments. Out: the
+same kind. Arguments are checked here, with torchvision 0.28's error texts; pixels are done by
+`_pil.py`, `_tensor.py` and `_colour.py`.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def pil_to_tensor(pic: Any) -> Any:
 
 
 def convert_image_dtype(image: Any, dtype: Any = None) -> Any:
-    """Convert a tensor image to `dtype` (float32 by default) and scale it so that white stays white.
+    """Convert a tensor image to `dtype`, float32 by default; white stays white.
 
     Raises:
         RuntimeError: the target cannot hold the source's white exactly (float32 to int32 or int64).
@@ -218,7 +218,8 @@ def normalize(tensor: Any, mean: Any, std: Any, inplace: bool = False) -> Any:
     """(tensor - mean) / std per channel, for float images (..., C, H, W).
 
     Raises:
-        TypeError: no tensor, or not of floats. ValueError: fewer than 3 dimensions, or a zero `std`.
+        TypeError: no tensor, or not of floats. ValueError: fewer than 3 dimensions, or a zero
+        `std`.
 
     Example:
         >>> import rushlight as rl
@@ -238,7 +239,8 @@ def normalize(tensor: Any, mean: Any, std: Any, inplace: bool = False) -> Any:
         )
     if T.std_has_zero(std, tensor.dtype, tensor.device):
         raise ValueError(
-            f"std evaluated to zero after conversion to {tensor.dtype}, leading to division by zero."
+            f"std evaluated to zero after conversion to {tensor.dtype}, leading to division by "
+            "zero."
         )
     out = T.normalize(tensor, mean, std, inplace)
     if out.shape != tensor.shape:  # more constants than channels

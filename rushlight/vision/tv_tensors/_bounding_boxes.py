@@ -1,4 +1,4 @@
-"""BoundingBoxes: the tv_tensor of boxes, with their format and the size of the image they lie in."""
+"""BoundingBoxes: the tv_tensor of boxes, with their format and their image's size."""
 
 from __future__ import annotations
 

@@ -55,12 +55,13 @@ def set_return_type(return_type: str) -> _RestoreReturnType:
     return _RestoreReturnType(before)
 
 
+_PLAIN: Any = rl.Tensor
 _ALWAYS_KEEP = {
-    rl.Tensor.clone,
-    rl.Tensor.to,
-    rl.Tensor.detach,
-    rl.Tensor.requires_grad_,
-    rl.Tensor.pin_memory,
+    _PLAIN.clone,
+    _PLAIN.to,
+    _PLAIN.detach,
+    _PLAIN.requires_grad_,
+    _PLAIN.pin_memory,
 }
 
 

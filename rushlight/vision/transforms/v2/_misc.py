@@ -253,8 +253,11 @@ class _Sanitize(Transform):
             return inpt[params["valid"]]
         if not isinstance(inpt, self._dropped_types):
             return inpt
+        return self._keep(inpt, params["valid"])
+
+    def _keep(self, inpt: Any, valid: Any) -> Any:
         try:
-            kept = inpt[params["valid"]]
+            kept = inpt[valid]
         except IndexError:
             if isinstance(inpt, tv_tensors.Mask):  # one mask of the image, not one an object
                 return inpt

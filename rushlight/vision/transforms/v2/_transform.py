@@ -1,8 +1,8 @@
 """Transform: the base class of the v2 transforms.
 
 In: any nested sample, as one argument or several. Out: the same nesting. Of its leaves the images,
-videos, masks, boxes and points are transformed with parameters drawn once a call, and so is the first
-plain tensor if the sample has no image or video; everything else passes through.
+videos, masks, boxes and points are transformed with parameters drawn once a call, and so is the
+first plain tensor if the sample has no image or video; everything else passes through.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Transform(rl.nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls._v1_transform_cls is not None and hasattr(cls._v1_transform_cls, "get_params"):
-            cls.get_params = staticmethod(cls._v1_transform_cls.get_params)  # type: ignore[attr-defined]
+            cls.get_params = staticmethod(cls._v1_transform_cls.get_params)
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Raise for a sample that this transform cannot take."""

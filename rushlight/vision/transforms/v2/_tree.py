@@ -1,8 +1,8 @@
 """Nested samples: a dict, list or tuple of anything, as a flat list and back.
 
-In: a sample such as (image, {"boxes": ..., "labels": ...}). Out: its leaves in order, and a function
-that builds the same nesting around as many new leaves. Only the plain containers are opened; an
-object of any other class, subclasses of dict or list included, is a leaf.
+In: a sample such as (image, {"boxes": ..., "labels": ...}). Out: its leaves in order, and a
+function that builds the same nesting around as many new leaves. Only the plain containers are
+opened; an object of any other class, subclasses of dict or list included, is a leaf.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Geometric kernels for boxes and key points.
 
-In: plain boxes with their `format` and `canvas_size` (height, width), or points (..., 2) as x, y. Out:
-the same dtype and shape, with the new canvas size where it changes. Boxes lie on the lines between
-pixels, points on pixels: a flip maps x to w - x for a box, to w - 1 - x for a point.
+In: plain boxes with their `format` and `canvas_size` (height, width), or points (..., 2) as x, y.
+Out: the same dtype and shape, with the new canvas size where it changes. Boxes lie on the lines
+between pixels, points on pixels: a flip maps x to w - x for a box, to w - 1 - x for a point.
 """
 
 from __future__ import annotations
@@ -142,10 +142,11 @@ def resize_bounding_boxes(
 
 
 def _affine_theta(
-    canvas_size: Size, angle: Any, translate: Any, scale: Any, shear: Any, center: Any, like: Tensor
+    canvas_size: Size, arguments: tuple[Any, ...], like: Tensor
 ) -> tuple[Tensor, list[float]]:
     """The forward matrix, transposed, for points like `like`; and the inverse as numbers."""
-    angle, translate, shear, center = P.affine_arguments(angle, translate, scale, shear, center)
+    scale = arguments[2]
+    angle, translate, shear, center = P.affine_arguments(*arguments)
     center = [canvas_size[1] * 0.5, canvas_size[0] * 0.5] if center is None else center
     forward = P.affine_matrix(center, angle, translate, scale, shear, inverted=False)
     theta = rl.tensor(forward, dtype=like.dtype, device=like.device).reshape(2, 3).T
@@ -166,12 +167,12 @@ def _expanded(theta: Tensor, inverse: list[float], canvas_size: Size) -> tuple[T
 
 
 def _affine_points(
-    keypoints: Tensor, canvas_size: Size, expand: bool, *arguments: Any
+    keypoints: Tensor, canvas_size: Size, expand: bool, arguments: tuple[Any, ...]
 ) -> tuple[Tensor, Size]:
     if keypoints.numel() == 0:
         return keypoints, canvas_size
     work = keypoints if keypoints.is_floating_point() else keypoints.float()
-    theta, inverse = _affine_theta(canvas_size, *arguments, like=work)
+    theta, inverse = _affine_theta(canvas_size, arguments, work)
     moved = _with_ones(work.reshape(-1, 2)).matmul(theta)
     if expand:
         origin, canvas_size = _expanded(theta, inverse, canvas_size)
@@ -180,14 +181,19 @@ def _affine_points(
 
 
 def _affine_boxes(
-    boxes: Tensor, format: Any, canvas_size: Size, mode: Any, expand: bool, *arguments: Any
+    boxes: Tensor,
+    format: Any,
+    canvas_size: Size,
+    mode: Any,
+    expand: bool,
+    arguments: tuple[Any, ...],
 ) -> tuple[Tensor, Size]:
     if boxes.numel() == 0:
         return boxes, canvas_size
     rotated, hub = is_rotated_bounding_format(format), _hub(format)
     work = boxes if boxes.is_floating_point() else boxes.float()
     corners = convert(work, format, hub).reshape(-1, 8 if rotated else 4)
-    theta, inverse = _affine_theta(canvas_size, *arguments, like=work)
+    theta, inverse = _affine_theta(canvas_size, arguments, work)
     moved = _boxes_of(_with_ones(_points_of(corners, rotated)).matmul(theta), rotated)
     if expand:
         origin, canvas_size = _expanded(theta, inverse, canvas_size)
@@ -206,7 +212,7 @@ def affine_keypoints(
     center: Any = None,
 ) -> tuple[Tensor, Size]:
     """Turn, move, scale and shear points."""
-    return _affine_points(keypoints, canvas_size, False, angle, translate, scale, shear, center)
+    return _affine_points(keypoints, canvas_size, False, (angle, translate, scale, shear, center))
 
 
 def affine_bounding_boxes(
@@ -222,7 +228,7 @@ def affine_bounding_boxes(
 ) -> Tensor:
     """Turn, move, scale and shear boxes: the upright boxes around the moved corners."""
     arguments = (angle, translate, scale, shear, center)
-    return _affine_boxes(bounding_boxes, format, canvas_size, clamping_mode, False, *arguments)[0]
+    return _affine_boxes(bounding_boxes, format, canvas_size, clamping_mode, False, arguments)[0]
 
 
 def rotate_keypoints(
@@ -230,7 +236,7 @@ def rotate_keypoints(
 ) -> tuple[Tensor, Size]:
     """Turn points counter-clockwise by `angle` degrees."""
     arguments = (-angle, [0.0, 0.0], 1.0, [0.0, 0.0], center)
-    return _affine_points(keypoints, canvas_size, expand, *arguments)
+    return _affine_points(keypoints, canvas_size, expand, arguments)
 
 
 def rotate_bounding_boxes(
@@ -244,7 +250,7 @@ def rotate_bounding_boxes(
 ) -> tuple[Tensor, Size]:
     """Turn boxes counter-clockwise by `angle` degrees."""
     arguments = (-angle, [0.0, 0.0], 1.0, [0.0, 0.0], center)
-    return _affine_boxes(bounding_boxes, format, canvas_size, clamping_mode, expand, *arguments)
+    return _affine_boxes(bounding_boxes, format, canvas_size, clamping_mode, expand, arguments)
 
 
 # ---------------------------------------------------------------- pad, crop

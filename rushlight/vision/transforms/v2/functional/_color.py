@@ -1,8 +1,8 @@
 """torchvision.transforms.v2.functional, colour: tones, hue, histograms, channels.
 
-In: an image (tensor, `Image`, Pillow) or `Video` of 1 or 3 channels; masks, boxes and points have no
-kernel here, so transforms pass them through. Out: the same kind. The kernels are v1's (`_colour.py`,
-`_pil.py`) in v2's order of operations.
+In: an image (tensor, `Image`, Pillow) or `Video` of 1 or 3 channels; masks, boxes and points have
+no kernel here, so transforms pass them through. Out: the same kind. The kernels are v1's
+(`_colour.py`, `_pil.py`) in v2's order of operations.
 """
 
 from __future__ import annotations

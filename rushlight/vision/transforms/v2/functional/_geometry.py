@@ -1,7 +1,7 @@
 """torchvision.transforms.v2.functional, geometry: flips, resize, crops, pads and warps.
 
-In: an image (tensor, `Image`, Pillow), `Video`, `Mask`, `BoundingBoxes` or `KeyPoints`. Out: the same
-kind. Each function hands over to the kernel for its input's type; the image kernels are v1's
+In: an image (tensor, `Image`, Pillow), `Video`, `Mask`, `BoundingBoxes` or `KeyPoints`. Out: the
+same kind. Each function hands over to the kernel for its input's type; the image kernels are v1's
 (`_tensor.py`, `_pil.py`), those of boxes and points are in `_boxes.py`. Masks are resampled to the
 nearest pixel, never blended.
 """

@@ -1,6 +1,7 @@
 """Sizes of inputs, formats of boxes, and clamping of boxes and points to the image.
 
-In: tensors, Pillow images and tv_tensors. Out: sizes as lists, or boxes and points of the same dtype.
+In: tensors, Pillow images and tv_tensors. Out: sizes as lists, or boxes and points of the same
+dtype.
 """
 
 from __future__ import annotations
@@ -193,7 +194,7 @@ def convert(boxes: Tensor, old: Format, new: Format) -> Tensor:
     return _FROM_HUB[new](boxes) if new in _FROM_HUB else boxes
 
 
-def _format(format: Any) -> Any:
+def _named(format: Any) -> Any:
     return Format[format.upper()] if isinstance(format, str) else format
 
 
@@ -215,7 +216,7 @@ def convert_bounding_box_format(
     """
     if new_format is None:
         raise TypeError("convert_bounding_box_format() missing 1 required argument: 'new_format'")
-    old_format, new_format = _format(old_format), _format(new_format)
+    old_format, new_format = _named(old_format), _named(new_format)
     if is_pure_tensor(inpt):
         if old_format is None:
             raise ValueError("For pure tensor inputs, `old_format` has to be passed.")
@@ -275,7 +276,7 @@ def clamp_bounding_boxes(
                 "For pure tensor inputs, `format`, `canvas_size` and `clamping_mode` have to be "
                 "passed."
             )
-        return clamp(inpt, _format(format), canvas_size, clamping_mode)
+        return clamp(inpt, _named(format), canvas_size, clamping_mode)
     if not isinstance(inpt, tv_tensors.BoundingBoxes):
         raise TypeError(
             "Input can either be a plain tensor or a bounding box tv_tensor, but got "

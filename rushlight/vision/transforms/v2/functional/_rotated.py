@@ -16,7 +16,7 @@ Tensor = Any
 
 
 def rectangle(parallelogram: Tensor) -> Tensor:
-    """The rectangle that stands for a parallelogram (..., 8): its longer side and its centre stay."""
+    """The rectangle for a parallelogram (..., 8): its longer side and its centre stay."""
     dtype = parallelogram.dtype
     work = parallelogram if dtype in (rl.float32, rl.float64) else parallelogram.to(rl.float32)
     x1, y1, x2, y2, x3, y3, x4, y4 = work.unbind(-1)

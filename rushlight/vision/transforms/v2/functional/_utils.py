@@ -1,8 +1,8 @@
 """How the v2 functions find the kernel for an input: by its type.
 
-In: a function of this package and an input. Out: the kernel registered for the input's class, or for
-the nearest base class short of plain `Tensor`. Kernels take plain tensors; `register` adapts them:
-it passes the arguments a kernel names, adds the metadata it names (`format`, `canvas_size`,
+In: a function of this package and an input. Out: the kernel registered for the input's class, or
+for the nearest base class short of plain `Tensor`. Kernels take plain tensors; `register` adapts
+them: it passes the arguments a kernel names, adds the metadata it names (`format`, `canvas_size`,
 `clamping_mode`) and wraps the result like the input.
 """
 
@@ -118,7 +118,8 @@ def register_kernel(functional: Kernel | str, tv_tensor_cls: type) -> Callable[[
         )
     if tv_tensor_cls.__module__.startswith(tv_tensors.__name__):
         raise ValueError(
-            f"Kernels cannot be registered for the builtin tv_tensor classes, but got {tv_tensor_cls}"
+            "Kernels cannot be registered for the builtin tv_tensor classes, but got "
+            f"{tv_tensor_cls}"
         )
     table = _KERNELS.setdefault(functional, {})
     if tv_tensor_cls in table:
