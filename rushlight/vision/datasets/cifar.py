@@ -173,7 +173,7 @@ class CIFAR10(VisionDataset):
         self, folder: str, names: Iterable[str]
     ) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], list[int]]:
         """Images (N, 32, 32, 3) and labels of the named files, checked."""
-        published = {name: md5 for name, md5 in self.train_list + self.test_list}
+        published = dict(self.train_list + self.test_list)
         record = read_record(folder)
         images, targets, own = [], [], False
         for name in names:
