@@ -45,7 +45,8 @@ def from_storage(
     geometry = (*size, *stride, offset)
     if not all(type(n) is int and 0 <= n < 1 << 62 for n in geometry) or len(size) != len(stride):
         raise FileFormatError(
-            f"invalid sizes {list(size)}, strides {list(stride)} or storage offset {offset}"
+            "a tensor's sizes, strides and storage offset must be integers from zero, as many "
+            "strides as sizes"
         )
     if 0 not in size:
         last = sum((n - 1) * s for n, s in zip(size, stride, strict=True))

@@ -262,6 +262,13 @@ def _assign(instance: Any, state: Any) -> Any:
     return instance
 
 
+def _attempt(function: Any, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        raise DamagedPickleError(f"bad arguments in a pickle: {error}") from error
+
+
 # Where rushlight's own classes may come from. No file handles, writers, workers or downloads here.
 _OWN_CLASSES = tuple(
     f"rushlight.{part}."
@@ -363,7 +370,7 @@ class ModelPolicy(WeightsPolicy):
         allowed = self._classes.get(id(function))
         if allowed is not None and id(function) not in self._calls:
             if issubclass(allowed, enum.Enum) and len(args) == 1 and not isinstance(args[0], type):
-                return allowed(args[0])  # a lookup by value
+                return _attempt(allowed, args[0])  # a lookup by value
             raise RefusedPickleError(
                 f"Trying to call {names.public_name(allowed.__module__, allowed.__name__)}; "
                 "modules are restored without calling their class"
@@ -392,7 +399,7 @@ class ModelPolicy(WeightsPolicy):
 
     def new(self, cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if id(cls) in self._classes:
-            return cls.__new__(cls, *args, **kwargs)
+            return _attempt(cls.__new__, cls, *args, **kwargs)
         return super().new(cls, args, kwargs)
 
     def build(self, instance: Any, state: Any) -> Any:
@@ -401,7 +408,7 @@ class ModelPolicy(WeightsPolicy):
             right = type(state) is tuple and len(state) == 4
             _want(right and _is(state[1], tuple) and _is(state[2], dict), "functools.partial")
             self._check_partial(state[0])
-            instance.__setstate__(state)
+            _attempt(instance.__setstate__, state)
             return instance
         if id(kind) in self._classes and isinstance(instance, self._classes[id(kind)]):
             return _assign(instance, state)
