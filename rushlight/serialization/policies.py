@@ -245,7 +245,8 @@ def _assign(instance: Any, state: Any) -> Any:
     """BUILD as pickle defines it: ``__setstate__``, or attributes and slots."""
     own = getattr(instance, "__setstate__", None)
     if own is not None:
-        if names.home(type(instance).__module__) and type(state) not in (dict, tuple):
+        inherited = names.home(getattr(own, "__module__", None) or "")
+        if inherited and (type(state) is not dict or not all(_is(k, str) for k in state)):
             raise DamagedPickleError("an object's state is not a dictionary of attributes")
         own(state)
         return instance
