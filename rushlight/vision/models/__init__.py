@@ -22,12 +22,15 @@ from rushlight.vision.models._api import (
     list_models as list_models,
 )
 from rushlight.vision.models.alexnet import *  # noqa: F403
+from rushlight.vision.models.convnext import *  # noqa: F403
 from rushlight.vision.models.densenet import *  # noqa: F403
+from rushlight.vision.models.efficientnet import *  # noqa: F403
 from rushlight.vision.models.googlenet import *  # noqa: F403
 from rushlight.vision.models.inception import *  # noqa: F403
 from rushlight.vision.models.mnasnet import *  # noqa: F403
 from rushlight.vision.models.mobilenetv2 import *  # noqa: F403
 from rushlight.vision.models.mobilenetv3 import *  # noqa: F403
+from rushlight.vision.models.regnet import *  # noqa: F403
 from rushlight.vision.models.resnet import *  # noqa: F403
 from rushlight.vision.models.shufflenetv2 import *  # noqa: F403
 from rushlight.vision.models.squeezenet import *  # noqa: F403

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from rushlight.vision.models._api import Weights
+from rushlight.vision.transforms import InterpolationMode
 from rushlight.vision.transforms._presets import ImageClassification
 
-__all__ = ["imagenet_categories", "imagenet_weights"]
+__all__ = ["SWAG", "imagenet_categories", "imagenet_weights", "swag_preset"]
 
 FILES = "https://download.pytorch.org/models/"
 PROJECT = "https://github.com/pytorch/vision/"
+SWAG = "https://github.com/facebookresearch/SWAG"  # weak supervision by hashtags
 TRAINING = PROJECT + "tree/main/references/classification"
 
 
@@ -70,3 +72,13 @@ def imagenet_weights(
         transforms=functools.partial(ImageClassification, crop_size=crop_size, **preset),
         meta=facts | (extra or {}),
     )
+
+
+def swag_preset(side: int) -> dict[str, Any]:
+    """What all weights of SWAG have in common, for images of `side` x `side` pixels."""
+    return {
+        "crop_size": side,
+        "resize_size": side,
+        "interpolation": InterpolationMode.BICUBIC,
+        "extra": {"license": f"{SWAG}/blob/main/LICENSE"},
+    }

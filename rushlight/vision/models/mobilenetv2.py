@@ -138,12 +138,7 @@ class MobileNet_V2_Weights(WeightsEnum):
     """Pre-trained weights of `mobilenet_v2`."""
 
     IMAGENET1K_V1 = imagenet_weights(
-        "mobilenet_v2-b0353104.pth",
-        3_504_872,
-        (71.878, 90.286),
-        0.301,
-        13.555,
-        "#mobilenetv2",
+        "mobilenet_v2-b0353104.pth", 3_504_872, (71.878, 90.286), 0.301, 13.555, "#mobilenetv2"
     )
     IMAGENET1K_V2 = imagenet_weights(
         "mobilenet_v2-7ebf99e0.pth",

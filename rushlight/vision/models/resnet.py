@@ -274,12 +274,7 @@ class ResNet18_Weights(WeightsEnum):
     """Pre-trained weights of `resnet18`."""
 
     IMAGENET1K_V1 = imagenet_weights(
-        "resnet18-f37072fd.pth",
-        11_689_512,
-        (69.758, 89.078),
-        1.814,
-        44.661,
-        "#resnet",
+        "resnet18-f37072fd.pth", 11_689_512, (69.758, 89.078), 1.814, 44.661, "#resnet"
     )
     DEFAULT = IMAGENET1K_V1
 
@@ -288,12 +283,7 @@ class ResNet34_Weights(WeightsEnum):
     """Pre-trained weights of `resnet34`."""
 
     IMAGENET1K_V1 = imagenet_weights(
-        "resnet34-b627a593.pth",
-        21_797_672,
-        (73.314, 91.42),
-        3.664,
-        83.275,
-        "#resnet",
+        "resnet34-b627a593.pth", 21_797_672, (73.314, 91.42), 3.664, 83.275, "#resnet"
     )
     DEFAULT = IMAGENET1K_V1
 
@@ -302,12 +292,7 @@ class ResNet50_Weights(WeightsEnum):
     """Pre-trained weights of `resnet50`."""
 
     IMAGENET1K_V1 = imagenet_weights(
-        "resnet50-0676ba61.pth",
-        25_557_032,
-        (76.13, 92.862),
-        4.089,
-        97.781,
-        "#resnet",
+        "resnet50-0676ba61.pth", 25_557_032, (76.13, 92.862), 4.089, 97.781, "#resnet"
     )
     IMAGENET1K_V2 = imagenet_weights(
         "resnet50-11ad3fa6.pth",
@@ -325,12 +310,7 @@ class ResNet101_Weights(WeightsEnum):
     """Pre-trained weights of `resnet101`."""
 
     IMAGENET1K_V1 = imagenet_weights(
-        "resnet101-63fe2227.pth",
-        44_549_160,
-        (77.374, 93.546),
-        7.801,
-        170.511,
-        "#resnet",
+        "resnet101-63fe2227.pth", 44_549_160, (77.374, 93.546), 7.801, 170.511, "#resnet"
     )
     IMAGENET1K_V2 = imagenet_weights(
         "resnet101-cd907fc2.pth",
@@ -348,12 +328,7 @@ class ResNet152_Weights(WeightsEnum):
     """Pre-trained weights of `resnet152`."""
 
     IMAGENET1K_V1 = imagenet_weights(
-        "resnet152-394f9c45.pth",
-        60_192_808,
-        (78.312, 94.046),
-        11.514,
-        230.434,
-        "#resnet",
+        "resnet152-394f9c45.pth", 60_192_808, (78.312, 94.046), 11.514, 230.434, "#resnet"
     )
     IMAGENET1K_V2 = imagenet_weights(
         "resnet152-f82ba261.pth",
@@ -371,12 +346,7 @@ class ResNeXt50_32X4D_Weights(WeightsEnum):
     """Pre-trained weights of `resnext50_32x4d`."""
 
     IMAGENET1K_V1 = imagenet_weights(
-        "resnext50_32x4d-7cdf4587.pth",
-        25_028_904,
-        (77.618, 93.698),
-        4.23,
-        95.789,
-        "#resnext",
+        "resnext50_32x4d-7cdf4587.pth", 25_028_904, (77.618, 93.698), 4.23, 95.789, "#resnext"
     )
     IMAGENET1K_V2 = imagenet_weights(
         "resnext50_32x4d-1a0047aa.pth",
@@ -394,12 +364,7 @@ class ResNeXt101_32X8D_Weights(WeightsEnum):
     """Pre-trained weights of `resnext101_32x8d`."""
 
     IMAGENET1K_V1 = imagenet_weights(
-        "resnext101_32x8d-8ba56ff5.pth",
-        88_791_336,
-        (79.312, 94.526),
-        16.414,
-        339.586,
-        "#resnext",
+        "resnext101_32x8d-8ba56ff5.pth", 88_791_336, (79.312, 94.526), 16.414, 339.586, "#resnext"
     )
     IMAGENET1K_V2 = imagenet_weights(
         "resnext101_32x8d-110c445d.pth",
