@@ -1,0 +1,100 @@
+"""`torch.nn.functional`: layers as functions of their inputs and parameters.
+
+In: tensors.  Out: tensors.  Functions that are one operator call it at the gate; the others are
+compositions, in the files of this package.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .attention import (
+    _canonical_mask,
+    _none_or_dtype,
+    multi_head_attention_forward,
+    scaled_dot_product_attention,
+)
+from .composite import (
+    _get_softmax_dim,
+    assert_int_or_pair,
+    gumbel_softmax,
+    local_response_norm,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    softmin,
+    softsign,
+    tanhshrink,
+)
+from .distance import cosine_similarity, normalize, pairwise_distance, pdist
+from .margin_loss import (
+    cosine_embedding_loss,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    kl_div,
+    linear_cross_entropy,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    poisson_nll_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+from .shuffle import (
+    channel_shuffle,
+    native_channel_shuffle,
+    one_hot,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
+
+__all__ = [
+    "assert_int_or_pair",
+    "channel_shuffle",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "gaussian_nll_loss",
+    "gumbel_softmax",
+    "hinge_embedding_loss",
+    "kl_div",
+    "linear_cross_entropy",
+    "local_response_norm",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "margin_ranking_loss",
+    "multi_head_attention_forward",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "native_channel_shuffle",
+    "normalize",
+    "one_hot",
+    "pairwise_distance",
+    "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "poisson_nll_loss",
+    "scaled_dot_product_attention",
+    "soft_margin_loss",
+    "softmin",
+    "softsign",
+    "tanhshrink",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+]
+
+_HELPERS = (_canonical_mask, _none_or_dtype, _get_softmax_dim)
+
+
+def _name_as_public(names: list[str]) -> None:
+    """Functions are pickled (as a layer's activation, say) under this package's name."""
+    for name in names:
+        function: Any = globals()[name]
+        if hasattr(function, "__module__"):
+            function.__module__ = __name__
+
+
+_name_as_public(__all__)
