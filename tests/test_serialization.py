@@ -191,6 +191,15 @@ def test_tensor_subclasses() -> None:
         assert type(again(tagged)) is Tagged
 
 
+def test_generators() -> None:
+    generator = rl.Generator().manual_seed(5)
+    rl.rand(3, generator=generator)
+    copies = [again(generator), again(generator, weights_only=False), copy.deepcopy(generator)]
+    copies.append(pickle.loads(pickle.dumps(generator)))
+    want = rl.rand(3, generator=generator)
+    assert all(bool((rl.rand(3, generator=g) == want).all()) for g in copies)
+
+
 def test_pickle_and_deepcopy() -> None:
     base = rl.arange(6.0)
     parameter = nn.Parameter(base.clone())
@@ -694,6 +703,18 @@ def test_whole_modules_travel() -> None:
     np.testing.assert_allclose(here(rl.tensor(x)).detach().numpy(), want, rtol=1e-4, atol=1e-5)
     for name, value in here.state_dict().items():
         agree(value, theirs.state_dict()[name])
+
+
+def test_generators_travel() -> None:
+    torch = pytest.importorskip("torch")
+    file = io.BytesIO()
+    torch.save(theirs := torch.Generator().manual_seed(3), file)
+    data = file.getvalue()
+    mine = loaded(data)
+    want = torch.rand(5, generator=theirs).numpy()
+    back = torch.load(io.BytesIO(saved(mine)), weights_only=False)
+    np.testing.assert_array_equal(rl.rand(5, generator=mine).numpy(), want)
+    np.testing.assert_array_equal(torch.rand(5, generator=back).numpy(), want)
 
 
 def test_functions_in_attributes() -> None:

@@ -154,7 +154,7 @@ def _bare(cls: type, storage: Storage, view: Meta, offset: int) -> Any:
     tensor = new(Tensor, storage, view, offset)
     if cls is Tensor:
         return tensor
-    made = object.__new__(cls)
+    made: Any = object.__new__(cls)
     vars(made).update(vars(tensor))
     return made
 

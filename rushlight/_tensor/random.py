@@ -58,7 +58,7 @@ class Generator(metaclass=TensorType):
 
     def initial_seed(self) -> int:
         """The seed with which the stream began."""
-        return int(self.engine.seed64)
+        return int(self.engine.initial_seed)
 
     def get_state(self) -> Tensor:
         """The state as a uint8 tensor of 5056 bytes."""
@@ -78,16 +78,13 @@ class Generator(metaclass=TensorType):
         return twin
 
     def __reduce__(self) -> Any:
-        return (_restored, (bytes(self.engine.state_bytes()),))
+        return Generator, (self.device,), (self.initial_seed(), None, self.get_state())
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.set_state(state[2])
 
 
 Generator.__module__ = "rushlight"
-
-
-def _restored(state: bytes) -> Generator:
-    g = Generator()
-    g.engine.load_state(np.frombuffer(state, np.uint8))
-    return g
 
 
 default_generator = Generator()

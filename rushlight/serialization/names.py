@@ -57,6 +57,7 @@ _COLLAPSED = (
     "rushlight._tensor",
 )
 _OBJECTS_OUT = {
+    ("rushlight", "Generator"): ("torch._C", "Generator"),
     ("rushlight._tensor.pickling", "_rebuild_from_type_v2"): (
         "torch._tensor",
         "_rebuild_from_type_v2",

@@ -18,6 +18,7 @@ from typing import Any
 from rushlight import dtypes
 from rushlight._tensor import pickling
 from rushlight._tensor.pickling import TypedStorage
+from rushlight._tensor.random import Generator
 from rushlight.devices import device
 from rushlight.dispatch.tensor import Tensor
 from rushlight.errors import FileFormatError
@@ -263,10 +264,15 @@ def _assign(instance: Any, state: Any) -> Any:
     return instance
 
 
+def _generator(where: Any = "cpu") -> Generator:
+    _want(_is(where, str, device), "a generator")
+    return Generator(where)
+
+
 def _attempt(function: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         return function(*args, **kwargs)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise DamagedPickleError(f"bad arguments in a pickle: {error}") from error
 
 
@@ -291,6 +297,7 @@ class ModelPolicy(WeightsPolicy):
         self._functions: dict[int, Any] = {}
         self._calls[id(functools.partial)] = self._partial
         self._calls[id(getattr)] = self._nested
+        self._calls[id(Generator)] = _generator
 
     def find_other(self, module: str, name: str, shown: str) -> Any:
         if (module, name) == ("functools", "partial"):
@@ -299,6 +306,8 @@ class ModelPolicy(WeightsPolicy):
             return getattr  # answered by _nested, never called
         if (module, name) == ("rushlight", "_VariableFunctionsClass"):
             return _OPERATORS
+        if (module, name) == ("rushlight", "Generator"):
+            return Generator
         try:
             return self._plain.find(module, name)
         except RefusedPickleError:
@@ -410,6 +419,10 @@ class ModelPolicy(WeightsPolicy):
             _want(right and _is(state[1], tuple) and _is(state[2], dict), "functools.partial")
             self._check_partial(state[0])
             _attempt(instance.__setstate__, state)
+            return instance
+        if kind is Generator:
+            _want(type(state) is tuple and len(state) == 3, "a generator")
+            _attempt(instance.set_state, state[2])
             return instance
         if id(kind) in self._classes and isinstance(instance, self._classes[id(kind)]):
             return _assign(instance, state)
