@@ -27,6 +27,7 @@ from .zip_writer import ALIGNMENT, ZipWriter
 
 __all__ = ["save"]
 
+_FUNCTIONAL = "rushlight.nn.functional"
 _STORAGE_NAMES = {dtype_name: name for name, dtype_name in names.STORAGE_DTYPES.items()}
 _PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 
@@ -115,6 +116,8 @@ def _place(obj: Any, name: str | None) -> tuple[str, str] | None:
     name = name or getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
     if not isinstance(module, str) or not names.home(module) or not name or "." in name:
         return None
+    if not _importable(obj, module, name) and _importable(obj, _FUNCTIONAL, name):
+        module = _FUNCTIONAL  # an operator that is public there alone
     if not _importable(obj, module, name):
         raise pickle.PicklingError(f"Can't pickle {obj!r}: it's not found as {module}.{name}")
     return names.theirs(module, name)
