@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import io
 import os
 import pickle
@@ -20,7 +21,7 @@ import pytest
 import rushlight as rl
 from rushlight import nn
 from rushlight.errors import FileFormatError
-from rushlight.serialization import safetensors
+from rushlight.serialization import names, safetensors
 from rushlight.serialization.zip_writer import ZipWriter
 
 DTYPES = [
@@ -726,3 +727,29 @@ def test_functions_in_attributes() -> None:
     assert loaded(file.getvalue(), weights_only=False) == wanted
     back = torch.load(io.BytesIO(saved(wanted)), weights_only=False)
     assert back[1:] == [torch.nn.functional.gelu, torch.nn.functional.relu]
+
+
+@pytest.mark.parametrize(
+    "place", ["nn", "optim", "optim.lr_scheduler", "vision.models", "vision.transforms"]
+)
+def test_class_names_travel(place: str) -> None:
+    """Every class is found in the other package under the name that files give it."""
+    torch = pytest.importorskip("torch")
+    if place.startswith("vision"):
+        pytest.importorskip("torchvision")
+    path = "torch" + place if place.startswith("vision") else f"torch.{place}"
+    theirs = importlib.import_module(path)
+    mine = importlib.import_module(f"rushlight.{place}")
+    assert torch
+    wrong = []
+    for name, there in vars(theirs).items():
+        here = getattr(mine, name, None)
+        if not isinstance(there, type) or not isinstance(here, type) or name.startswith("_"):
+            continue
+        module, other = names.theirs(here.__module__, here.__name__)
+        if getattr(importlib.import_module(module), other, None) is not there:
+            wrong.append(f"{name} is saved as {module}.{other}")
+        module, other = names.ours(there.__module__, there.__name__)
+        if vars(importlib.import_module(module)).get(other) is not here:
+            wrong.append(f"{there.__module__}.{name} is looked for in {module}")
+    assert not wrong
