@@ -195,7 +195,7 @@ def convert(boxes: Tensor, old: Format, new: Format) -> Tensor:
 
 
 def _named(format: Any) -> Any:
-    return Format[format.upper()] if isinstance(format, str) else format
+    return BoundingBoxFormat[format.upper()] if isinstance(format, str) else format
 
 
 def convert_bounding_box_format(
