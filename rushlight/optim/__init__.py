@@ -26,7 +26,8 @@ from rushlight.optim.rprop import Rprop
 from rushlight.optim.sgd import SGD
 
 if TYPE_CHECKING:
-    from rushlight.optim import lr_scheduler, swa_utils
+    import rushlight.optim.lr_scheduler as lr_scheduler
+    import rushlight.optim.swa_utils as swa_utils
 
 __all__ = [
     "Optimizer",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Adafactor"]
 
 
-def second_moment(grad: Tensor, state: State, eps1: float, weight: float) -> Tensor:
+def second_moment(grad: Tensor, state: State, eps1: float, weight: float) -> Any:
     """Move the averages of g^2 by `weight` and return the estimate for every entry.
 
     Matrices: rows r and columns c are averaged alone; the estimate is r c / mean(r).

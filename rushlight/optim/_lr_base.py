@@ -224,7 +224,7 @@ def _note_steps(optimizer: Any) -> None:
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        opt = optimizer_ref()
+        opt: Any = optimizer_ref()
         opt._opt_called = True
         return function(opt, *args, **kwargs)
 

@@ -62,6 +62,8 @@ class CyclicLR(LRScheduler):
     Source: Smith, Cyclical learning rates for training neural networks, WACV 2017.
     """
 
+    use_beta1: bool
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -115,8 +117,8 @@ class CyclicLR(LRScheduler):
         if self.mode == "triangular":
             return 1.0
         if self.mode == "triangular2":
-            return 1 / (2.0 ** (x - 1))
-        return self.gamma**x
+            return float(1 / (2.0 ** (x - 1)))
+        return float(self.gamma**x)
 
     def get_lr(self) -> list[Any]:
         """lr = base + (max - base) * triangle(t) * scale; momentum = max - the same."""
@@ -187,6 +189,8 @@ class OneCycleLR(LRScheduler):
         >>> rl.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10).get_last_lr()
         [0.04]
     """
+
+    use_beta1: bool
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 def orthogonalize(
     matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
-) -> Tensor:
+) -> Any:
     """A bfloat16 matrix near U V^T of the singular value decomposition of `matrix`.
 
     A quintic Newton-Schulz iteration, X <- a X + (b G + c G^2) X with G = X X^T.

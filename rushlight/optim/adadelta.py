@@ -37,7 +37,7 @@ def adadelta_rule(
     rho: float,
     eps: float,
     differentiable: bool,
-) -> Tensor:
+) -> Any:
     """The update of one parameter, which goes `lr` times against it.
 
     v = rho * v + (1 - rho) * g^2;  u = g * sqrt(a + eps) / sqrt(v + eps)

@@ -145,6 +145,6 @@ class ASGD(RuleOptimizer):
         mu.fill_(1 / max(1, step - t0))
 
 
-def _rate(param: Tensor, value: Any) -> Tensor:
+def _rate(param: Tensor, value: Any) -> Any:
     """A one-number tensor beside the parameter."""
     return rl.full((), value, dtype=counter_dtype(), device=param.device)

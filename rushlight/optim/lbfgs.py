@@ -197,7 +197,7 @@ class LBFGS(Optimizer):
 
     # --- parameters as one long vector ---
 
-    def _flat_grad(self) -> Tensor:
+    def _flat_grad(self) -> Any:
         views = []
         for param in self._params:
             grad = rl.zeros_like(param) if param.grad is None else param.grad
@@ -247,7 +247,7 @@ class LBFGS(Optimizer):
             state["H_diag"] = ys / y.dot(y)
 
     @staticmethod
-    def _direction(state: dict[str, Any], grad: Tensor, history_size: int) -> Tensor:
+    def _direction(state: dict[str, Any], grad: Tensor, history_size: int) -> Any:
         """The inverse Hessian times the negative gradient, by the two-loop recursion."""
         changes, steps, ro = state["old_dirs"], state["old_stps"], state["ro"]
         alpha = state.setdefault("al", [None] * history_size)

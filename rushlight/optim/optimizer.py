@@ -114,7 +114,7 @@ def counter_dtype(is_fused: bool | None = None) -> Any:
     return rl.float64 if rl.get_default_dtype() == rl.float64 else rl.float32
 
 
-def new_counter(param: Tensor, group: Group) -> Tensor:
+def new_counter(param: Tensor, group: Group) -> Any:
     """A zero step counter: on the host, or beside the parameter if the step is to be recorded."""
     fused = group.get("fused")
     if group.get("capturable") or fused:
@@ -122,7 +122,7 @@ def new_counter(param: Tensor, group: Group) -> Tensor:
     return rl.zeros((), dtype=counter_dtype())
 
 
-def zeros_like(param: Tensor) -> Tensor:
+def zeros_like(param: Tensor) -> Any:
     """A zero buffer with the shape and the strides of a parameter."""
     return rl.zeros_like(param, memory_format=rl.preserve_format)
 

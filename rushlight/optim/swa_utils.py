@@ -75,7 +75,7 @@ def get_ema_avg_fn(decay: float = 0.999) -> Callable[[Any, Any, Any], Any]:
     """A function that returns the exponential moving average of one parameter."""
     _check_decay(decay)
 
-    def ema_update(ema_param: Tensor, current_param: Tensor, num_averaged: Any) -> Tensor:
+    def ema_update(ema_param: Tensor, current_param: Tensor, num_averaged: Any) -> Any:
         with rl.no_grad():
             return decay * ema_param + (1 - decay) * current_param
 
@@ -85,7 +85,7 @@ def get_ema_avg_fn(decay: float = 0.999) -> Callable[[Any, Any, Any], Any]:
 def get_swa_avg_fn() -> Callable[[Any, Any, Any], Any]:
     """A function that returns the running mean of one parameter."""
 
-    def swa_update(averaged_param: Tensor, current_param: Tensor, num_averaged: Any) -> Tensor:
+    def swa_update(averaged_param: Tensor, current_param: Tensor, num_averaged: Any) -> Any:
         with rl.no_grad():
             return averaged_param + (current_param - averaged_param) / (num_averaged + 1)
 
@@ -144,6 +144,8 @@ class AveragedModel(Module):
 
     def _pairs(self, model: Any) -> list[tuple[Any, Any]]:
         """Detached averages and present values, side by side."""
+        own: Iterable[Any]
+        other: Iterable[Any]
         if self.use_buffers:
             own = chain(self.module.parameters(), self.module.buffers())
             other = chain(model.parameters(), model.buffers())

@@ -65,7 +65,9 @@ def hidden_main() -> Iterator[None]:
     """Keep `multiprocessing` from running the main script itself: it finds no file and no name."""
     main = sys.modules["__main__"]
     with _hiding:
-        saved = {key: main.__dict__[key] for key in ("__file__", "__spec__") if key in vars(main)}
+        saved: dict[str, Any] = {
+            key: main.__dict__[key] for key in ("__file__", "__spec__") if key in vars(main)
+        }
         main.__dict__.pop("__file__", None)
         main.__spec__ = None
         try:
