@@ -25,13 +25,12 @@ import numpy as np
 
 import rushlight as rl
 from rushlight.errors import FileFormatError
-from rushlight.hub import MirrorError
+from rushlight.hub import MirrorError, digest_of
 from rushlight.vision._pil import grey_image
 from rushlight.vision.datasets import _archive
 from rushlight.vision.datasets.utils import (
     calculate_md5,
     check_integrity,
-    digest_of,
     download_url,
     read_record,
     verify_str_arg,

@@ -151,7 +151,11 @@ class MBConv(_Residual):
         layers: list[Any] = []
         if wide != channels:
             layers.append(Conv2dNormActivation(channels, wide, kernel_size=1, **options))
-        shape = {"kernel_size": cnf.kernel, "stride": cnf.stride, "groups": wide}
+        shape: dict[str, Any] = {
+            "kernel_size": cnf.kernel,
+            "stride": cnf.stride,
+            "groups": wide,
+        }
         layers.append(Conv2dNormActivation(wide, wide, **shape, **options))
         gate = {"activation": partial(nn.SiLU, inplace=True)}
         layers.append(se_layer(wide, max(1, channels // 4), **gate))
@@ -170,7 +174,7 @@ class FusedMBConv(_Residual):
         norm_layer: Callable[..., Any],
     ) -> None:
         options: dict[str, Any] = {"norm_layer": norm_layer, "activation_layer": nn.SiLU}
-        shape = {"kernel_size": cnf.kernel, "stride": cnf.stride}
+        shape: dict[str, Any] = {"kernel_size": cnf.kernel, "stride": cnf.stride}
         channels, after = cnf.input_channels, cnf.out_channels
         wide = cnf.adjust_channels(channels, cnf.expand_ratio)
         if wide == channels:

@@ -51,7 +51,7 @@ class InvertedResidual(nn.Module):
         hidden = round(inp * expand_ratio)
         self.use_res_connect = stride == 1 and inp == oup
         options: dict[str, Any] = {"norm_layer": norm, "activation_layer": nn.ReLU6}
-        layers = []
+        layers: list[Any] = []
         if expand_ratio != 1:
             layers.append(Conv2dNormActivation(inp, hidden, kernel_size=1, **options))
         layers += [

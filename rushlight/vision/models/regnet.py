@@ -62,7 +62,7 @@ class SimpleStemIN(Conv2dNormActivation):
     def __init__(
         self, width_in: int, width_out: int, norm_layer: Layer, activation_layer: Layer
     ) -> None:
-        options = {"norm_layer": norm_layer, "activation_layer": activation_layer}
+        options: dict[str, Any] = {"norm_layer": norm_layer, "activation_layer": activation_layer}
         super().__init__(width_in, width_out, kernel_size=3, stride=2, **options)
 
 
@@ -258,7 +258,7 @@ class RegNet(nn.Module):
         channels = stem_width
         stages: OrderedDict[str, Any] = OrderedDict()
         for index, stage in enumerate(block_params._get_expanded_params(), 1):
-            width, stride, depth, *bottleneck = stage
+            width, stride, depth, group_width, multiplier = stage
             stages[f"block{index}"] = AnyStage(
                 channels,
                 width,
@@ -267,7 +267,8 @@ class RegNet(nn.Module):
                 block_type,
                 norm_layer,
                 activation,
-                *bottleneck,
+                group_width,
+                multiplier,
                 block_params.se_ratio,
                 stage_index=index,
             )

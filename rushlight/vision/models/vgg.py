@@ -35,20 +35,25 @@ __all__ = [
     "vgg19_bn",
 ]
 
-# Output channels of each convolution; "M" halves height and width.
-cfgs: dict[str, list[str | int]] = {
-    name: [
-        step
-        for channels, count in zip((64, 128, 256, 512, 512), counts, strict=True)
-        for step in [*[channels] * count, "M"]
-    ]
-    for name, counts in {
-        "A": (1, 1, 2, 2, 2),
-        "B": (2, 2, 2, 2, 2),
-        "D": (2, 2, 3, 3, 3),
-        "E": (2, 2, 4, 4, 4),
-    }.items()
+# Convolutions of each of the five levels of size.
+COUNTS = {
+    "A": (1, 1, 2, 2, 2),
+    "B": (2, 2, 2, 2, 2),
+    "D": (2, 2, 3, 3, 3),
+    "E": (2, 2, 4, 4, 4),
 }
+
+
+def _steps(counts: tuple[int, ...]) -> list[str | int]:
+    """Output channels of each convolution; "M" halves height and width."""
+    steps: list[str | int] = []
+    for channels, count in zip((64, 128, 256, 512, 512), counts, strict=True):
+        steps += [channels] * count
+        steps.append("M")
+    return steps
+
+
+cfgs = {name: _steps(counts) for name, counts in COUNTS.items()}
 
 
 class VGG(nn.Module):
