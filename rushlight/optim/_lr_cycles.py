@@ -186,8 +186,9 @@ class OneCycleLR(LRScheduler):
     Example:
         >>> import rushlight as rl
         >>> optimizer = rl.optim.SGD([rl.nn.Parameter(rl.ones(1))], lr=1.0, momentum=0.9)
-        >>> rl.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10).get_last_lr()
-        [0.04]
+        >>> cycle = rl.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
+        >>> round(cycle.get_last_lr()[0], 6)
+        0.04
     """
 
     use_beta1: bool

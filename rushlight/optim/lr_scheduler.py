@@ -92,6 +92,7 @@ class LambdaLR(_FunctionLR):
 
     Example:
         >>> import rushlight as rl
+        >>> from rushlight.optim.lr_scheduler import LambdaLR
         >>> optimizer = rl.optim.SGD([rl.nn.Parameter(rl.ones(1))], lr=1.0)
         >>> LambdaLR(optimizer, lambda epoch: 0.5 ** (epoch + 1)).get_last_lr()
         [0.5]
@@ -142,6 +143,7 @@ class StepLR(LRScheduler):
 
     Example:
         >>> import rushlight as rl
+        >>> from rushlight.optim.lr_scheduler import StepLR
         >>> optimizer = rl.optim.SGD([rl.nn.Parameter(rl.ones(1))], lr=1.0)
         >>> scheduler = StepLR(optimizer, step_size=2, gamma=0.5)
         >>> for epoch in range(4):
@@ -521,6 +523,7 @@ class SequentialLR(_Composite):
 
     Example:
         >>> import rushlight as rl
+        >>> from rushlight.optim.lr_scheduler import ConstantLR, ExponentialLR, SequentialLR
         >>> optimizer = rl.optim.SGD([rl.nn.Parameter(rl.ones(1))], lr=1.0)
         >>> warm = ConstantLR(optimizer, factor=0.5, total_iters=2)
         >>> decay = ExponentialLR(optimizer, gamma=0.9)
@@ -625,6 +628,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     Example:
         >>> import rushlight as rl
+        >>> from rushlight.optim.lr_scheduler import ReduceLROnPlateau
         >>> optimizer = rl.optim.SGD([rl.nn.Parameter(rl.ones(1))], lr=1.0)
         >>> scheduler = ReduceLROnPlateau(optimizer, patience=0)
         >>> for loss in (1.0, 1.0):

@@ -110,6 +110,7 @@ class AveragedModel(Module):
 
     Example:
         >>> import rushlight as rl
+        >>> from rushlight.optim.swa_utils import AveragedModel
         >>> model = rl.nn.Linear(1, 1)
         >>> averaged = AveragedModel(model)
         >>> averaged.update_parameters(model)

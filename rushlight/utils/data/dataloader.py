@@ -71,6 +71,7 @@ class DataLoader(Generic[T_co]):
 
     Example:
         >>> import rushlight as rl
+        >>> from rushlight.utils.data import DataLoader, TensorDataset
         >>> data = TensorDataset(rl.arange(4.0), rl.arange(4))
         >>> for x, y in DataLoader(data, batch_size=2):
         ...     print(x, y)

@@ -39,6 +39,7 @@ class Dataset(Generic[T_co]):
     `__getitems__(indices)`, which the loader then calls once a batch.
 
     Example:
+        >>> from rushlight.utils.data import Dataset
         >>> class Squares(Dataset):
         ...     def __len__(self):
         ...         return 4
@@ -65,6 +66,7 @@ class IterableDataset(Dataset[T_co], Iterable[T_co]):
     give each its share.
 
     Example:
+        >>> from rushlight.utils.data import IterableDataset
         >>> class Count(IterableDataset):
         ...     def __iter__(self):
         ...         return iter(range(3))
@@ -87,6 +89,7 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
 
     Example:
         >>> import rushlight as rl
+        >>> from rushlight.utils.data import TensorDataset
         >>> data = TensorDataset(rl.arange(3), rl.arange(3) * 10)
         >>> data[1]
         (tensor(1), tensor(10))
@@ -114,6 +117,7 @@ class StackDataset(Dataset[Any]):
         **kwargs: named data sets of equal length, for dictionaries.
 
     Example:
+        >>> from rushlight.utils.data import StackDataset
         >>> StackDataset(x=[1, 2], y=[3, 4])[0]
         {'x': 1, 'y': 3}
     """
@@ -171,6 +175,7 @@ class ConcatDataset(Dataset[T_co]):
         datasets: indexed data sets.
 
     Example:
+        >>> from rushlight.utils.data import ConcatDataset
         >>> data = ConcatDataset([[1, 2], [3]])
         >>> len(data), data[2], data[-1]
         (3, 3, 3)
@@ -248,6 +253,7 @@ class Subset(Dataset[T_co]):
         indices: indices into it, in the order of the subset.
 
     Example:
+        >>> from rushlight.utils.data import Subset
         >>> Subset(["a", "b", "c"], [2, 0])[0]
         'c'
     """
@@ -303,6 +309,7 @@ def random_split(
         ValueError: the lengths do not sum to the length of the data set.
 
     Example:
+        >>> from rushlight.utils.data import random_split
         >>> first, second = random_split(range(10), [0.7, 0.3])
         >>> len(first), len(second)
         (7, 3)

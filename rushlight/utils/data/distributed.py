@@ -41,6 +41,7 @@ class DistributedSampler(Sampler[T_co]):
     Call `set_epoch` before each epoch, or every epoch has the same order.
 
     Example:
+        >>> from rushlight.utils.data import DistributedSampler
         >>> list(DistributedSampler(range(5), num_replicas=2, rank=0, shuffle=False))
         [0, 2, 4]
         >>> list(DistributedSampler(range(5), num_replicas=2, rank=1, shuffle=False))

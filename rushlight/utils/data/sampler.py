@@ -34,6 +34,7 @@ class Sampler(Generic[T_co]):
     """Base class of samplers: subclasses define `__iter__` and usually `__len__`.
 
     Example:
+        >>> from rushlight.utils.data import Sampler
         >>> class Backwards(Sampler):
         ...     def __init__(self, data):
         ...         self.data = data
@@ -205,6 +206,7 @@ class BatchSampler(Sampler[list[int]]):
         drop_last: leave out a last list that is short.
 
     Example:
+        >>> from rushlight.utils.data import BatchSampler
         >>> list(BatchSampler(range(5), batch_size=2, drop_last=False))
         [[0, 1], [2, 3], [4]]
     """

@@ -57,6 +57,7 @@ def default_convert(data: Any) -> Any:
         data: a sample, of any structure.
 
     Example:
+        >>> from rushlight.utils.data import default_convert
         >>> import numpy as np
         >>> default_convert({"x": np.array([1, 2])})
         {'x': tensor([1, 2])}
@@ -173,6 +174,7 @@ def default_collate(batch: Iterable[Any]) -> Any:
         TypeError: an element of another type, for instance an image without `ToTensor()`.
 
     Example:
+        >>> from rushlight.utils.data import default_collate
         >>> default_collate([(1, "a"), (2, "b")])
         [tensor([1, 2]), ('a', 'b')]
     """

@@ -30,6 +30,7 @@ def get_worker_info() -> WorkerInfo | None:
     Use it in an `IterableDataset` to give each worker its share.
 
     Example:
+        >>> from rushlight.utils.data import get_worker_info
         >>> get_worker_info() is None
         True
     """
