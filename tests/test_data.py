@@ -255,6 +255,23 @@ def test_default_convert() -> None:
     assert out["z"] == [1]
 
 
+def test_tensor_datasets_are_gathered_as_sample_by_sample() -> None:
+    x, y = rl.arange(24.0).reshape(6, 2, 2), rl.arange(6)
+    data = D.TensorDataset(x, y)
+    order = [5, -1, 0, 3]
+    (whole,) = D.DataLoader(data, batch_sampler=[order])
+    samples = D.default_collate([data[i] for i in order])
+    assert isinstance(whole, list)
+    for ours, want in zip(whole, samples, strict=True):
+        assert ours.tolist() == want.tolist()
+        assert ours.dtype == want.dtype
+        assert ours.stride() == want.stride()
+    whole[0].zero_()
+    assert x.sum().item() == 276  # a batch is a copy
+    with pytest.raises(IndexError, match="index 6 is out of bounds for dimension 0 with size 6"):
+        list(D.DataLoader(data, batch_sampler=[[0, 6]]))
+
+
 # --- the loader's arguments ----------------------------------------------------------------------
 
 REFUSED = [
