@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,18 @@ def test_kinds_of_batches() -> None:
     got["big"].add_(1)  # writable
     assert got["array"].tolist() == [0, 2, 4]
     assert got["text"] == "a"
+
+
+@linux
+def test_forking_with_threads_does_not_warn() -> None:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        assert [b.item() for b in loader(range(3))] == [0, 1, 2]
+    finally:
+        done.set()
+        thread.join()
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -434,6 +447,34 @@ def test_a_module_run_by_name(tmp_path: Path, guarded: bool) -> None:
         subprocess.run([sys.executable, "-m", "training"], check=True)
     """
     assert finish(start(tmp_path / "script.py", program)) == "[[0, 2, 4]]\n"
+
+
+def test_workers_of_a_script_that_says_torch(tmp_path: Path) -> None:
+    (tmp_path / "training.py").write_text(
+        textwrap.dedent(
+            """
+            import torch
+            from torch.utils.data import DataLoader, Dataset
+
+            class Ones(Dataset):
+                def __len__(self):
+                    return 2
+
+                def __getitem__(self, index):
+                    return torch.ones(1)
+
+            for context in ("spawn", None):
+                loader = DataLoader(Ones(), 2, num_workers=1, multiprocessing_context=context)
+                print([batch.tolist() for batch in loader])
+            """
+        )
+    )
+    program = """
+        import subprocess, sys
+        subprocess.run([sys.executable, "-m", "rushlight", "training.py"], check=True)
+    """
+    out = finish(start(tmp_path / "script.py", program))
+    assert out.splitlines() == ["[[[1.0], [1.0]]]"] * 2
 
 
 def test_user_code_sees_its_file_while_workers_start(tmp_path: Path) -> None:
