@@ -15,14 +15,21 @@ from rushlight import dtypes as _dtypes
 from rushlight._tensor import api as _api
 from rushlight._tensor.formats import FORMATS as _FORMATS
 from rushlight._tensor.formats import STRIDED as strided
-from rushlight._tensor.formats import layout, memory_format
-from rushlight._tensor.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
-from rushlight._tensor.random import Generator, default_generator
-from rushlight.devices import device
-from rushlight.dispatch.tensor import Tensor
-from rushlight.dtypes import dtype, finfo, iinfo
-from rushlight.errors import OutOfMemoryError
-from rushlight.ir.meta import Size
+from rushlight._tensor.formats import layout as layout
+from rushlight._tensor.formats import memory_format as memory_format
+from rushlight._tensor.modes import enable_grad as enable_grad
+from rushlight._tensor.modes import inference_mode as inference_mode
+from rushlight._tensor.modes import no_grad as no_grad
+from rushlight._tensor.modes import set_grad_enabled as set_grad_enabled
+from rushlight._tensor.random import Generator as Generator
+from rushlight._tensor.random import default_generator as default_generator
+from rushlight.devices import device as device
+from rushlight.dispatch.tensor import Tensor as Tensor
+from rushlight.dtypes import dtype as dtype
+from rushlight.dtypes import finfo as finfo
+from rushlight.dtypes import iinfo as iinfo
+from rushlight.errors import OutOfMemoryError as OutOfMemoryError
+from rushlight.ir.meta import Size as Size
 from rushlight.runtime.storage import Storage as UntypedStorage
 from rushlight.version import torch_version as __version__
 

@@ -19,6 +19,7 @@ from rushlight._tensor import (
     printing,
     random,
     reduction,
+    subclassing,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "printing",
     "random",
     "reduction",
+    "subclassing",
 ]

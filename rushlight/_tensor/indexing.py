@@ -34,9 +34,10 @@ def _as_index(item: Any) -> Any:
 
 def _items(self: Tensor, index: Any) -> list[Any]:
     """The index as a list with one entry a dimension, Ellipsis replaced by full slices."""
-    if isinstance(index, tuple) or (isinstance(index, list) and any(
-        isinstance(i, (slice, type(None), type(...), Tensor)) for i in index
-    )):
+    if isinstance(index, tuple) or (
+        isinstance(index, list)
+        and any(isinstance(i, (slice, type(None), type(...), Tensor)) for i in index)
+    ):
         items = [_as_index(i) for i in index]
     else:
         items = [_as_index(index)]

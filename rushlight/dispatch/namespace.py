@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rushlight.dispatch.gate import call, write
+from rushlight.dispatch.modes import state
 from rushlight.dispatch.tensor import Tensor
 from rushlight.dtypes import dtype
 from rushlight.ir import op as records
@@ -33,6 +34,10 @@ class Namespace:
         return function
 
     # Helpers
+
+    def recording(self) -> bool:
+        """Whether the calls being made are themselves recorded, for higher derivatives."""
+        return state.grad
 
     def sum_to(self, g: Tensor, shape: Sequence[int]) -> Tensor:
         """Sums a gradient over the dimensions along which its tensor was broadcast."""

@@ -138,7 +138,7 @@ def new(
     cls: type, storage: Storage, meta: Meta, offset: int = 0, array: Any = None, version: Any = None
 ) -> Tensor:
     """A tensor over a storage; ``array`` is the NumPy view of it, if the caller has it."""
-    t: Tensor = cls.__new__(cls)
+    t: Tensor = object.__new__(cls)
     t._meta = meta
     t._storage = storage
     t._offset = offset

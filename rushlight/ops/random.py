@@ -14,7 +14,6 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
-from rushlight.runtime import random as streams
 
 
 def _same(m: Meta, *attrs: Any) -> Plan:
@@ -40,51 +39,51 @@ def _draw(name: str, attrs: tuple[str, ...], values: Any) -> Op:
 uniform = _draw(
     "uniform",
     ("low", "high"),
-    lambda e, out, low, high: streams.uniform(e, out.numel, out.dtype.numpy, low, high),
+    lambda e, out, low, high: e.streams.uniform(e, out.numel, out.dtype.numpy, low, high),
 )
 normal = _draw(
     "normal",
     ("mean", "std"),
-    lambda e, out, mean, std: streams.normal(
+    lambda e, out, mean, std: e.streams.normal(
         e, out.numel, out.dtype.numpy, mean, std, contiguous=out.contiguous
     ),
 )
 random_from = _draw(
     "random_from",
     ("low", "high"),
-    lambda e, out, low, high: streams.random_(e, out.numel, out.dtype.numpy, low, high),
+    lambda e, out, low, high: e.streams.random_(e, out.numel, out.dtype.numpy, low, high),
 )
 random_default = _draw(
-    "random_default", (), lambda e, out: streams.random_default(e, out.numel, out.dtype.numpy)
+    "random_default", (), lambda e, out: e.streams.random_default(e, out.numel, out.dtype.numpy)
 )
 exponential = _draw(
     "exponential",
     ("lambd",),
-    lambda e, out, lambd: streams.exponential(e, out.numel, out.dtype.numpy, lambd),
+    lambda e, out, lambd: e.streams.exponential(e, out.numel, out.dtype.numpy, lambd),
 )
 cauchy = _draw(
     "cauchy",
     ("median", "sigma"),
-    lambda e, out, median, sigma: streams.cauchy(e, out.numel, out.dtype.numpy, median, sigma),
+    lambda e, out, median, sigma: e.streams.cauchy(e, out.numel, out.dtype.numpy, median, sigma),
 )
 geometric = _draw(
-    "geometric", ("p",), lambda e, out, p: streams.geometric(e, out.numel, out.dtype.numpy, p)
+    "geometric", ("p",), lambda e, out, p: e.streams.geometric(e, out.numel, out.dtype.numpy, p)
 )
 log_normal = _draw(
     "log_normal",
     ("mean", "std"),
-    lambda e, out, mean, std: streams.log_normal(e, out.numel, out.dtype.numpy, mean, std),
+    lambda e, out, mean, std: e.streams.log_normal(e, out.numel, out.dtype.numpy, mean, std),
 )
 bernoulli_p = _draw(
     "bernoulli_p",
     ("p",),
-    lambda e, out, p: streams.bernoulli_scalar(e, out.numel, out.dtype.numpy, p),
+    lambda e, out, p: e.streams.bernoulli_scalar(e, out.numel, out.dtype.numpy, p),
 )
 
 
 def _bernoulli(out: Meta, p: Any, engine: Any) -> Any:
     """Draws in logical order into a contiguous result."""
-    return streams.bernoulli_tensor(engine, np.ascontiguousarray(p).reshape(-1)).astype(
+    return engine.streams.bernoulli_tensor(engine, np.ascontiguousarray(p).reshape(-1)).astype(
         out.dtype.numpy
     )
 
@@ -110,7 +109,7 @@ def _bernoulli_with(out: Meta, x: Any, p: Any, engine: Any) -> Any:
     p = np.broadcast_to(p, out.shape)
     if not out.contiguous:
         p = p.transpose(memory_order(out.shape, out.strides))
-    return streams.bernoulli_tensor(engine, np.ascontiguousarray(p).reshape(-1)).astype(
+    return engine.streams.bernoulli_tensor(engine, np.ascontiguousarray(p).reshape(-1)).astype(
         out.dtype.numpy
     )
 
@@ -132,7 +131,7 @@ randperm = Op(
     inputs=(),
     attrs=("n", "dtype", "device", "engine"),
     rule=lambda n, dtype, device, engine: Plan(meta((n,), dtype, None, device)),
-    kernel=lambda out, n, dtype, device, engine: streams.randperm(engine, n, dtype.numpy),
+    kernel=lambda out, n, dtype, device, engine: engine.streams.randperm(engine, n, dtype.numpy),
 )
 
 
@@ -148,7 +147,7 @@ def _multinomial_rule(m: Meta, num_samples: int, replacement: bool, engine: Any)
 
 def _multinomial(out: Meta, weights: Any, num_samples: int, replacement: bool, engine: Any) -> Any:
     rows = np.ascontiguousarray(weights).reshape(-1, weights.shape[-1])
-    return streams.multinomial(engine, rows, num_samples, replacement).reshape(-1)
+    return engine.streams.multinomial(engine, rows, num_samples, replacement).reshape(-1)
 
 
 multinomial = Op(
@@ -160,17 +159,17 @@ multinomial = Op(
 )
 
 
-def _sampler(name: str, values: Any) -> Op:
+def _sampler(name: str) -> Op:
     return Op(
         name,
         kind="random",
         attrs=("engine",),
         rule=lambda m, engine: Plan(m.like()),
         kernel=lambda out, x, engine: np.asarray(
-            values(engine, np.ascontiguousarray(x).reshape(-1))
+            getattr(engine.streams, name)(engine, np.ascontiguousarray(x).reshape(-1))
         ).astype(out.dtype.numpy),
         grads=(_no_gradient,),
     )
 
 
-poisson = _sampler("poisson", streams.poisson)
+poisson = _sampler("poisson")

@@ -6,8 +6,10 @@ compositions, in the files of this package.
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
+from .activation import *
 from .attention import (
     _canonical_mask,
     _none_or_dtype,
@@ -26,6 +28,7 @@ from .composite import (
     softsign,
     tanhshrink,
 )
+from .conv import *
 from .distance import cosine_similarity, normalize, pairwise_distance, pdist
 from .margin_loss import (
     cosine_embedding_loss,
@@ -42,6 +45,11 @@ from .margin_loss import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from .dropout import *
+from .loss import *
+from .norm import *
+from .pooling import *
+from .sparse import *
 from .shuffle import (
     channel_shuffle,
     native_channel_shuffle,
@@ -86,6 +94,8 @@ __all__ = [
     "triplet_margin_with_distance_loss",
 ]
 
+for _file in ("activation", "conv", "dropout", "loss", "norm", "pooling", "sparse"):
+    __all__ += sys.modules[f"{__name__}.{_file}"].__all__
 _HELPERS = (_canonical_mask, _none_or_dtype, _get_softmax_dim)
 
 
@@ -98,3 +108,7 @@ def _name_as_public(names: list[str]) -> None:
 
 
 _name_as_public(__all__)
+
+if TYPE_CHECKING:  # tensors and functions of tensors are `Any` at this boundary
+
+    def __getattr__(name: str) -> Any: ...

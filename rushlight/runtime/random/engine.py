@@ -78,6 +78,13 @@ class Engine:
 
     # ---- seeding -------------------------------------------------------------------------
 
+    @property
+    def streams(self) -> Any:
+        """The package that fills arrays from this engine; operators reach it through their engine."""
+        from rushlight.runtime import random
+
+        return random
+
     def seed(self, seed: int | None = None) -> int:
         """Start the stream again; without a seed, from 64 bits of the system's entropy.
 

@@ -1,0 +1,183 @@
+"""Subclasses of Tensor: ``as_subclass``, the default ``__torch_function__``, and the class itself.
+
+An ordinary subclass keeps its type through operators, as in PyTorch: the default implementation runs
+the function on plain tensors and converts the results.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight._tensor.api import FUNCTIONS, function, method
+from rushlight.dispatch import tape
+from rushlight.dispatch.overrides import DisableTorchFunctionSubclass
+from rushlight.dispatch.tensor import Tensor, new
+
+__all__ = ["converted"]
+
+
+def _subclassed(cls: type, **kwargs: Any) -> None:
+    """A new subclass overrides, unless it says that it does not."""
+    super(Tensor, cls).__init_subclass__(**kwargs)
+    handler = cls.__dict__.get("__torch_function__")
+    if handler is not None and getattr(handler, "__func__", handler) is _disabled_torch_function_impl:
+        cls._overrides = False  # type: ignore[attr-defined]
+    elif "_overrides" not in cls.__dict__ and not cls.__dict__.get("_is_parameter"):
+        inherited = getattr(cls, "__torch_function__", None)
+        disabled = getattr(inherited, "__func__", inherited) is _disabled_torch_function_impl
+        cls._overrides = not disabled  # type: ignore[attr-defined]
+
+
+def _torch_function(
+    cls: type, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+) -> Any:
+    """Runs the function on plain tensors and gives the results this type."""
+    if not all(issubclass(cls, t) for t in types):
+        return NotImplemented
+    with DisableTorchFunctionSubclass():
+        result = func(*args, **(kwargs or {}))
+    if func in _KEEPS_PLAIN:
+        return result
+    return converted(result, cls)
+
+
+def _disabled_torch_function_impl(
+    cls: Any, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+) -> Any:
+    """For subclasses that do not want to be asked: plain results."""
+    with DisableTorchFunctionSubclass():
+        return func(*args, **(kwargs or {}))
+
+
+_KEEPS_PLAIN: set[Any] = set()
+
+
+def converted(result: Any, cls: type) -> Any:
+    """Tensors, also within lists and tuples, as instances of a subclass."""
+    if isinstance(result, Tensor):
+        return result if isinstance(result, cls) else as_subclass(result, cls)
+    if isinstance(result, tuple) and hasattr(result, "_fields"):
+        return type(result)(*[converted(x, cls) for x in result])
+    if isinstance(result, (list, tuple)):
+        return type(result)([converted(x, cls) for x in result])
+    return result
+
+
+Tensor.__init_subclass__ = classmethod(_subclassed)  # type: ignore[assignment,method-assign]
+Tensor.__torch_function__ = classmethod(_torch_function)
+FUNCTIONS["_disabled_torch_function_impl"] = _disabled_torch_function_impl
+
+
+@method
+def as_subclass(self: Tensor, cls: type) -> Any:
+    """The same tensor, memory and history, as an instance of a subclass."""
+    t = new(cls, self._storage, self._meta, self._offset, self._array, self._counter)
+    t._requires_grad, t._node, t._out_nr = self._requires_grad, self._node, self._out_nr
+    t._view, t._inference = self._view, self._inference
+    if self._requires_grad and self._node is None:  # a leaf's alias feeds the leaf
+        aliased = tape.Node(_ALIAS, (), (tape.gradient_edge(self),), (self._meta,))
+        t._node = aliased
+    return t
+
+
+def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
+    """A new leaf of a subclass over a tensor's memory."""
+    t = new(cls, data._storage, data._meta, data._offset, data._array, data._counter)
+    t._requires_grad = bool(require_grad)
+    return t
+
+
+Tensor._make_subclass = staticmethod(_make_subclass)
+
+
+class _Alias:
+    """Passes its gradient on; the history of a leaf seen as a subclass."""
+
+    name = "alias"
+    backward = staticmethod(lambda o, needs, g, inputs, outputs: (g,))
+    kind = "movement"
+
+    @staticmethod
+    def keeps(needs: Any) -> Any:
+        return frozenset(), frozenset()
+
+    @staticmethod
+    def node_name(metas: Any, attrs: Any) -> str:
+        return "AliasBackward0"
+
+
+_ALIAS = _Alias()
+
+
+def _new_tensor(cls: type, *args: Any, **kwargs: Any) -> Any:
+    """``Tensor(data)``, ``Tensor(2, 3)``: float32 data or an uninitialised size."""
+    device = kwargs.pop("device", None)
+    data = kwargs.pop("data", None)
+    if data is not None:
+        args = (data,)
+    if kwargs:
+        raise TypeError(f"new() received unexpected keyword arguments {list(kwargs)}")
+    if len(args) == 1 and isinstance(args[0], Tensor):
+        made = args[0].detach() if cls is Tensor else args[0]
+    elif len(args) == 1 and not isinstance(args[0], int) and not isinstance(args[0], FUNCTIONS["Size"]):
+        made = FUNCTIONS["tensor"](args[0], dtype=FUNCTIONS["get_default_dtype"](), device=device)
+    else:
+        size = args[0] if len(args) == 1 and not isinstance(args[0], int) else args
+        made = FUNCTIONS["empty"](size if args else (0,), device=device)
+    return made if cls is Tensor else made.as_subclass(cls)
+
+
+Tensor.__new__ = _new_tensor  # type: ignore[method-assign,assignment]
+
+
+@function
+def typename(obj: Any) -> str:
+    """The name of an object's type, tensors by their element type."""
+    if isinstance(obj, Tensor) and type(obj) is Tensor:
+        return str(obj.type())
+    cls = obj if isinstance(obj, type) else type(obj)
+    module = cls.__module__
+    if module in ("builtins", "__builtin__", ""):
+        return cls.__qualname__
+    if module.startswith("rushlight"):
+        module = "torch" + module.removeprefix("rushlight")
+    return f"{module}.{cls.__qualname__}"
+
+
+class _TypedMeta(type(Tensor)):  # type: ignore[misc]
+    """``isinstance(x, torch.FloatTensor)``."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return (
+            isinstance(instance, Tensor)
+            and instance._meta.dtype is cls._tensor_dtype
+            and instance._meta.device.type == "cpu"
+        )
+
+    def __repr__(cls) -> str:
+        return f"<class 'torch.{cls.__name__}'>"
+
+
+def _typed(name: str, dtype: Any) -> None:
+    def make(cls: type, *args: Any, **kwargs: Any) -> Any:
+        return _new_tensor(Tensor, *args, **kwargs).to(dtype) if args and not isinstance(
+            args[0], int
+        ) else FUNCTIONS["empty"](args or (0,), dtype=dtype)
+
+    FUNCTIONS[name] = _TypedMeta(
+        name, (), {"__new__": make, "_tensor_dtype": dtype, "__module__": "rushlight"}
+    )
+
+
+def _publish_types() -> None:
+    from rushlight import dtypes
+    from rushlight._tensor.attributes import _TYPE_NAMES
+    from rushlight.ir.meta import Size
+
+    FUNCTIONS["Size"] = Size
+    for dtype_name, name in _TYPE_NAMES.items():
+        if not dtype_name.startswith("complex"):
+            _typed(name, dtypes.by_name(dtype_name))
+
+
+_publish_types()

@@ -1,0 +1,410 @@
+"""Activation functions and softmax, elementwise or along a dimension."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rushlight.ir.meta import Meta
+from rushlight.ir.op import Op, Plan
+from rushlight.ir.shapes import wrap_dim
+from rushlight.ir.strides import like_strides, memory_order
+from rushlight.ops.build import elementwise, opmath, unsupported
+
+_HALF_SQRT_2 = math.sqrt(0.5)
+_INV_SQRT_2PI = 1 / math.sqrt(2 * math.pi)
+
+
+def _cut(o: Any, keep: Any, g: Any) -> Any:
+    """The gradient where the function is not flat."""
+    return o.where(keep, g, o.zeros_like(g))
+
+
+relu = elementwise(
+    "relu",
+    lambda x: np.maximum(x, x.dtype.type(0)),
+    lambda o, g, _x, y: o.threshold_backward(g, y, 0),
+    kinds="uif",
+    doc="max(x, 0), element by element.",
+)
+threshold_backward = elementwise(
+    "threshold_backward",
+    lambda g, x, threshold: np.where(x <= threshold, g.dtype.type(0), g),
+    (lambda o, g, _g, x, _y, threshold: o.threshold_backward(g, x, threshold), None),
+    inputs=("grad_output", "input"),
+    attrs=("threshold",),
+    api="",
+)
+threshold = elementwise(
+    "threshold",
+    lambda x, threshold, value: np.where(x <= threshold, x.dtype.type(value), x),
+    lambda o, g, x, _y, threshold: o.threshold_backward(g, x, threshold),
+    attrs=("threshold", "value"),
+    kinds="uif",
+    api="",
+)
+
+
+def _sigmoid(x: Any) -> Any:
+    if x.dtype.kind == "c":
+        return 1 / (1 + np.exp(-x))
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + small), small / (1 + small)).astype(x.dtype, copy=False)
+
+
+sigmoid = elementwise(
+    "sigmoid",
+    _sigmoid,
+    lambda o, g, _x, y: g * o.conj((1 - y) * y),
+    result="float",
+    doc="1 / (1 + exp(-x)), element by element.",
+)
+
+
+def _log_sigmoid(x: Any) -> Any:
+    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+
+
+log_sigmoid = elementwise(
+    "log_sigmoid",
+    _log_sigmoid,
+    lambda o, g, x: g * o.sigmoid(-x),
+    kinds="f",
+    api="",
+    node="LogSigmoidBackward0",
+)
+leaky_relu = elementwise(
+    "leaky_relu",
+    lambda x, slope: np.where(x > 0, x, x * x.dtype.type(slope)),
+    lambda o, g, x, _y, slope: o.where(x > 0, g, g * slope),
+    attrs=("negative_slope",),
+    defaults=(0.01,),
+    kinds="f",
+    api="",
+)
+
+
+def _elu(x: Any, alpha: float, scale: float, input_scale: float) -> Any:
+    kind = x.dtype.type
+    negative = np.expm1(np.minimum(x, 0) * kind(input_scale)) * kind(alpha * scale)
+    return np.where(x <= 0, negative, x * kind(scale))
+
+
+elu = elementwise(
+    "elu",
+    _elu,
+    # scale above 0; alpha scale input_scale e^(input_scale x) below
+    lambda o, g, x, _y, alpha, scale, input_scale: o.where(
+        x <= 0,
+        g * (alpha * scale * input_scale) * o.exp(o.clamp(x, None, 0) * input_scale),
+        g * scale,
+    ),
+    attrs=("alpha", "scale", "input_scale"),
+    defaults=(1.0, 1.0, 1.0),
+    kinds="f",
+    api="",
+)
+celu = elementwise(
+    "celu",
+    lambda x, alpha: _elu(x, alpha, 1.0, 1.0 / alpha),
+    lambda o, g, x, _y, alpha: o.where(x <= 0, g * o.exp(o.clamp(x, None, 0) / alpha), g),
+    attrs=("alpha",),
+    defaults=(1.0,),
+    kinds="f",
+    api="",
+)
+softplus = elementwise(
+    "softplus",
+    lambda x, beta, threshold: np.where(
+        x * beta > threshold,
+        x,
+        (np.maximum(x * beta, 0) + np.log1p(np.exp(-np.abs(x * beta)))) / x.dtype.type(beta),
+    ),
+    lambda o, g, x, _y, beta, threshold: o.where(
+        x * beta > threshold, g, g * o.sigmoid(x * beta)
+    ),
+    attrs=("beta", "threshold"),
+    defaults=(1.0, 20.0),
+    kinds="f",
+    api="",
+)
+hardtanh = elementwise(
+    "hardtanh",
+    lambda x, low, high: np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high)),
+    lambda o, g, x, _y, low, high: _cut(o, (x > low) & (x < high), g),
+    attrs=("min_val", "max_val"),
+    defaults=(-1.0, 1.0),
+    kinds="uif",
+    api="",
+)
+hardsigmoid = elementwise(
+    "hardsigmoid",
+    lambda x: np.minimum(np.maximum(x + x.dtype.type(3), 0), 6) / x.dtype.type(6),
+    lambda o, g, x: _cut(o, (x > -3) & (x < 3), g / 6),
+    kinds="f",
+    api="",
+)
+hardswish = elementwise(
+    "hardswish",
+    lambda x: x * np.minimum(np.maximum(x + x.dtype.type(3), 0), 6) / x.dtype.type(6),
+    # 0 below -3, 1 above 3, x/3 + 1/2 between
+    lambda o, g, x: o.where(
+        x <= -3, o.zeros_like(g), o.where(x < 3, g * (x / 3 + 0.5), g)
+    ),
+    kinds="f",
+    api="",
+)
+hardshrink = elementwise(
+    "hardshrink",
+    lambda x, lambd: np.where((x >= -lambd) & (x <= lambd), x.dtype.type(0), x),
+    lambda o, g, x, _y, lambd: _cut(o, (x > lambd) | (x < -lambd), g),
+    attrs=("lambd",),
+    defaults=(0.5,),
+    kinds="f",
+    api="",
+)
+softshrink = elementwise(
+    "softshrink",
+    lambda x, lambd: np.where(
+        x > lambd,
+        x - x.dtype.type(lambd),
+        np.where(x < -lambd, x + x.dtype.type(lambd), x * x.dtype.type(0)),
+    ),
+    lambda o, g, x, _y, lambd: _cut(o, (x > lambd) | (x < -lambd), g),
+    attrs=("lambd",),
+    defaults=(0.5,),
+    kinds="f",
+    api="",
+)
+
+
+def _silu_grad(o: Any, g: Any, x: Any) -> Any:
+    """s (1 + x (1 - s)) with s the sigmoid."""
+    s = o.sigmoid(x)
+    return g * o.conj(s * (1 + x * (1 - s)))
+
+
+silu = elementwise("silu", lambda x: x * _sigmoid(x), _silu_grad, kinds="fc", api="")
+
+
+def _mish_grad(o: Any, g: Any, x: Any) -> Any:
+    """t + x s (1 - t^2) with t = tanh(softplus x), s = sigmoid x."""
+    t = o.tanh(o.softplus(x, 1.0, 20.0))
+    return g * (t + x * o.sigmoid(x) * (1 - t * t))
+
+
+mish = elementwise(
+    "mish",
+    lambda x: x * np.tanh(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))),
+    _mish_grad,
+    kinds="f",
+    api="",
+)
+
+
+def _gelu(x: Any, approximate: str) -> Any:
+    if approximate == "tanh":
+        kind = x.dtype.type
+        inner = kind(math.sqrt(2 / math.pi)) * (x + kind(0.044715) * x * x * x)
+        return kind(0.5) * x * (1 + np.tanh(inner))
+    wide = x.astype(np.float64)
+    return (0.5 * wide * (1 + fast_erf(wide * _HALF_SQRT_2))).astype(x.dtype)
+
+
+def fast_erf(x: Any) -> Any:
+    """erf in float64 by series and continued fraction, vectorised; about 1e-15 relative.
+
+    Source: Abramowitz and Stegun 7.1.6 (series for small arguments) and 7.1.14 (continued fraction
+    for large ones).
+    """
+    x = np.asarray(x, np.float64)
+    size = np.abs(x)
+    small = np.minimum(size, 2.5)
+    square = small * small
+    term = small.copy()
+    total = small.copy()
+    for n in range(1, 60):  # 2/sqrt(pi) exp(-x^2) sum 2^n x^(2n+1) / (2n+1)!!
+        term = term * (2 * square / (2 * n + 1))
+        total = total + term
+    series = 2 / math.sqrt(math.pi) * np.exp(-square) * total
+    large = np.minimum(np.maximum(size, 2.5), 30.0)
+    fraction = np.zeros_like(large)
+    for n in range(60, 0, -1):
+        fraction = (n / 2) / (large + fraction)
+    tail = np.exp(-large * large) / (math.sqrt(math.pi) * (large + fraction))
+    value = np.where(size < 2.5, series, 1 - tail)
+    return np.where(np.isnan(x), x, np.copysign(value, x))
+
+
+def _gelu_grad(o: Any, g: Any, x: Any, _y: Any, approximate: str) -> Any:
+    if approximate == "tanh":
+        c = math.sqrt(2 / math.pi)
+        t = o.tanh(c * (x + 0.044715 * x * x * x))
+        return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x))
+    # the normal cdf plus x times the normal density
+    cdf = 0.5 * (1 + o.erf(x * _HALF_SQRT_2))
+    return g * (cdf + x * o.exp(x * x * -0.5) * _INV_SQRT_2PI)
+
+
+gelu = elementwise(
+    "gelu", _gelu, _gelu_grad, attrs=("approximate",), defaults=("none",), kinds="f", api=""
+)
+erf = elementwise(
+    "erf",
+    lambda x: fast_erf(x).astype(x.dtype),
+    lambda o, g, x: g * o.exp(-x * x) * (2 / math.sqrt(math.pi)),
+    result="float",
+    kinds="buif",
+)
+
+
+def _prelu_rule(x: Meta, w: Meta) -> Plan:
+    if x.dtype is not w.dtype:
+        raise RuntimeError("prelu: Type promoting not supported. Got " f"{x.dtype.title} and {w.dtype.title}")
+    if w.ndim > 1:
+        raise RuntimeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {w.ndim}"
+        )
+    if w.numel != 1:
+        if x.ndim == 0:
+            raise RuntimeError("prelu: Not allow zero-dim input tensor.")
+        channels = x.shape[1] if x.ndim > 1 else 1
+        if channels != w.numel:
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{w.numel} and channel size = {channels}."
+            )
+    return Plan(x.like(strides=like_strides(x.shape, x.strides)), compute=opmath(x.dtype))
+
+
+def _channel_shape(ndim: int, n: int) -> tuple[int, ...]:
+    return tuple(n if d == 1 else 1 for d in range(ndim)) if ndim > 1 else (n,) * min(ndim, 1)
+
+
+def _prelu(x: Any, w: Any) -> Any:
+    slope = w.reshape(_channel_shape(x.ndim, w.size)) if w.size > 1 else w.reshape(())
+    return np.where(x > 0, x, x * slope)
+
+
+def _prelu_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any) -> Any:
+    x, w = inputs
+    n = w._meta.numel
+    shape = _channel_shape(x._meta.ndim, n) if n > 1 else ()
+    slope = o.reshape(w, shape)
+    positive = x > 0
+    dx = o.where(positive, g, g * slope) if needs[0] else None
+    dw = None
+    if needs[1]:
+        part = _cut(o, positive == False, g * x)  # noqa: E712  an elementwise comparison
+        dw = o.reshape(o.sum_to(part, shape), w._meta.shape)
+    return dx, dw
+
+
+prelu = Op(
+    "prelu",
+    kind="elementwise",
+    inputs=("input", "weight"),
+    rule=_prelu_rule,
+    kernel=_prelu,
+    backward=_prelu_backward,
+    keeps_inputs=(0, 1),
+    node="PreluKernelBackward0",
+)
+
+
+def _glu_rule(x: Meta, dim: int) -> Plan:
+    if x.ndim == 0:
+        raise RuntimeError("glu does not support 0-dimensional tensors")
+    d = wrap_dim(dim, x.ndim)
+    if x.shape[d] % 2:
+        raise RuntimeError(
+            f"Halving dimension must be even, but dimension {d} is size {x.shape[d]}"
+        )
+    shape = (*x.shape[:d], x.shape[d] // 2, *x.shape[d + 1 :])
+    return Plan(x.like(shape=shape), compute=opmath(x.dtype))
+
+
+def _glu(x: Any, dim: int) -> Any:
+    a, b = np.split(x, 2, dim)
+    return a * _sigmoid(b)
+
+
+def _glu_grad(o: Any, g: Any, x: Any, _y: Any, dim: int) -> Any:
+    half = x._meta.shape[dim] // 2
+    a, b = o.split(x, (half, half), dim)
+    s = o.sigmoid(b)
+    return o.cat((g * s, g * a * s * (1 - s)), dim)
+
+
+glu = Op("glu", kind="window", attrs=("dim",), rule=_glu_rule, kernel=_glu, grads=(_glu_grad,))
+
+# Softmax
+
+
+def _softmax_rule(name: str) -> Any:
+    def rule(x: Meta, dim: int, dtype: Any) -> Plan:
+        wrap_dim(dim, x.ndim)
+        dt = dtype or x.dtype
+        if dt.kind != "f":
+            raise unsupported(f"{name}_lastdim_kernel_impl", dt)
+        return Plan(x.like(dtype=dt), compute=opmath(dt))
+
+    return rule
+
+
+def _shifted(x: Any, dim: int) -> Any:
+    return x - np.max(x, axis=dim, keepdims=True, initial=-np.inf) if x.size else x
+
+
+def _softmax(x: Any, dim: int, dtype: Any) -> Any:
+    if x.ndim == 0:
+        return np.where(np.isnan(x), x, np.ones_like(x))
+    e = np.exp(_shifted(x, dim))
+    return e / e.sum(axis=dim, keepdims=True, dtype=e.dtype)
+
+
+def _log_softmax(x: Any, dim: int, dtype: Any) -> Any:
+    if x.ndim == 0:
+        return np.where(np.isnan(x), x, np.zeros_like(x))
+    shifted = _shifted(x, dim)
+    return shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True, dtype=x.dtype))
+
+
+softmax = Op(
+    "softmax",
+    kind="reduce",
+    attrs=("dim", "dtype"),
+    defaults=(None,),
+    rule=_softmax_rule("softmax"),
+    kernel=_softmax,
+    # y (g - sum g y)
+    grads=(lambda o, g, _x, y, dim: y * (g - o.sum(g * y, dim, True, None)),),
+)
+log_softmax = Op(
+    "log_softmax",
+    kind="reduce",
+    attrs=("dim", "dtype"),
+    defaults=(None,),
+    rule=_softmax_rule("log_softmax"),
+    kernel=_log_softmax,
+    # g - e^y sum g
+    grads=(lambda o, g, _x, y, dim: g - o.exp(y) * o.sum(g, dim, True, None),),
+)
+
+rrelu_slopes = Op(
+    "rrelu_slopes",
+    kind="random",
+    attrs=("lower", "upper", "engine"),
+    rule=lambda m, lower, upper, engine: Plan(m),
+    kernel=lambda out, x, lower, upper, engine: engine.streams.rrelu_slopes(
+        engine, memory_values(x, out), lower, upper
+    ),
+)
+
+
+def memory_values(x: Any, m: Meta) -> Any:
+    """The values of an array in the order in which a tensor of this Meta keeps them."""
+    order = memory_order(m.shape, m.strides)
+    return np.ascontiguousarray(x.transpose(order)).reshape(-1)

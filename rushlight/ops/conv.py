@@ -1,0 +1,388 @@
+"""Convolution in any number of dimensions, and its two adjoints.
+
+``conv`` is bilinear in input and weight; ``conv_input`` is its adjoint in the input (also what
+transposed convolution computes), ``conv_weight`` its adjoint in the weight.  Each one's gradients
+are the other two, so derivatives of any order need nothing more.
+
+Shapes: input (N, C, *size), weight (K, C / groups, *kernel), output (N, K, *positions).  The kernels
+gather windows into columns (im2col) a few images at a time and multiply by BLAS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rushlight.ir.meta import Meta, meta
+from rushlight.ir.op import Op, Plan
+from rushlight.ir.strides import channels_last_strides, is_channels_last
+from rushlight.ops.build import opmath
+
+_COLUMN_BYTES = 1 << 24  # columns of a few images at a time stay in the cache
+
+Ints = tuple[int, ...]
+
+
+def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """How many windows fit."""
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _layout(shape: Ints, *operands: Meta) -> Any:
+    """Channels last if the input or the weight is."""
+    if len(shape) in (4, 5) and any(
+        is_channels_last(m.shape, m.strides) and not m.contiguous for m in operands
+    ):
+        return channels_last_strides(shape)
+    return None
+
+
+def _check(
+    x: Meta, w: Meta, b: Any, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> None:
+    spatial = w.ndim - 2
+    if groups <= 0:
+        raise RuntimeError("non-positive groups is not supported")
+    for name, values in (("stride", stride), ("dilation", dilation)):
+        if any(v <= 0 for v in values):
+            raise RuntimeError(f"non-positive {name} is not supported")
+    if any(p < 0 for p in padding):
+        raise RuntimeError("negative padding is not supported")
+    if w.shape[0] < groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got "
+            f"weight of size {list(w.shape)} instead"
+        )
+    if w.shape[0] % groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
+            f"got weight of size {list(w.shape)} instead"
+        )
+    if x.shape[1] != w.shape[1] * groups:
+        raise RuntimeError(
+            f"Given groups={groups}, weight of size {list(w.shape)}, expected input{list(x.shape)} "
+            f"to have {w.shape[1] * groups} channels, but got {x.shape[1]} channels instead"
+        )
+    _check_bias(w, b, w.shape[0], groups)
+    _check_dtypes(x, w, b)
+    padded = [s + 2 * p for s, p in zip(x.shape[2:], padding, strict=True)]
+    reach = [d * (k - 1) + 1 for d, k in zip(dilation, w.shape[2:], strict=True)]
+    if any(s < r for s, r in zip(padded, reach, strict=True)):
+        sizes = " x ".join(str(s) for s in padded)
+        kernels = " x ".join(str(r) for r in reach)
+        raise RuntimeError(
+            f"Calculated padded input size per channel: ({sizes}). Kernel size: ({kernels}). Kernel "
+            "size can't be greater than actual input size"
+        )
+    assert spatial == len(stride)
+
+
+def _check_bias(w: Meta, b: Any, channels: int, groups: int) -> None:
+    if b is not None and b.shape != (channels,):
+        raise RuntimeError(
+            f"Given weight of size {list(w.shape)}, expected bias to be 1-dimensional with "
+            f"{channels} elements, but got bias of size {list(b.shape)} instead"
+        )
+
+
+def _check_dtypes(x: Meta, w: Meta, b: Any) -> None:
+    if x.dtype is not w.dtype:
+        raise RuntimeError(
+            f"Input type (torch.{x.dtype.title}Tensor) and weight type "
+            f"(torch.{w.dtype.title}Tensor) should be the same"
+            if x.dtype.kind in "fc" and w.dtype.kind in "fc"
+            else f"Input type ({_type(x)}) and bias type ({_type(w)}) should be the same"
+        )
+    if b is not None and b.dtype is not x.dtype:
+        raise RuntimeError(f"Input type ({_type(x)}) and bias type ({_type(b)}) should be the same")
+
+
+_TYPES = {"Float": "float", "Double": "double", "Long": "long long", "Int": "int"}
+
+
+def _type(m: Meta) -> str:
+    return _TYPES.get(m.dtype.title, m.dtype.name)
+
+
+def _conv_rule(
+    x: Meta, w: Meta, b: Any, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Plan:
+    _check(x, w, b, stride, padding, dilation, groups)
+    sizes = [
+        out_size(s, k, st, p, d)
+        for s, k, st, p, d in zip(x.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
+    ]
+    shape = (x.shape[0], w.shape[0], *sizes)
+    out = meta(shape, x.dtype, _layout(shape, x, w), x.device)
+    return Plan(out, compute=opmath(x.dtype))
+
+
+def _pad(x: Any, padding: Ints) -> Any:
+    if not any(padding):
+        return x
+    shape = (*x.shape[:2], *(s + 2 * p for s, p in zip(x.shape[2:], padding, strict=True)))
+    padded = np.zeros(shape, x.dtype)
+    padded[_inner(x.shape[2:], padding)] = x
+    return padded
+
+
+def _inner(sizes: Ints, padding: Ints) -> tuple[Any, ...]:
+    return (
+        slice(None),
+        slice(None),
+        *(slice(p, p + s) for s, p in zip(sizes, padding, strict=True)),
+    )
+
+
+def windows(padded: Any, kernel: Ints, stride: Ints, dilation: Ints, positions: Ints) -> Any:
+    """All windows of a padded input as a strided view: (N, C, *kernel, *positions)."""
+    s = padded.strides
+    spatial = s[2:]
+    return np.lib.stride_tricks.as_strided(
+        padded,
+        (*padded.shape[:2], *kernel, *positions),
+        (
+            *s[:2],
+            *(a * d for a, d in zip(spatial, dilation, strict=True)),
+            *(a * st for a, st in zip(spatial, stride, strict=True)),
+        ),
+        writeable=False,
+    )
+
+
+def _columns(
+    padded: Any, kernel: Ints, stride: Ints, dilation: Ints, positions: Ints, groups: int
+) -> Iterator[tuple[slice, Any]]:
+    """Batches of columns: (images, array (n, groups, C / groups * taps, positions))."""
+    n, channels = padded.shape[:2]
+    count = int(np.prod(positions, dtype=np.int64))
+    rows = channels // groups * int(np.prod(kernel, dtype=np.int64))
+    view = windows(padded, kernel, stride, dilation, positions)
+    step = max(1, _COLUMN_BYTES // max(rows * groups * count * padded.itemsize, 1))
+    for start in range(0, n, step):
+        part = view[start : start + step]
+        yield slice(start, start + step), part.reshape(part.shape[0], groups, rows, count)
+
+
+def _conv(x: Any, w: Any, b: Any, stride: Ints, padding: Ints, dilation: Ints, groups: int) -> Any:
+    kernel, k = w.shape[2:], w.shape[0]
+    padded = _pad(x, padding)
+    positions = tuple(
+        out_size(s, ks, st, 0, d)
+        for s, ks, st, d in zip(padded.shape[2:], kernel, stride, dilation, strict=True)
+    )
+    out = np.empty(
+        (x.shape[0], groups, k // groups, int(np.prod(positions, dtype=np.int64))), x.dtype
+    )
+    matrix = np.ascontiguousarray(w).reshape(groups, k // groups, -1)
+    for part, columns in _columns(padded, kernel, stride, dilation, positions, groups):
+        np.matmul(matrix, columns, out=out[part])
+    if b is not None:
+        out += b.reshape(groups, k // groups, 1)
+    return out.reshape(x.shape[0], k, *positions)
+
+
+def _conv_input(
+    g: Any,
+    w: Any,
+    b: Any,
+    size: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+) -> Any:
+    """Spreads each output position over the window it came from."""
+    n, kernel = g.shape[0], w.shape[2:]
+    per_group = w.shape[1]
+    channels = per_group * groups
+    padded_size = tuple(s + 2 * p for s, p in zip(size, padding, strict=True))
+    out = np.zeros((n, channels, *padded_size), g.dtype)
+    positions = g.shape[2:]
+    count = int(np.prod(positions, dtype=np.int64))
+    matrix = np.ascontiguousarray(w).reshape(groups, w.shape[0] // groups, -1).swapaxes(1, 2)
+    rows = channels * int(np.prod(kernel, dtype=np.int64))
+    step = max(1, _COLUMN_BYTES // max(rows * count * g.itemsize, 1))
+    grouped = np.ascontiguousarray(g).reshape(n, groups, w.shape[0] // groups, count)
+    for start in range(0, n, step):
+        part = slice(start, start + step)
+        columns = np.matmul(matrix, grouped[part])
+        columns = columns.reshape(columns.shape[0], channels, *kernel, *positions)
+        for tap in np.ndindex(*kernel):
+            at = tuple(
+                slice(t * d, t * d + (m - 1) * st + 1, st)
+                for t, d, m, st in zip(tap, dilation, positions, stride, strict=True)
+            )
+            out[(part, slice(None), *at)] += columns[(slice(None), slice(None), *tap)]
+    result = out[_inner(size, padding)]
+    return result if b is None else result + b.reshape(-1, *(1,) * len(size))
+
+
+def _conv_weight(
+    g: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Any:
+    """Correlates the output's gradient with the windows it came from."""
+    k, positions = g.shape[1], g.shape[2:]
+    padded = _pad(x, padding)
+    per_group = x.shape[1] // groups
+    rows = per_group * int(np.prod(kernel, dtype=np.int64))
+    out = np.zeros((groups, k // groups, rows), g.dtype)
+    grouped = np.ascontiguousarray(g).reshape(
+        g.shape[0], groups, k // groups, int(np.prod(positions, dtype=np.int64))
+    )
+    for part, columns in _columns(padded, kernel, stride, dilation, positions, groups):
+        piece = grouped[part]
+        if groups == 1 and piece.shape[0] > 1:
+            # one product for all these images: (K, n P) times (n P, rows)
+            left = piece[:, 0].transpose(1, 0, 2).reshape(k, -1)
+            right = columns[:, 0].transpose(0, 2, 1).reshape(-1, rows)
+            out[0] += left @ right
+        else:
+            for image, column in zip(piece, columns, strict=True):
+                out += np.matmul(image, column.swapaxes(1, 2))
+    return out.reshape(k, per_group, *kernel)
+
+
+def _conv_backward(
+    o: Any,
+    needs: Any,
+    g: Any,
+    inputs: Any,
+    outputs: Any,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+) -> Any:
+    x, w, b = inputs
+    how = (stride, padding, dilation, groups)
+    dx = dw = db = None
+    if needs[0]:
+        dx = o.conv_input(g, o.conj(w), None, tuple(x._meta.shape[2:]), *how)
+    if needs[1]:
+        dw = o.conv_weight(g, o.conj(x), tuple(w._meta.shape[2:]), *how)
+    if needs[2]:
+        db = o.sum(g, (0, *range(2, g._meta.ndim)), False, None)
+    return dx, dw, db
+
+
+conv = Op(
+    "conv",
+    kind="window",
+    inputs=("input", "weight", "bias"),
+    attrs=("stride", "padding", "dilation", "groups"),
+    rule=_conv_rule,
+    kernel=_conv,
+    backward=_conv_backward,
+    keeps_inputs=(0, 1),
+    node="ConvolutionBackward0",
+)
+
+
+def _input_rule(
+    g: Meta, w: Meta, b: Any, size: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Plan:
+    if g.shape[1] != w.shape[0]:
+        raise RuntimeError(
+            f"Given transposed=1, weight of size {list(w.shape)}, expected input{list(g.shape)} to "
+            f"have {w.shape[0]} channels, but got {g.shape[1]} channels instead"
+        )
+    if groups <= 0:
+        raise RuntimeError("non-positive groups is not supported")
+    if w.shape[0] % groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
+            f"got weight of size {list(w.shape)} instead"
+        )
+    _check_bias(w, b, w.shape[1] * groups, groups)
+    _check_dtypes(g, w, b)
+    shape = (g.shape[0], w.shape[1] * groups, *size)
+    return Plan(meta(shape, g.dtype, _layout(shape, g, w), g.device), compute=opmath(g.dtype))
+
+
+def _input_backward(
+    o: Any,
+    needs: Any,
+    g: Any,
+    inputs: Any,
+    outputs: Any,
+    size: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+) -> Any:
+    y, w, b = inputs
+    how = (stride, padding, dilation, groups)
+    dy = dw = db = None
+    if needs[0]:
+        dy = o.conv(g, o.conj(w), None, *how)
+        want = y._meta.shape[2:]
+        for d, n in enumerate(want):  # output padding adds positions that no window reaches
+            if dy._meta.shape[d + 2] != n:
+                dy = o.slice(dy, d + 2, 0, n, 1)
+    if needs[1]:
+        dw = o.conv_weight(o.conj(y), g, tuple(w._meta.shape[2:]), *how)
+    if needs[2]:
+        db = o.sum(g, (0, *range(2, g._meta.ndim)), False, None)
+    return dy, dw, db
+
+
+conv_input = Op(
+    "conv_input",
+    kind="window",
+    inputs=("input", "weight", "bias"),
+    attrs=("size", "stride", "padding", "dilation", "groups"),
+    rule=_input_rule,
+    kernel=_conv_input,
+    backward=_input_backward,
+    keeps_inputs=(0, 1),
+    node="ConvolutionBackward0",
+)
+
+
+def _weight_rule(
+    g: Meta, x: Meta, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Plan:
+    shape = (g.shape[1], x.shape[1] // groups, *kernel)
+    return Plan(meta(shape, g.dtype, _layout(shape, g, x), g.device), compute=opmath(g.dtype))
+
+
+def _weight_backward(
+    o: Any,
+    needs: Any,
+    g: Any,
+    inputs: Any,
+    outputs: Any,
+    kernel: Ints,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    groups: int,
+) -> Any:
+    y, x = inputs
+    how = (stride, padding, dilation, groups)
+    dy = dx = None
+    if needs[0]:
+        dy = o.conv(o.conj(x), g, None, *how)
+        for d, n in enumerate(y._meta.shape[2:]):
+            if dy._meta.shape[d + 2] != n:
+                dy = o.slice(dy, d + 2, 0, n, 1)
+    if needs[1]:
+        dx = o.conv_input(o.conj(y), g, None, tuple(x._meta.shape[2:]), *how)
+    return dy, dx
+
+
+conv_weight = Op(
+    "conv_weight",
+    kind="window",
+    inputs=("grad_output", "input"),
+    attrs=("kernel", "stride", "padding", "dilation", "groups"),
+    rule=_weight_rule,
+    kernel=_conv_weight,
+    backward=_weight_backward,
+    keeps_inputs=(0, 1),
+    node="ConvolutionBackwardBackward0",
+)

@@ -1,0 +1,327 @@
+"""Losses with kernels of their own.  ``reduction`` is ``none``, ``mean`` or ``sum``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.ir.meta import Meta, meta
+from rushlight.ir.op import Op, Plan
+from rushlight.ops.build import combined_dtype, elementwise_meta, opmath
+
+PAIR = ("input", "target")
+
+
+def _pair_rule(name: str) -> Any:
+    def rule(x: Meta, y: Meta, reduction: str, *rest: Any) -> Plan:
+        dt = combined_dtype((x, y))
+        if dt.is_integral and name in ("mse", "smooth_l1", "huber"):
+            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{dt.title}'")
+        out = elementwise_meta((x, y), dt)
+        if reduction != "none":
+            out = meta((), dt, None, out.device)
+        return Plan(out, compute=opmath(dt))
+
+    return rule
+
+
+def _reduced(values: Any, reduction: str) -> Any:
+    if reduction == "none":
+        return values
+    total = values.sum(dtype=values.dtype)
+    return total / values.dtype.type(values.size) if reduction == "mean" else total
+
+
+def _pair_loss(name: str, value: Any, slope: Any, node: str, attrs: Any = (), defaults: Any = ()) -> Op:
+    """A loss of the difference: ``value(d, *attrs)``, with ``slope(o, d, *attrs)`` its derivative."""
+
+    def grads(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str, *rest: Any) -> Any:
+        x, y = inputs
+        d = slope(o, x - y, *rest)
+        if reduction == "mean":
+            d = d / max(d._meta.numel, 1)
+        d = d * g
+        dx = o.sum_to(d, x._meta.shape) if needs[0] else None
+        dy = o.sum_to(-d, y._meta.shape) if needs[1] else None
+        return dx, dy
+
+    return Op(
+        name,
+        kind="reduce",
+        inputs=PAIR,
+        attrs=("reduction", *attrs),
+        defaults=defaults,
+        rule=_pair_rule(name.removesuffix("_loss")),
+        kernel=lambda x, y, reduction, *rest: _reduced(value(x - y, *rest), reduction),
+        backward=grads,
+        keeps_inputs=(0, 1),
+        node=node,
+    )
+
+
+mse_loss = _pair_loss("mse_loss", np.square, lambda o, d: 2 * d, "MseLossBackward0")
+
+
+def _smooth(d: Any, beta: float) -> Any:
+    size = np.abs(d)
+    kind = d.dtype.type
+    if beta == 0:
+        return size
+    return np.where(size < beta, kind(0.5) * d * d / kind(beta), size - kind(0.5 * beta))
+
+
+smooth_l1_loss = _pair_loss(
+    "smooth_l1_loss",
+    _smooth,
+    lambda o, d, beta: o.sign(d) if beta == 0 else o.where(o.abs(d) < beta, d / beta, o.sign(d)),
+    "SmoothL1LossBackward0",
+    ("beta",),
+)
+
+
+def _huber(d: Any, delta: float) -> Any:
+    size = np.abs(d)
+    kind = d.dtype.type
+    return np.where(size <= delta, kind(0.5) * d * d, kind(delta) * (size - kind(0.5 * delta)))
+
+
+huber_loss = _pair_loss(
+    "huber_loss",
+    _huber,
+    lambda o, d, delta: o.clamp(d, -delta, delta),
+    "HuberLossBackward0",
+    ("delta",),
+)
+
+
+# Binary cross entropy
+
+
+def _bce_rule(x: Meta, y: Meta, w: Any, reduction: str) -> Plan:
+    if x.dtype is not y.dtype:
+        raise RuntimeError(f"Found dtype {y.dtype.title} but expected {x.dtype.title}")
+    out = elementwise_meta([m for m in (x, y, w) if m is not None], x.dtype)
+    if reduction != "none":
+        out = meta((), x.dtype, None, x.device)
+    return Plan(out, compute=opmath(x.dtype))
+
+
+def _bce(x: Any, y: Any, w: Any, reduction: str) -> Any:
+    if x.size and (np.any(x < 0) or np.any(x > 1)):
+        raise RuntimeError("all elements of input should be between 0 and 1")
+    floor = x.dtype.type(-100)  # PyTorch bounds the logarithms
+    loss = (y - 1) * np.maximum(np.log1p(-x), floor) - y * np.maximum(np.log(x), floor)
+    return _reduced(loss if w is None else loss * w, reduction)
+
+
+def _bce_backward(
+    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str
+) -> Any:
+    """dx = (x - y) / (x (1 - x)); dy = log(1 - x) - log x."""
+    x, y, w = inputs
+    if reduction == "mean":
+        g = g / max(x._meta.numel, 1)
+    if w is not None:
+        g = g * w
+    dx = dy = None
+    if needs[0]:
+        dx = o.sum_to(g * (x - y) / o.clamp((1 - x) * x, 1e-12, None), x._meta.shape)
+    if needs[1]:
+        dy = o.sum_to(g * (o.log1p(-x) - o.log(x)), y._meta.shape)
+    return dx, dy, None
+
+
+binary_cross_entropy = Op(
+    "binary_cross_entropy",
+    kind="reduce",
+    inputs=("input", "target", "weight"),
+    attrs=("reduction",),
+    rule=_bce_rule,
+    kernel=_bce,
+    backward=_bce_backward,
+    keeps_inputs=(0, 1, 2),
+)
+
+
+def _logits(x: Any, y: Any, w: Any, pos: Any, reduction: str) -> Any:
+    """(1 - y) x + (1 + (p - 1) y) log(1 + e^-x), without overflow."""
+    soft = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
+    factor = 1 if pos is None else 1 + (pos - 1) * y
+    loss = (1 - y) * x + factor * soft
+    return _reduced(loss if w is None else loss * w, reduction)
+
+
+def _logits_rule(x: Meta, y: Meta, w: Any, pos: Any, reduction: str) -> Plan:
+    dt = combined_dtype((x, y))
+    out = elementwise_meta([m for m in (x, y, w, pos) if m is not None], dt)
+    if reduction != "none":
+        out = meta((), dt, None, x.device)
+    return Plan(out, compute=opmath(dt))
+
+
+def _logits_backward(
+    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str
+) -> Any:
+    """dx = (1 + (p - 1) y) sigmoid(x) - p y."""
+    x, y, w, pos = inputs
+    if reduction == "mean":
+        g = g / max(x._meta.numel, 1)
+    if w is not None:
+        g = g * w
+    s = o.sigmoid(x)
+    dx = dy = None
+    if needs[0]:
+        inner = s - y if pos is None else (1 + (pos - 1) * y) * s - pos * y
+        dx = o.sum_to(g * inner, x._meta.shape)
+    if needs[1]:
+        soft = -x if pos is None else -x - (pos - 1) * o.log_sigmoid(x)
+        dy = o.sum_to(g * soft, y._meta.shape)
+    return dx, dy, None, None
+
+
+binary_cross_entropy_with_logits = Op(
+    "binary_cross_entropy_with_logits",
+    kind="reduce",
+    inputs=("input", "target", "weight", "pos_weight"),
+    attrs=("reduction",),
+    rule=_logits_rule,
+    kernel=_logits,
+    backward=_logits_backward,
+    keeps_inputs=(0, 1, 2, 3),
+)
+
+
+# Negative log likelihood of class indices: input (N, C, ...) and target (N, ...)
+
+
+def _nll_rule(x: Meta, t: Meta, w: Any, reduction: str, ignore_index: int) -> Plan:
+    if t.dtype.name not in ("int64", "uint8"):
+        raise RuntimeError(f"expected scalar type Long but found {t.dtype.title}")
+    if x.ndim == 0:
+        raise RuntimeError("input tensor should be 1D or 2D")
+    classes = x.shape[1] if x.ndim > 1 else x.shape[0]
+    if x.ndim > 1 and x.shape[0] != t.shape[0]:
+        raise ValueError(
+            f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({t.shape[0]})."
+        )
+    want = (x.shape[0], *x.shape[2:]) if x.ndim > 1 else ()
+    if t.shape != want and not (x.ndim == 1 and t.numel == 1):
+        raise RuntimeError(
+            f"size mismatch (got input: {list(x.shape)}, target: {list(t.shape)})"
+            if x.ndim <= 2
+            else f"input and target batch or spatial sizes don't match: target {list(t.shape)}, "
+            f"input {list(x.shape)}"
+        )
+    if w is not None and w.shape != (classes,):
+        raise RuntimeError(
+            "weight tensor should be defined either for all "
+            f"{classes} classes or no classes but got weight tensor of shape: {list(w.shape)}"
+        )
+    if w is not None and w.dtype is not x.dtype:
+        raise RuntimeError(f"expected scalar type {x.dtype.title} but found {w.dtype.title}")
+    out = meta(want if reduction == "none" else (), x.dtype, None, x.device)
+    total = meta((), x.dtype, None, x.device)
+    return Plan([out, total], compute=None)
+
+
+def _picked(x: Any, t: Any, ignore_index: int) -> tuple[Any, Any, Any]:
+    """(values at the targets, which count, safe targets), with the class dimension second."""
+    if x.ndim == 1:
+        x, t = x[None], t.reshape(1)
+    classes = x.shape[1]
+    counts = t != ignore_index
+    bad = counts & ((t < 0) | (t >= classes))
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        value = int(t[where])
+        error = IndexError(f"Target {value} is out of bounds.")
+        place = ", ".join(map(str, where))
+        error.add_note(
+            f"target[{place}] = {value}, but {classes} outputs allow 0 to {classes - 1}; labels "
+            "that start at 1: subtract 1"
+        )
+        raise error
+    safe = np.where(counts, t, 0).astype(np.int64)
+    values = np.take_along_axis(x, safe[:, None], 1)[:, 0]
+    return values, counts, safe
+
+
+def _nll(x: Any, t: Any, w: Any, reduction: str, ignore_index: int) -> Any:
+    dt = x.dtype
+    if dt.itemsize == 2:
+        x = x.astype(np.float32)
+    values, counts, safe = _picked(x, t, ignore_index)
+    weights = (counts if w is None else np.where(counts, w.astype(x.dtype)[safe], 0)).astype(x.dtype)
+    loss = -values * weights
+    loss = np.where(counts, loss, x.dtype.type(0))
+    total = weights.sum(dtype=x.dtype)
+    if reduction == "none":
+        return (loss.reshape(()) if t.ndim == 0 else loss), x.dtype.type(0)
+    if reduction == "sum":
+        return loss.sum(dtype=x.dtype), total
+    return loss.sum(dtype=x.dtype) / total, total
+
+
+def _nll_backward(
+    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str, ignore_index: int
+) -> Any:
+    x, t, w = inputs
+    return (
+        o.nll_spread(g[0], t, w, outputs[1], tuple(x.shape), reduction, ignore_index),
+        None,
+        None,
+    )
+
+
+nll_loss = Op(
+    "nll_loss",
+    kind="reduce",
+    inputs=("input", "target", "weight"),
+    attrs=("reduction", "ignore_index"),
+    rule=_nll_rule,
+    kernel=_nll,
+    backward=_nll_backward,
+    keeps_inputs=(1, 2),
+    keeps_outputs=(1,),
+    node=lambda metas, attrs: "NllLoss2DBackward0" if metas[0].ndim > 2 else "NllLossBackward0",
+)
+
+
+def _spread_rule(g: Meta, t: Meta, w: Any, total: Meta, shape: Any, *how: Any) -> Plan:
+    return Plan(meta(shape, g.dtype, None, g.device))
+
+
+def _nll_spread(
+    g: Any, t: Any, w: Any, total: Any, shape: Any, reduction: str, ignore_index: int
+) -> Any:
+    """The adjoint of picking: -weight at each target, 0 elsewhere."""
+    full = shape if len(shape) > 1 else (1, *shape)
+    target = t if len(shape) > 1 else t.reshape(1)
+    out = np.zeros(full, g.dtype)
+    counts = target != ignore_index
+    safe = np.where(counts, target, 0).astype(np.int64)
+    weights = (counts if w is None else np.where(counts, w[safe], 0)).astype(g.dtype)
+    share = -weights * (g if reduction != "none" else g.reshape(target.shape))
+    if reduction == "mean":
+        share = share / total
+    np.put_along_axis(out, safe[:, None], np.where(counts, share, 0)[:, None], 1)
+    return out.reshape(shape)
+
+
+def _spread_grad(o: Any, needs: Any, gg: Any, inputs: Any, outputs: Any, *rest: Any) -> Any:
+    _g, t, w, total = inputs
+    shape, reduction, ignore_index = rest
+    return o.nll_loss(gg, t, w, reduction, ignore_index)[0], None, None, None
+
+
+nll_spread = Op(
+    "nll_spread",
+    kind="indexing",
+    inputs=("grad_output", "target", "weight", "total"),
+    attrs=("shape", "reduction", "ignore_index"),
+    rule=_spread_rule,
+    kernel=_nll_spread,
+    backward=_spread_grad,
+    keeps_inputs=(1, 2),
+)

@@ -1,0 +1,287 @@
+"""Normalisation over channels or over trailing dimensions.
+
+``batch_norm`` returns the result, the batch's mean and inverse deviation that the gradient reuses,
+and its (biased) variance for the running statistics; ``layer_norm`` and ``group_norm`` return the
+result, mean and inverse deviation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.ir.meta import Meta, meta
+from rushlight.ir.op import Op, Plan
+from rushlight.ir.strides import like_strides, suggested_strides
+from rushlight.ops.build import opmath
+
+Ints = tuple[int, ...]
+
+
+def _channels(m: Any) -> tuple[int, ...]:
+    """The shape that lines a per-channel vector up with (N, C, ...)."""
+    return (1, m.shape[1], *(1,) * (m.ndim - 2)) if m.ndim > 1 else (m.shape[0],)
+
+
+def _others(ndim: int) -> Ints:
+    return (0, *range(2, ndim))
+
+
+def _batch_rule(x: Meta, w: Any, b: Any, mean: Any, var: Any, training: bool, eps: float) -> Plan:
+    if x.ndim < 2:
+        raise RuntimeError(f"expected 2D or more input (got {x.ndim}D input)")
+    c = x.shape[1]
+    for name, m in (("weight", w), ("bias", b), ("running_mean", mean), ("running_var", var)):
+        if m is not None and m.numel != c:
+            raise RuntimeError(f"{name} should contain {c} elements not {m.numel}")
+    if x.dtype.kind != "f":
+        raise NotImplementedError(f"\"batch_norm\" not implemented for '{x.dtype.title}'")
+    wide = opmath(x.dtype) if w is None else w.dtype
+    stat = meta((c,) if training else (0,), wide, None, x.device)
+    out = x.like(strides=like_strides(x.shape, x.strides))
+    return Plan([out, stat, stat, stat], compute=opmath(x.dtype))
+
+
+def _batch_norm(
+    x: Any, w: Any, b: Any, mean: Any, var: Any, training: bool, eps: float
+) -> Any:
+    shape = _channels(x)
+    if training:
+        dims = _others(x.ndim)
+        mean = x.mean(dims, dtype=x.dtype)
+        centred = x - mean.reshape(shape)
+        var = np.square(centred).mean(dims, dtype=x.dtype)
+    else:
+        centred = x - mean.reshape(shape)
+    scale = 1 / np.sqrt(var + x.dtype.type(eps))
+    factor = scale if w is None else scale * w
+    out = centred * factor.reshape(shape)
+    if b is not None:
+        out += b.reshape(shape)
+    if not training:
+        mean = scale = var = np.empty(0, x.dtype)
+    return out, mean, scale, var
+
+
+def _batch_backward(
+    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, training: bool, eps: float
+) -> Any:
+    """With n elements a channel and xhat = (x - mean) / std:
+
+    training: dx = w / std (g - mean(g) - xhat mean(g xhat));  evaluation: dx = w / std g.
+    """
+    x, w, _b, mean, var = inputs
+    g = g[0]
+    m = x._meta
+    shape, dims = _channels(m), _others(m.ndim)
+    if training:
+        mean, scale = _batch_statistics(o, x, dims, eps, outputs)
+    else:
+        scale = o.rsqrt(var + eps)
+        mean, scale = o.reshape(mean, shape), o.reshape(scale, shape)
+    xhat = (x - mean) * scale
+    dx = dw = db = None
+    if needs[0]:
+        scaled = g if w is None else g * o.reshape(w, shape)
+        if training:
+            centre = o.mean(scaled, dims, True, None)
+            along = o.mean(scaled * xhat, dims, True, None)
+            dx = (scaled - centre - xhat * along) * scale
+        else:
+            dx = scaled * scale
+    if needs[1]:
+        dw = o.sum(g * xhat, dims, False, None)
+    if needs[2]:
+        db = o.sum(g, dims, False, None)
+    return dx, dw, db, None, None
+
+
+def _batch_statistics(o: Any, x: Any, dims: Ints, eps: float, outputs: Any) -> tuple[Any, Any]:
+    """The saved statistics; as functions of x again where the pass itself is differentiated."""
+    if not o.recording():
+        shape = _channels(x._meta)
+        return o.reshape(outputs[1], shape), o.reshape(outputs[2], shape)
+    mean = o.mean(x, dims, True, None)
+    centred = x - mean
+    return mean, o.rsqrt(o.mean(centred * centred, dims, True, None) + eps)
+
+
+batch_norm = Op(
+    "batch_norm",
+    kind="reduce",
+    inputs=("input", "weight", "bias", "running_mean", "running_var"),
+    attrs=("training", "eps"),
+    rule=_batch_rule,
+    kernel=_batch_norm,
+    backward=_batch_backward,
+    keeps_inputs=(0, 1, 3, 4),
+    keeps_outputs=(1, 2),
+    node="NativeBatchNormBackward0",
+)
+
+
+# Layer normalisation over the last dimensions
+
+
+def _layer_rule(x: Meta, w: Any, b: Any, shape: Ints, eps: float) -> Plan:
+    n = len(shape)
+    if n == 0:
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+            "element, but got normalized_shape = []"
+        )
+    for name, m in (("weight", w), ("bias", b)):
+        if m is not None and m.shape != tuple(shape):
+            raise RuntimeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                f"{list(m.shape)} and normalized_shape = {list(shape)}"
+            )
+    if x.ndim < n or tuple(x.shape[x.ndim - n :]) != tuple(shape):
+        raise RuntimeError(
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, "
+            f"{', '.join(map(str, shape))}], but got input of size{list(x.shape)}"
+        )
+    if x.dtype.kind != "f":
+        raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{x.dtype.title}'")
+    lead = (*x.shape[: x.ndim - n], *(1,) * n)
+    stat = meta(lead, opmath(x.dtype), None, x.device)
+    return Plan([x.like(), stat, stat], compute=opmath(x.dtype))
+
+
+def _layer_norm(x: Any, w: Any, b: Any, shape: Ints, eps: float) -> Any:
+    dims = tuple(range(x.ndim - len(shape), x.ndim))
+    mean = x.mean(dims, keepdims=True, dtype=x.dtype)
+    centred = x - mean
+    scale = 1 / np.sqrt(np.square(centred).mean(dims, keepdims=True, dtype=x.dtype) + x.dtype.type(eps))
+    out = centred * scale
+    if w is not None:
+        out = out * w
+    if b is not None:
+        out = out + b
+    return out, mean, scale
+
+
+def _normalise_grad(o: Any, scaled: Any, x: Any, mean: Any, scale: Any, dims: Ints) -> Any:
+    xhat = (x - mean) * scale
+    centre = o.mean(scaled, dims, True, None)
+    along = o.mean(scaled * xhat, dims, True, None)
+    return (scaled - centre - xhat * along) * scale
+
+
+def _statistics(o: Any, x: Any, dims: Ints, eps: float, outputs: Any) -> tuple[Any, Any]:
+    if not o.recording():
+        return outputs[1], outputs[2]
+    mean = o.mean(x, dims, True, None)
+    centred = x - mean
+    return mean, o.rsqrt(o.mean(centred * centred, dims, True, None) + eps)
+
+
+def _layer_backward(
+    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, shape: Ints, eps: float
+) -> Any:
+    x, w, _b = inputs
+    g = g[0]
+    n = x._meta.ndim
+    dims = tuple(range(n - len(shape), n))
+    mean, scale = _statistics(o, x, dims, eps, outputs)
+    dx = dw = db = None
+    if needs[0]:
+        dx = _normalise_grad(o, g if w is None else g * w, x, mean, scale, dims)
+    if needs[1]:
+        dw = o.sum_to(g * ((x - mean) * scale), tuple(shape))
+    if needs[2]:
+        db = o.sum_to(g, tuple(shape))
+    return dx, dw, db
+
+
+layer_norm = Op(
+    "layer_norm",
+    kind="reduce",
+    inputs=("input", "weight", "bias"),
+    attrs=("normalized_shape", "eps"),
+    rule=_layer_rule,
+    kernel=_layer_norm,
+    backward=_layer_backward,
+    keeps_inputs=(0, 1),
+    keeps_outputs=(1, 2),
+    node="NativeLayerNormBackward0",
+)
+
+
+def _group_rule(x: Meta, w: Any, b: Any, groups: int, eps: float) -> Plan:
+    if x.ndim < 2:
+        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {x.ndim}")
+    c = x.shape[1]
+    if groups <= 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {groups}")
+    if c % groups:
+        raise RuntimeError(
+            "Expected number of channels in input to be divisible by num_groups, but got input of "
+            f"shape {list(x.shape)} and num_groups={groups}"
+        )
+    for name, m in (("weight", w), ("bias", b)):
+        if m is not None and m.shape != (c,):
+            raise RuntimeError(
+                f"Expected {name} to be a vector of size equal to the number of channels in input, "
+                f"but got {name} of shape {list(m.shape)} and input of shape {list(x.shape)}"
+            )
+    if x.dtype.kind != "f":
+        raise NotImplementedError(f"\"GroupNormKernelImpl\" not implemented for '{x.dtype.title}'")
+    stat = meta((x.shape[0], groups), opmath(x.dtype), None, x.device)
+    out = x.like(strides=suggested_strides(x.shape, x.shape, x.strides))
+    return Plan([out, stat, stat], compute=opmath(x.dtype))
+
+
+def _group_norm(x: Any, w: Any, b: Any, groups: int, eps: float) -> Any:
+    rows = np.ascontiguousarray(x).reshape(x.shape[0], groups, -1)
+    mean = rows.mean(-1, keepdims=True, dtype=x.dtype) if rows.size else rows.sum(-1, keepdims=True)
+    centred = rows - mean
+    var = np.square(centred).mean(-1, keepdims=True, dtype=x.dtype) if rows.size else mean
+    scale = 1 / np.sqrt(var + x.dtype.type(eps))
+    out = (centred * scale).reshape(x.shape)
+    shape = _channels(x)
+    if w is not None:
+        out = out * w.reshape(shape)
+    if b is not None:
+        out = out + b.reshape(shape)
+    return out, mean[..., 0], scale[..., 0]
+
+
+def _group_backward(
+    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, groups: int, eps: float
+) -> Any:
+    x, w, _b = inputs
+    g = g[0]
+    m = x._meta
+    rows = (m.shape[0], groups, m.numel // max(m.shape[0] * groups, 1))
+    shape = _channels(m)
+    flat = o.reshape(x, rows)
+    saved = (None, *(o.unsqueeze(s, -1) for s in outputs[1:]))
+    mean, scale = _statistics(o, flat, (2,), eps, saved)
+    dx = dw = db = None
+    if needs[0]:
+        scaled = g if w is None else g * o.reshape(w, shape)
+        dx = o.reshape(
+            _normalise_grad(o, o.reshape(scaled, rows), flat, mean, scale, (2,)), m.shape
+        )
+    if needs[1]:
+        xhat = o.reshape((flat - mean) * scale, m.shape)
+        dw = o.sum(g * xhat, _others(m.ndim), False, None)
+    if needs[2]:
+        db = o.sum(g, _others(m.ndim), False, None)
+    return dx, dw, db
+
+
+group_norm = Op(
+    "group_norm",
+    kind="reduce",
+    inputs=("input", "weight", "bias"),
+    attrs=("num_groups", "eps"),
+    rule=_group_rule,
+    kernel=_group_norm,
+    backward=_group_backward,
+    keeps_inputs=(0, 1),
+    keeps_outputs=(1, 2),
+    node="NativeGroupNormBackward0",
+)
