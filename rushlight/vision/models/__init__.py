@@ -35,3 +35,4 @@ from rushlight.vision.models.resnet import *  # noqa: F403
 from rushlight.vision.models.shufflenetv2 import *  # noqa: F403
 from rushlight.vision.models.squeezenet import *  # noqa: F403
 from rushlight.vision.models.vgg import *  # noqa: F403
+from rushlight.vision.models.vision_transformer import *  # noqa: F403
