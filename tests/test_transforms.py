@@ -475,3 +475,21 @@ def test_importing_the_transforms_does_not_import_pillow() -> None:
         "sys.exit(any(m == 'PIL' or m.startswith('PIL.') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_wrapped_data_sets_apply_their_transforms_behind_the_wrapper(tmp_path: Any) -> None:
+    from rushlight.vision import datasets
+
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        PICTURE.save(tmp_path / name / "1.png")
+    pipeline = v2.Compose([v2.ToImage(), v2.Resize((4, 4))])
+    wrapped = datasets.wrap_dataset_for_transforms_v2(
+        datasets.ImageFolder(str(tmp_path), transform=pipeline)
+    )
+    image, label = wrapped[1]
+    assert (type(image), image.shape, label) == (tv_tensors.Image, (3, 4, 4), 1)
+    assert isinstance(wrapped, datasets.ImageFolder)
+    assert (len(wrapped), wrapped.classes) == (2, ["cat", "dog"])
+    with pytest.raises(TypeError, match="No wrapper exists for dataset class FakeData"):
+        datasets.wrap_dataset_for_transforms_v2(datasets.FakeData(2))

@@ -7,6 +7,7 @@ and `set_return_type("TVTensor")` makes every operation keep it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -56,17 +57,26 @@ def set_return_type(return_type: str) -> _RestoreReturnType:
 
 
 _PLAIN: Any = rl.Tensor
-_ALWAYS_KEEP = {
-    _PLAIN.clone,
-    _PLAIN.to,
-    _PLAIN.detach,
-    _PLAIN.requires_grad_,
-    _PLAIN.pin_memory,
-}
+
+
+def _keeps_type(name: str) -> Any:
+    """A method of Tensor whose result is the same thing elsewhere, hence of the same type."""
+    plain = getattr(_PLAIN, name)
+
+    @functools.wraps(plain)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with DisableTorchFunctionSubclass():
+            output = plain(self, *args, **kwargs)
+        return self._wrap_output(output, self)
+
+    return method
 
 
 class TVTensor(rl.Tensor):
     """Base class of all tv_tensors; derive from it for a type of your own."""
+
+    clone, to, detach = _keeps_type("clone"), _keeps_type("to"), _keeps_type("detach")
+    requires_grad_, pin_memory = _keeps_type("requires_grad_"), _keeps_type("pin_memory")
 
     @staticmethod
     def _to_tensor(
@@ -114,7 +124,7 @@ class TVTensor(rl.Tensor):
                 return NotImplemented
         with DisableTorchFunctionSubclass():
             output = func(*args, **(kwargs or {}))
-        if _keep_type or (func in _ALWAYS_KEEP and isinstance(args[0], cls)):
+        if _keep_type:
             like = _first(cls, (args, tuple((kwargs or {}).values())))
             return output if like is None else cls._wrap_output(output, like)
         if isinstance(output, cls):  # an in-place operation returns its argument

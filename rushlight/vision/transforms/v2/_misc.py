@@ -257,7 +257,7 @@ class _Sanitize(Transform):
 
     def _keep(self, inpt: Any, valid: Any) -> Any:
         try:
-            kept = inpt[valid]
+            kept = inpt.as_subclass(rl.Tensor)[valid]
         except IndexError:
             if isinstance(inpt, tv_tensors.Mask):  # one mask of the image, not one an object
                 return inpt

@@ -304,10 +304,9 @@ def sanitize_bounding_boxes(
             "pass bounding_boxes as a pure tensor."
         )
     boxes = bounding_boxes
-    valid = valid_boxes(
-        boxes.as_subclass(rl.Tensor), boxes.format, boxes.canvas_size, min_size, min_area
-    )
-    return tv_tensors.wrap(boxes[valid], like=boxes), valid
+    plain = boxes.as_subclass(rl.Tensor)
+    valid = valid_boxes(plain, boxes.format, boxes.canvas_size, min_size, min_area)
+    return tv_tensors.wrap(plain[valid], like=boxes), valid
 
 
 def valid_boxes(
@@ -352,8 +351,9 @@ def sanitize_keypoints(key_points: Any, canvas_size: Any = None) -> tuple[Any, T
             "canvas_size must be None when key_points is a tv_tensors.KeyPoints instance. Got "
             f"canvas_size={canvas_size}. Leave it to None or pass key_points as a pure tensor."
         )
-    valid = valid_points(key_points.as_subclass(rl.Tensor), key_points.canvas_size)
-    return tv_tensors.wrap(key_points[valid], like=key_points), valid
+    plain = key_points.as_subclass(rl.Tensor)
+    valid = valid_points(plain, key_points.canvas_size)
+    return tv_tensors.wrap(plain[valid], like=key_points), valid
 
 
 def valid_points(points: Tensor, canvas_size: Any) -> Tensor:
