@@ -304,6 +304,14 @@ def test_a_dead_worker_is_named(how: int | None) -> None:
         next(iterator)
 
 
+@linux
+def test_persistent_workers_start_again_after_a_death() -> None:
+    again = loader(Dying(signal.SIGKILL), persistent_workers=True, num_workers=1)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="exited unexpectedly"):
+            list(again)
+
+
 class Stuck(D.Dataset[Any]):
     def __len__(self) -> int:
         return 2

@@ -101,8 +101,6 @@ class Adagrad(RuleOptimizer):
             "fused": fused,
         }
         super().__init__(params, defaults)
-        if fused:
-            self._step_supports_amp_scaling = True
         check_fused_options(fused, foreach, differentiable)
         for group in self.param_groups:
             for param in group["params"]:

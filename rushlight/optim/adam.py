@@ -173,8 +173,6 @@ class Adam(RuleOptimizer):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
-        if fused:
-            self._step_supports_amp_scaling = True
         check_fused_options(fused, foreach, differentiable)
 
     def _start(self, param: Tensor, state: State, group: Group) -> None:

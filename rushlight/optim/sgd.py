@@ -137,8 +137,6 @@ class SGD(RuleOptimizer):
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(params, defaults)
-        if fused:
-            self._step_supports_amp_scaling = True
         check_fused_options(fused, foreach, differentiable)
 
     def _update(self, param: Tensor, grad: Tensor, group: Group) -> None:

@@ -206,7 +206,7 @@ class DataLoader(Generic[T_co]):
     def __iter__(self) -> Iterator[Any]:
         if not (self.persistent_workers and self.num_workers > 0):
             return self._get_iterator()
-        if self._iterator is None:
+        if self._iterator is None or self._iterator._failure is not None:
             self._iterator = self._get_iterator()
         else:
             self._iterator._reset(self)
@@ -323,6 +323,8 @@ def _checked_context(context: Any, num_workers: int) -> Any:
 
 class _BaseDataLoaderIter:
     """One epoch of a loader; draws the workers' base seed, with workers or without."""
+
+    _failure: str | None = None  # why there are no more batches, where workers have died
 
     def __init__(self, loader: DataLoader[Any]) -> None:
         self._dataset = loader.dataset

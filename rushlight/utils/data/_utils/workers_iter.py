@@ -44,7 +44,6 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         ]
         context = loader.multiprocessing_context or default_context()
         self._pool = WorkerPool(context, jobs, self._timeout)
-        self._failure: str | None = None
         super()._reset(loader, first_iter=True)
         self._start_epoch()
 
@@ -102,8 +101,9 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     def _receive(self, worker_ids: list[int]) -> tuple[int, Any, Any]:
         try:
             return self._pool.receive(worker_ids)
-        except RuntimeError as error:
-            self._failure = str(error)
+        except BaseException as error:
+            # Also after Ctrl-C: half a message may have been read.
+            self._failure = str(error) or f"DataLoader was ended by {type(error).__name__}"
             self._pool.end()
             raise
 
