@@ -12,6 +12,7 @@ from numbers import Number
 from typing import Any
 
 import rushlight as rl
+from rushlight.nn import Module
 
 from . import _draws as D
 from . import _params as P
@@ -68,7 +69,7 @@ class RandomTransforms:
         return listing(type(self).__name__, self.transforms)
 
 
-class RandomApply(rl.nn.Module):
+class RandomApply(Module):
     """Apply all of the transforms, with probability p, or none."""
 
     def __init__(self, transforms: Any, p: float = 0.5) -> None:
@@ -114,7 +115,7 @@ class RandomChoice(RandomTransforms):
         return f"{super().__repr__()}(p={self.p})"
 
 
-class RandomCrop(rl.nn.Module):
+class RandomCrop(Module):
     """Cut a box of `size` at a random place.
 
     Args:
@@ -177,7 +178,7 @@ class RandomCrop(rl.nn.Module):
         return fields(self, "size", "padding")
 
 
-class _WithProbability(rl.nn.Module):
+class _WithProbability(Module):
     """Apply `change` with probability p, which is drawn every time."""
 
     def __init__(self, p: float = 0.5) -> None:
@@ -278,7 +279,7 @@ class RandomAdjustSharpness(_WithProbability):
         return f"{type(self).__name__}(sharpness_factor={self.sharpness_factor},p={self.p})"
 
 
-class RandomPerspective(rl.nn.Module):
+class RandomPerspective(Module):
     """Move the corners inwards with probability p.
 
     Args:
@@ -316,7 +317,7 @@ class RandomPerspective(rl.nn.Module):
         return fields(self, "p")
 
 
-class RandomResizedCrop(rl.nn.Module):
+class RandomResizedCrop(Module):
     """Cut a box of random area and shape and resize it (the usual training crop of ImageNet).
 
     Args:
@@ -372,7 +373,7 @@ class RandomResizedCrop(rl.nn.Module):
         )
 
 
-class ColorJitter(rl.nn.Module):
+class ColorJitter(Module):
     """Change brightness, contrast, saturation and hue by random factors in random order.
 
     Args:
@@ -412,7 +413,7 @@ class ColorJitter(rl.nn.Module):
         return fields(self, "brightness", "contrast", "saturation", "hue")
 
 
-class RandomRotation(rl.nn.Module):
+class RandomRotation(Module):
     """Turn by a random angle.
 
     Args:
@@ -460,7 +461,7 @@ class RandomRotation(rl.nn.Module):
         )
 
 
-class RandomAffine(rl.nn.Module):
+class RandomAffine(Module):
     """Turn, move, scale and shear at random, keeping the middle (or `center`) in place.
 
     Args:
@@ -527,7 +528,7 @@ class RandomGrayscale(_WithProbability):
         return F.rgb_to_grayscale(img, channels) if D.coin(self.p) else img
 
 
-class RandomErasing(rl.nn.Module):
+class RandomErasing(Module):
     """Overwrite a random box of a tensor image with probability p.
 
     Args:
@@ -580,7 +581,7 @@ class RandomErasing(rl.nn.Module):
         return fields(self, "p", "scale", "ratio", "value", "inplace")
 
 
-class GaussianBlur(rl.nn.Module):
+class GaussianBlur(Module):
     """Blur with a Gaussian of random deviation.
 
     Args:
@@ -614,7 +615,7 @@ class GaussianBlur(rl.nn.Module):
         return fields(self, "kernel_size", "sigma")
 
 
-class ElasticTransform(rl.nn.Module):
+class ElasticTransform(Module):
     """Bend the image by a smooth random field.
 
     Args:

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 import rushlight as rl
+from rushlight.nn import Module
 
 from . import functional as F
 from ._params import InterpolationMode, check_augmix_severity
@@ -165,13 +166,13 @@ def apply(
     return getattr(functional, f"adjust_{tones.get(name, name.lower())}")(img, 1.0 + magnitude)
 
 
-class _Augment(rl.nn.Module):
+class _Augment(Module):
     """What the four share: the fill and one operation."""
 
     interpolation: Any
     fill: Any
 
-    def _apply(self, img: Any, name: str, magnitude: float, fill: Any) -> Any:
+    def _operate(self, img: Any, name: str, magnitude: float, fill: Any) -> Any:
         return apply(F, img, name, magnitude, self.interpolation, fill)
 
 
@@ -212,7 +213,7 @@ class AutoAugment(_Augment):
                 strength = 0.0 if level is None else float(strengths[level])
                 if name in SIGNED and signs[i] == 0:
                     strength = -strength
-                img = self._apply(img, name, strength, fill)
+                img = self._operate(img, name, strength, fill)
         return img
 
     def __repr__(self) -> str:
@@ -255,7 +256,7 @@ class RandAugment(_Augment):
             strength = 0.0 if strengths is None else float(strengths[self.magnitude])
             if name in SIGNED and rl.randint(2, (1,)):
                 strength = -strength
-            img = self._apply(img, name, strength, fill)
+            img = self._operate(img, name, strength, fill)
         return img
 
     def __repr__(self) -> str:
@@ -290,7 +291,7 @@ class TrivialAugmentWide(_Augment):
             strength = float(strengths[int(rl.randint(len(strengths), (1,)).item())])
         if name in SIGNED and rl.randint(2, (1,)):
             strength = -strength
-        return self._apply(img, name, strength, fill)
+        return self._operate(img, name, strength, fill)
 
     def __repr__(self) -> str:
         return fields(self, "num_magnitude_bins", "interpolation", "fill")
@@ -373,7 +374,7 @@ class AugMix(_Augment):
                 strength = float(strengths[int(rl.randint(self.severity, (1,)).item())])
             if name in SIGNED and rl.randint(2, (1,)):
                 strength = -strength
-            return self._apply(batch, name, strength, fill)
+            return self._operate(batch, name, strength, fill)
 
         mixed = mix_images(self, img, 4, draw)
         return mixed if is_tensor else F.to_pil_image(mixed)

@@ -13,6 +13,7 @@ from numbers import Number
 from typing import Any
 
 import rushlight as rl
+from rushlight.nn import Module
 
 from . import _params as P
 from . import functional as F
@@ -169,7 +170,7 @@ class PILToTensor:
         return f"{type(self).__name__}()"
 
 
-class ConvertImageDtype(rl.nn.Module):
+class ConvertImageDtype(Module):
     """Convert a tensor image to `dtype` and scale it so that white stays white."""
 
     def __init__(self, dtype: Any) -> None:
@@ -197,7 +198,7 @@ class ToPILImage:
         return f"{type(self).__name__}({'' if self.mode is None else f'mode={self.mode}'})"
 
 
-class Normalize(rl.nn.Module):
+class Normalize(Module):
     """(image - mean) / std per channel, for float tensors.
 
     Args:
@@ -224,7 +225,7 @@ class Normalize(rl.nn.Module):
         return fields(self, "mean", "std")
 
 
-class Resize(rl.nn.Module):
+class Resize(Module):
     """Resample: an int fixes the shorter edge, a pair is (h, w).
 
     Args:
@@ -267,7 +268,7 @@ class Resize(rl.nn.Module):
         )
 
 
-class CenterCrop(rl.nn.Module):
+class CenterCrop(Module):
     """Cut the middle (h, w), or a square; a smaller image gets a border of 0 first."""
 
     def __init__(self, size: Any) -> None:
@@ -281,7 +282,7 @@ class CenterCrop(rl.nn.Module):
         return fields(self, "size")
 
 
-class Pad(rl.nn.Module):
+class Pad(Module):
     """Add a border.
 
     Args:
@@ -329,7 +330,7 @@ class Lambda:
         return f"{type(self).__name__}()"
 
 
-class FiveCrop(rl.nn.Module):
+class FiveCrop(Module):
     """The four corners and the centre, as a tuple of five images."""
 
     def __init__(self, size: Any) -> None:
@@ -343,7 +344,7 @@ class FiveCrop(rl.nn.Module):
         return fields(self, "size")
 
 
-class TenCrop(rl.nn.Module):
+class TenCrop(Module):
     """`FiveCrop` of the image and of its mirror image, as a tuple of ten."""
 
     def __init__(self, size: Any, vertical_flip: bool = False) -> None:
@@ -358,7 +359,7 @@ class TenCrop(rl.nn.Module):
         return fields(self, "size", "vertical_flip")
 
 
-class LinearTransformation(rl.nn.Module):
+class LinearTransformation(Module):
     """(flattened image - mean_vector) @ transformation_matrix: whitening, for instance."""
 
     def __init__(self, transformation_matrix: Any, mean_vector: Any) -> None:
@@ -395,7 +396,7 @@ def linear_transform(tensor: Any, matrix: Any, mean: Any) -> Any:
     return rl.mm(flat, matrix.to(flat.dtype)).reshape(tensor.shape)
 
 
-class Grayscale(rl.nn.Module):
+class Grayscale(Module):
     """Grey, in 1 or 3 equal channels."""
 
     def __init__(self, num_output_channels: int = 1) -> None:

@@ -19,7 +19,8 @@ from .._params import is_pil_image
 from . import functional as F
 from ._transform import RandomApplyTransform, Transform, warn_passing_through
 from ._tree import tree_flatten, tree_unflatten
-from ._utils import has_any, is_pure_tensor, parse_labels_getter, query_chw, query_size
+from ._utils import has_any, parse_labels_getter, query_chw, query_size
+from .functional._utils import is_pure_tensor
 
 
 class RandomErasing(RandomApplyTransform):
@@ -150,6 +151,7 @@ class _MixesBatches(Transform):
     def _mix_labels(self, label: Any, share: float) -> Any:
         """Labels as probabilities: `share` of each one's own, the rest of the one before it."""
         if label.ndim == 1:
+            assert self.num_classes is not None  # _check_labels has seen to that
             label = rl.nn.functional.one_hot(label, num_classes=self.num_classes)
         label = label if label.dtype.is_floating_point else label.float()
         return label.roll(1, 0).mul_(1.0 - share).add_(label.mul(share))

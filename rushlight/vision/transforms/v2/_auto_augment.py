@@ -19,7 +19,8 @@ from ..autoaugment import AutoAugmentPolicy
 from . import functional as F
 from ._transform import Transform
 from ._tree import tree_flatten, tree_unflatten
-from ._utils import check_type, get_fill, is_pure_tensor, setup_fill
+from ._utils import check_type, get_fill, setup_fill
+from .functional._utils import is_pure_tensor
 
 _PICTURES = (tv_tensors.Image, is_pil_image, is_pure_tensor, tv_tensors.Video)
 _REFUSED = (tv_tensors.BoundingBoxes, tv_tensors.Mask, tv_tensors.KeyPoints)

@@ -25,10 +25,10 @@ from ._utils import (
     get_fill,
     has_all,
     has_any,
-    is_pure_tensor,
     query_size,
     setup_fill,
 )
+from .functional._utils import is_pure_tensor
 
 _SIZE_ERROR = "Please provide only two dimensions (h, w) for size."
 
@@ -170,7 +170,7 @@ class RandomResizedCrop(Transform):
 class FiveCrop(Transform):
     """The four corners and the centre, as a tuple of five."""
 
-    _v1_transform_cls = v1.FiveCrop
+    _v1_transform_cls: type | None = v1.FiveCrop
 
     def __init__(self, size: Any) -> None:
         super().__init__()

@@ -23,11 +23,11 @@ from ._utils import (
     get_bounding_boxes,
     get_keypoints,
     has_any,
-    is_pure_tensor,
     label_tensors,
     parse_labels_getter,
 )
 from .functional._misc import valid_boxes, valid_points
+from .functional._utils import is_pure_tensor
 
 
 class Identity(Transform):

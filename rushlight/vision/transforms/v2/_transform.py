@@ -12,18 +12,19 @@ from enum import Enum
 from typing import Any
 
 import rushlight as rl
+from rushlight.nn import Module
 from rushlight.vision import tv_tensors
 
 from .._draws import coin
 from .._params import is_pil_image
 from ._tree import tree_flatten, tree_unflatten
-from ._utils import check_type, has_any, is_pure_tensor
-from .functional._utils import find_kernel
+from ._utils import check_type, has_any
+from .functional._utils import find_kernel, is_pure_tensor
 
 _SHOWN = (bool, int, float, str, tuple, list, Enum)
 
 
-class Transform(rl.nn.Module):
+class Transform(Module):
     """Base class: override `transform`, and `make_params` to draw at random.
 
     Example:
@@ -42,8 +43,9 @@ class Transform(rl.nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls._v1_transform_cls is not None and hasattr(cls._v1_transform_cls, "get_params"):
-            cls.get_params = staticmethod(cls._v1_transform_cls.get_params)
+        get_params = getattr(cls._v1_transform_cls, "get_params", None)
+        if get_params is not None:
+            setattr(cls, "get_params", staticmethod(get_params))  # noqa: B010
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """Raise for a sample that this transform cannot take."""

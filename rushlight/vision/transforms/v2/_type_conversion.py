@@ -17,7 +17,7 @@ from .. import functional as v1
 from .._params import is_pil_image
 from . import functional as F
 from ._transform import Transform
-from ._utils import is_pure_tensor
+from .functional._utils import is_pure_tensor
 
 
 class PILToTensor(Transform):
