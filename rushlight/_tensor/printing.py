@@ -270,4 +270,3 @@ def _repr(self: Tensor, *, tensor_contents: Any = None) -> str:
 
 
 Tensor.__repr__ = _repr  # type: ignore[method-assign]
-Tensor.__str__ = _repr  # type: ignore[method-assign]
