@@ -402,6 +402,25 @@ def test_spawned_workers_need_no_main_guard(tmp_path: Path, method: str) -> None
     assert (tmp_path / "log").read_text() == "after the loop;"
 
 
+def test_a_script_that_chooses_the_start_method(tmp_path: Path) -> None:
+    program = """
+        import multiprocessing
+        from rushlight.utils.data import DataLoader
+
+        multiprocessing.set_start_method("spawn")
+
+        class Three:
+            def __len__(self):
+                return 3
+
+            def __getitem__(self, index):
+                return index
+
+        print([batch.tolist() for batch in DataLoader(Three(), 3, num_workers=1)])
+    """
+    assert finish(start(tmp_path / "script.py", program)) == "[[0, 1, 2]]\n"
+
+
 def test_spawned_workers_know_classes_below_the_first_loop(tmp_path: Path) -> None:
     program = """
         from rushlight.utils.data import DataLoader

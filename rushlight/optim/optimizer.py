@@ -99,12 +99,16 @@ def _use_grad_for_differentiable(func: F) -> F:
 
 def number(value: Any) -> Any:
     """The Python number of a hyper-parameter, which may be given as a one-element tensor."""
-    return value.item() if isinstance(value, rl.Tensor) else value
+    if type(value) is float or not isinstance(value, rl.Tensor):
+        return value
+    return value.item()
 
 
 def scalar(value: Any) -> Any:
     """A hyper-parameter without dimensions: (1,) tensors become (), numbers stay numbers."""
-    return value.squeeze() if isinstance(value, rl.Tensor) and value.dim() != 0 else value
+    if type(value) is float or not isinstance(value, rl.Tensor) or value.dim() == 0:
+        return value
+    return value.squeeze()
 
 
 def counter_dtype(is_fused: bool | None = None) -> Any:

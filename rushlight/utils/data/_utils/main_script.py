@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import atexit
 import contextlib
+import multiprocessing
 import os
 import sys
 import threading
@@ -117,6 +118,8 @@ def _run(module_name: str | None, path: str | None) -> None:
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     tree = ast.parse(source, filename=str(file))
     code = compile(tree, str(file), "exec")
+    # The script may choose the start method, which can be done once; the parent has done it.
+    multiprocessing.set_start_method(None, force=True)  # type: ignore[arg-type]
     _loading = True
     nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     atexit.register(nowhere.close)  # not before: handlers that the script makes may hold it
