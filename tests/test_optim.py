@@ -645,3 +645,30 @@ def test_differentiable_step() -> None:
     assert start.grad.tolist() == [1.0, 1.0]
     # the first buffer is detached, the second step adds the gradient once
     np.testing.assert_allclose(grad.grad.tolist(), [-0.1, -0.1])
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "NAdam", "ASGD"])
+def test_files_travel_both_ways(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    options = dict(momentum=0.9) if name in ("SGD", "RMSprop") else {}
+    params, optimizers = {}, {}
+    for lib in (torch, rl):
+        params[lib], optimizers[lib] = train(lib, name, options, "float32", steps=3)
+    for source, target in ((torch, rl), (rl, torch)):
+        file = io.BytesIO()
+        source.save(optimizers[source].state_dict(), file)
+        file.seek(0)
+        loaded = target.load(file, weights_only=True)
+        fresh = [target.nn.Parameter(target.tensor(p.detach().numpy())) for p in params[source]]
+        groups = [{"params": fresh[:1]}, {"params": fresh[1:]}]
+        resumed = getattr(target.optim, name)(groups, lr=9.0)
+        resumed.load_state_dict(loaded)
+        for number, (old, new) in enumerate(zip(params[source], fresh, strict=True)):
+            g = gradient(old.detach().numpy().copy(), number, 7)
+            old.grad, new.grad = source.tensor(g), target.tensor(g)
+        optimizers[source].step()
+        resumed.step()
+        for old, new in zip(params[source], fresh, strict=True):
+            np.testing.assert_allclose(
+                new.detach().numpy(), old.detach().numpy(), rtol=1e-6, atol=1e-7
+            )
