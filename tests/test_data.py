@@ -266,6 +266,9 @@ def test_tensor_datasets_are_gathered_as_sample_by_sample() -> None:
         assert ours.tolist() == want.tolist()
         assert ours.dtype == want.dtype
         assert ours.stride() == want.stride()
+    part = D.Subset(D.Subset(data, [5, 4, 3, 2]), [3, -1, 0])
+    (batch,) = D.DataLoader(part, 4)
+    assert batch[1].tolist() == [2, 2, 5]
     whole[0].zero_()
     assert x.sum().item() == 276  # a batch is a copy
     with pytest.raises(IndexError, match="index 6 is out of bounds for dimension 0 with size 6"):

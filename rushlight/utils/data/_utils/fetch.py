@@ -10,7 +10,7 @@ from typing import Any
 
 import rushlight as rl
 from rushlight.utils.data._utils.collate import default_collate
-from rushlight.utils.data.dataset import TensorDataset
+from rushlight.utils.data.dataset import Subset, TensorDataset
 
 
 class _BaseDatasetFetcher:
@@ -59,23 +59,33 @@ class _IterableDatasetFetcher(_BaseDatasetFetcher):
 class _MapDatasetFetcher(_BaseDatasetFetcher):
     """Indexes a data set; all samples of a batch at once where it has `__getitems__`.
 
-    Batches of a plain `TensorDataset` are gathered with one operation a tensor: the same values
-    as of sample by sample, ten times as fast (measured: 64 images of 28 x 28 in 60 us, not 650).
+    Batches of a plain `TensorDataset`, or of a `Subset` of one, are gathered with one operation a
+    tensor: the values are those of sample by sample (measured: 64 images of 28 x 28 in 75 us
+    instead of 650).
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.tensors = _plain_tensors(self.dataset) if self.auto_collation else None
-        if self.collate_fn is not default_collate:
-            self.tensors = None
+        self.tensors: tuple[Any, ...] | None = None
+        self.subsets: list[Any] = []
+        if self.auto_collation and self.collate_fn is default_collate:
+            dataset = self.dataset
+            while type(dataset) is Subset:
+                self.subsets.append(dataset.indices)
+                dataset = dataset.dataset
+            self.tensors = _plain_tensors(dataset)
 
     def fetch(self, possibly_batched_index: Any) -> Any:
         dataset = self.dataset
         if not self.auto_collation:
             return self.collate_fn(dataset[possibly_batched_index])
-        if self.tensors is not None and set(map(type, possibly_batched_index)) == {int}:
-            index = rl.tensor(possibly_batched_index)
-            return [tensor[index] for tensor in self.tensors]
+        if self.tensors is not None:
+            rows = possibly_batched_index
+            for indices in self.subsets:
+                rows = [indices[i] for i in rows]
+            if set(map(type, rows)) == {int}:
+                index = rl.tensor(rows)
+                return [tensor[index] for tensor in self.tensors]
         if getattr(dataset, "__getitems__", None):
             data = dataset.__getitems__(possibly_batched_index)
         else:
