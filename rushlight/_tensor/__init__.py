@@ -5,6 +5,7 @@ Importing the modules in this order attaches the methods; ``api.FUNCTIONS`` hold
 
 from rushlight import ops  # noqa: F401  the records first
 from rushlight._tensor import (
+    activations,
     api,
     attributes,
     creation,
@@ -23,6 +24,7 @@ from rushlight._tensor import (
 )
 
 __all__ = [
+    "activations",
     "api",
     "attributes",
     "creation",

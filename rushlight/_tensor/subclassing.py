@@ -6,11 +6,12 @@ the function on plain tensors and converts the results.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from rushlight._tensor.api import FUNCTIONS, function, method
 from rushlight.dispatch import tape
-from rushlight.dispatch.overrides import DisableTorchFunctionSubclass
+from rushlight.dispatch.overrides import DisableTorchFunctionSubclass, redirect
 from rushlight.dispatch.tensor import Tensor, new
 
 __all__ = ["converted"]
@@ -26,6 +27,56 @@ def _subclassed(cls: type, **kwargs: Any) -> None:
         inherited = getattr(cls, "__torch_function__", None)
         disabled = getattr(inherited, "__func__", inherited) is _disabled_torch_function_impl
         cls._overrides = not disabled  # type: ignore[attr-defined]
+    if cls._overrides:  # type: ignore[attr-defined]
+        _wrap_methods(cls)
+
+
+# Every method of Tensor, wrapped to ask ``__torch_function__`` first.  Only subclasses that override
+# carry the wrappers, so plain tensors pay nothing.
+_ASIDE = frozenset(
+    "__class__ __new__ __init__ __init_subclass__ __torch_function__ __getattribute__ __setattr__ "
+    "__delattr__ __dir__ __hash__ __reduce__ __reduce_ex__ __getstate__ __setstate__ __deepcopy__ "
+    "__array_priority__ __subclasshook__ __sizeof__ __doc__ __module__ __dict__ __weakref__ "
+    "__annotations__ as_subclass _make_subclass".split()
+)
+_wrappers: dict[str, Any] = {}
+
+
+def _ask(func: Any) -> Any:
+    @functools.wraps(func)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        handled, result = redirect(func, (*args, *kwargs.values()), args, kwargs)
+        return result if handled else func(*args, **kwargs)
+
+    return method
+
+
+def _ask_property(prop: property) -> property:
+    def fget(self: Any) -> Any:
+        handled, result = redirect(prop.__get__, (self,), (self,), {})
+        return result if handled else prop.__get__(self)
+
+    return property(fget, prop.fset, prop.fdel, prop.__doc__)
+
+
+def _wrap_methods(cls: type) -> None:
+    """Gives an overriding subclass the asking methods, where it has none of its own."""
+    if not _wrappers:
+        for name, value in vars(Tensor).items():
+            if name in _ASIDE or name in _CORE_FIELDS:
+                continue
+            if isinstance(value, property):
+                if name in ("T", "mT", "H", "mH", "real", "imag", "data"):
+                    _wrappers[name] = _ask_property(value)
+            elif callable(value) and not isinstance(value, type):
+                _wrappers[name] = _ask(value)
+    for name, wrapper in _wrappers.items():
+        owner = next((base for base in cls.__mro__ if name in vars(base)), Tensor)
+        if owner is Tensor:
+            setattr(cls, name, wrapper)
+
+
+_CORE_FIELDS = frozenset(Tensor.__annotations__)
 
 
 def _torch_function(
