@@ -181,7 +181,10 @@ def test_persistent_workers_stay() -> None:
 
 
 @linux
-def test_kinds_of_batches() -> None:
+@pytest.mark.parametrize("files", [True, False], ids=["memory file", "pipe"])
+def test_kinds_of_batches(files: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rushlight.utils.data._utils.transport.HAS_MEMORY_FILES", files)
+
     class Kinds(D.Dataset[Any]):
         def __len__(self) -> int:
             return 1
@@ -208,6 +211,22 @@ def test_kinds_of_batches() -> None:
     got["big"].add_(1)  # writable
     assert got["array"].tolist() == [0, 2, 4]
     assert got["text"] == "a"
+
+
+@linux
+def test_no_descriptors_are_kept() -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    images = D.TensorDataset(rl.ones(8, 3, 64, 64))
+    kept = [batch for _ in range(2) for batch in loader(images, batch_size=2)]
+    iterator = iter(loader(images))
+    next(iterator)
+    del iterator
+    gc.collect()
+    assert descriptors() == before
+    assert len(kept) == 8
 
 
 @linux
