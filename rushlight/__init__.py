@@ -53,6 +53,7 @@ _SUBMODULES = frozenset(
         "distributions",
         "fft",
         "func",
+        "functional",
         "hub",
         "linalg",
         "mps",
