@@ -241,6 +241,10 @@ def test_default_collate_refuses() -> None:
     )
     with pytest.raises(TypeError, match="found <class 'NoneType'>"):
         D.default_collate([(1, None)])
+    image = pytest.importorskip("PIL.Image").new("RGB", (2, 2))
+    with pytest.raises(TypeError, match=r"found <class 'PIL\.Image\.Image'>") as caught:
+        D.default_collate([image])
+    assert "ToTensor()" in caught.value.__notes__[0]
     with pytest.raises(TypeError, match=r"found \|?<?U1|found <U1"):
         D.default_collate([np.array(["a"])])
     with pytest.raises(RuntimeError, match="each element in list of batch should be of equal size"):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import rushlight as rl
+from rushlight.errors import with_note
 
 CollateMap = dict[Any, Callable[..., Any]]
 
@@ -114,7 +115,19 @@ def collate(batch: Any, *, collate_fn_map: CollateMap | None = None) -> Any:
             raise RuntimeError("each element in list of batch should be of equal size")
         columns = [inner(column) for column in zip(*batch, strict=False)]
         return columns if isinstance(elem, tuple) else _same_sequence(elem, columns)
-    raise TypeError(default_collate_err_msg_format.format(kind))
+    raise _refusal(kind)
+
+
+def _refusal(found: Any) -> TypeError:
+    """The error for what cannot be joined, with what to do about it."""
+    error = TypeError(default_collate_err_msg_format.format(found))
+    if getattr(found, "__module__", "").startswith("PIL."):
+        note = "the samples are images: give the data set transform=transforms.ToTensor()"
+    elif found is type(None):
+        note = "a sample holds None: return a tensor or a number instead"
+    else:
+        note = "return tensors, arrays or numbers from __getitem__, or pass a collate_fn"
+    return with_note(error, note)
 
 
 def collate_tensor_fn(batch: Any, *, collate_fn_map: CollateMap | None = None) -> Any:
@@ -126,7 +139,7 @@ def collate_numpy_array_fn(batch: Any, *, collate_fn_map: CollateMap | None = No
     """Stack arrays; those of strings and objects are refused."""
     dtype = batch[0].dtype
     if np_str_obj_array_pattern.search(dtype.str) is not None:
-        raise TypeError(default_collate_err_msg_format.format(dtype))
+        raise _refusal(dtype)
     return collate([rl.as_tensor(item) for item in batch], collate_fn_map=collate_fn_map)
 
 
