@@ -188,10 +188,10 @@ def set_num_threads(n: int) -> None:
         raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
     if n <= 0:
         raise RuntimeError("set_num_threads expects a positive integer")
-    from rushlight.runtime.blas import set_blas_threads
+    from rushlight.runtime.blas import set_threads
 
     _Threads.count = n
-    set_blas_threads(n)
+    set_threads(n)
 
 
 @function

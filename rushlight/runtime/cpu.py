@@ -10,6 +10,7 @@ from rushlight.dtypes import float16, float32
 from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import memory_order
+from rushlight.runtime import blas
 from rushlight.runtime.storage import Storage
 
 __all__ = ["array_over", "empty", "in_memory_order", "place", "run"]
@@ -47,6 +48,8 @@ def run(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> list
         raise NotImplementedError(f"{op.name} has no kernel for the CPU")
     if plan.compute is not None:
         operands = convert(operands, plan.compute)
+    if op.kind in ("contraction", "window"):
+        _share_product(op, plan, operands)
     with np.errstate(all="ignore"):
         if op.kind in ("create", "random"):
             results = kernel(plan.outs[0] if plan.single else plan.outs, *operands, *attrs)
@@ -57,6 +60,17 @@ def run(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> list
     if plan.single:
         return [np.asarray(results)]
     return [np.asarray(r) for r in results]
+
+
+def _share_product(op: Op, plan: Plan, operands: list[Any]) -> None:
+    """Decides how many threads the product inside this operator gets; windows go image by image."""
+    sizes = sorted([x.size for x in operands if isinstance(x, np.ndarray)])
+    if len(sizes) < 2:
+        return
+    images = 1
+    if op.kind == "window":
+        images = max(operands[0].shape[0], 1)
+    blas.prepare(sizes[-1] // images, sizes[-2], plan.outs[0].numel // images)
 
 
 def convert(operands: list[Any], compute: Any) -> list[Any]:
