@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.errors import FileFormatError
+from rushlight.errors import FileFormatError, with_note
 from rushlight.serialization import plain_pickle
 from rushlight.vision._pil import rgb_image
 from rushlight.vision.datasets import _archive
@@ -31,6 +31,7 @@ from rushlight.vision.datasets.vision import VisionDataset
 
 __all__ = ["CIFAR10", "CIFAR100"]
 
+ADVICE = "Dataset not found or corrupted. You can use download=True to download it"
 PIXELS = 3 * 32 * 32  # one image is a row: 1024 reds, 1024 greens, 1024 blues
 
 
@@ -95,7 +96,7 @@ class CIFAR10(VisionDataset):
         folder = os.path.join(self.root, self.base_folder)
         missing = [name for name in self._names() if not os.path.isfile(os.path.join(folder, name))]
         if missing:
-            raise RuntimeError(_advice(f"{folder} lacks {', '.join(missing)}"))
+            raise with_note(RuntimeError(ADVICE), f"{folder} lacks {', '.join(missing)}")
         batches = self.train_list if train else self.test_list
         images, targets = self._read_batches(folder, [name for name, _ in batches])
         self.data = images
@@ -261,9 +262,7 @@ class CIFAR100(CIFAR10):
 
 
 def _advice(detail: str) -> str:
-    return (
-        "Dataset not found or corrupted. You can use download=True to download it" + "\n" + detail
-    )
+    return f"{ADVICE}\n{detail}"
 
 
 def _content(path: str) -> bytes:

@@ -34,5 +34,6 @@ from rushlight.vision.models.regnet import *  # noqa: F403
 from rushlight.vision.models.resnet import *  # noqa: F403
 from rushlight.vision.models.shufflenetv2 import *  # noqa: F403
 from rushlight.vision.models.squeezenet import *  # noqa: F403
+from rushlight.vision.models.swin_transformer import *  # noqa: F403
 from rushlight.vision.models.vgg import *  # noqa: F403
 from rushlight.vision.models.vision_transformer import *  # noqa: F403
