@@ -26,18 +26,6 @@ __all__ = [
 _TensorMeta: Any = type(Tensor)
 
 
-def _share(cls: Any, data: Any, requires_grad: bool) -> Any:
-    """A tensor of class `cls` over the memory of `data`, outside the gradient graph.
-
-    The class's own `__new__` is not asked: it would make a tensor again.
-    """
-    plain = data.detach()
-    made = object.__new__(cls)
-    vars(made).update(vars(plain))
-    made._requires_grad = False
-    return made.requires_grad_(True) if requires_grad else made
-
-
 class _ParameterMeta(_TensorMeta):  # type: ignore[misc]
     """Lets custom tensor subclasses marked `_is_param` pass `isinstance(x, Parameter)`."""
 
@@ -68,7 +56,11 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         if data is None:
             data = rl.empty(0)
         if type(data) is Tensor or type(data) is Parameter:
-            return _share(cls, data, requires_grad)
+            if requires_grad and not (data.is_floating_point() or data.is_complex()):
+                raise RuntimeError(
+                    "Only Tensors of floating point and complex dtype can require gradients"
+                )
+            return Tensor._make_subclass(cls, data, requires_grad)
         # A custom tensor keeps its own type and is marked instead.
         marked = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):
@@ -95,6 +87,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         if not state:
             return rl._utils._rebuild_parameter, args
         return rl._utils._rebuild_parameter_with_state, (*args, state)
+
+    __torch_function__ = classmethod(rl._disabled_torch_function_impl)
 
 
 class UninitializedTensorMixin:
@@ -154,7 +148,9 @@ class UninitializedTensorMixin:
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", "") in cls._allowed:
+        # Reading `data` and other attributes arrives as a method wrapper.
+        wrapper = func.__class__.__name__ == "method-wrapper"
+        if wrapper or getattr(func, "__name__", "") in cls._allowed:
             with DisableTorchFunctionSubclass():
                 return func(*args, **(kwargs or {}))
         raise ValueError(
@@ -191,7 +187,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: igno
 
     def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
         data = rl.empty(0, device=device, dtype=dtype)
-        return _share(cls, data, requires_grad)
+        return Tensor._make_subclass(cls, data, requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
@@ -257,7 +253,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[mis
         persistent: bool = True,
     ) -> Any:
         data = rl.empty(0, device=device, dtype=dtype)
-        made = _share(cls, data, requires_grad)
+        made = Tensor._make_subclass(cls, data, requires_grad)
         made.persistent = persistent
         made._is_buffer = True
         return made

@@ -164,6 +164,8 @@ def multilabel_margin_loss(
     single = input.dim() < 2
     scores = input.reshape(1, -1) if single else input  # (N, C)
     labels = target.reshape(scores.shape)
+    if bool(((labels < -1) | (labels >= scores.size(1))).any()):
+        raise RuntimeError("argument #2 'target' is out of range")
     listed = (labels >= 0).to(rl.int64).cumprod(1)  # 1 until the first -1
     places = labels * listed
     right = rl.zeros_like(labels).scatter_add_(1, places, listed) > 0
@@ -201,7 +203,9 @@ def multi_margin_loss(
     labels = target.reshape(-1)
     if labels.numel() != scores.size(0):
         raise RuntimeError(
-            f"inconsistent target size, expected {scores.size(0)} but got {list(target.shape)}"
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of "
+            f"input samples (batch size). Expected target size [{scores.size(0)}], but got "
+            f"{list(target.shape)}. Input has shape {list(input.shape)}."
         )
     if bool(((labels < 0) | (labels >= scores.size(1))).any()):
         raise RuntimeError("target out of range")

@@ -141,8 +141,6 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     largest = int(tensor.max())
     if num_classes == -1:
         num_classes = largest + 1
-    elif num_classes < 1:
-        raise RuntimeError("num_classes should be positive")
     elif largest >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
     zeros = tensor.new_zeros((*tensor.shape, num_classes))

@@ -7,6 +7,7 @@ exists; without hooks it goes straight to `forward`.
 
 from __future__ import annotations
 
+import copy
 import functools
 import warnings
 import weakref
@@ -20,16 +21,41 @@ from rushlight.utils.hooks import BackwardHook, RemovableHandle
 if TYPE_CHECKING:
     from .module import Module
 
-HookDict = OrderedDict[int, Callable[..., Any]]
 FlagDict = OrderedDict[int, bool]
 
-_global_buffer_registration_hooks: HookDict = OrderedDict()
-_global_module_registration_hooks: HookDict = OrderedDict()
-_global_parameter_registration_hooks: HookDict = OrderedDict()
-_global_backward_pre_hooks: HookDict = OrderedDict()
-_global_backward_hooks: HookDict = OrderedDict()
-_global_forward_pre_hooks: HookDict = OrderedDict()
-_global_forward_hooks: HookDict = OrderedDict()
+# Not empty once any hook that a call must run was registered in this process: until then
+# `Module.__call__` need not look at the hooks of the module.
+hooks_seen: list[bool] = []
+
+
+class HookDict(OrderedDict[int, Callable[..., Any]]):
+    """Hooks by handle number, in order; the first one ever added is noted in `hooks_seen`.
+
+    It is copied as itself and pickled as the OrderedDict that PyTorch's files have.
+    """
+
+    def __setitem__(self, key: int, hook: Callable[..., Any]) -> None:
+        if not hooks_seen:
+            hooks_seen.append(True)
+        super().__setitem__(key, hook)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return OrderedDict, (), None, None, iter(list(self.items()))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HookDict:
+        memo[id(self)] = copied = HookDict()
+        for key, hook in self.items():
+            copied[key] = copy.deepcopy(hook, memo)
+        return copied
+
+
+_global_buffer_registration_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
+_global_module_registration_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
+_global_parameter_registration_hooks: OrderedDict[int, Callable[..., Any]] = OrderedDict()
+_global_backward_pre_hooks: HookDict = HookDict()
+_global_backward_hooks: HookDict = HookDict()
+_global_forward_pre_hooks: HookDict = HookDict()
+_global_forward_hooks: HookDict = HookDict()
 _global_forward_hooks_always_called: FlagDict = OrderedDict()
 _global_forward_hooks_with_kwargs: FlagDict = OrderedDict()
 _global_is_full_backward_hook: bool | None = None
@@ -445,16 +471,6 @@ def _warn_about_partial_hook(inputs: Any, result: Any, grad_fn: Any) -> None:
             "a non-full backward hook when the forward contains multiple autograd Nodes",
             "grad_input",
         )
-
-
-def any_global_call_hook() -> bool:
-    """Whether a global hook wants to see every module call."""
-    return bool(
-        _global_backward_pre_hooks
-        or _global_backward_hooks
-        or _global_forward_hooks
-        or _global_forward_pre_hooks
-    )
 
 
 def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from rushlight import Tensor
 from rushlight.nn.parameter import Parameter
 
-from .module import Module, _typename
+from ._arguments import _typename
+from .module import Module
 
 __all__ = [
     "Container",

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import rushlight as rl
-from rushlight import Tensor
 from rushlight.nn.parameter import Buffer, Parameter
 
+from ._arguments import _is_tensor_like, _parse_to, _typename
 from ._hooks import (
+    HookDict,
     HookMethods,
     _global_backward_hooks,
     _global_backward_pre_hooks,
@@ -27,6 +28,7 @@ from ._hooks import (
     _global_parameter_registration_hooks,
     _WrappedHook,
     call_with_hooks,
+    hooks_seen,
     register_module_backward_hook,
     register_module_buffer_registration_hook,
     register_module_forward_hook,
@@ -56,6 +58,10 @@ T = TypeVar("T", bound="Module")
 _Tree = TypeVar("_Tree", bound="Module")
 
 _set = object.__setattr__
+
+_CALL_HOOKS = frozenset(
+    ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
+)
 
 # Attributes that files of older versions lack, with what makes their empty value.
 _STATE_DEFAULTS: tuple[tuple[str, Callable[[], Any]], ...] = (
@@ -147,13 +153,13 @@ class Module(HookMethods, StateMethods):
         _set(self, "_parameters", {})
         _set(self, "_buffers", {})
         _set(self, "_non_persistent_buffers_set", set())
-        _set(self, "_backward_pre_hooks", OrderedDict())
-        _set(self, "_backward_hooks", OrderedDict())
+        _set(self, "_backward_pre_hooks", HookDict())
+        _set(self, "_backward_hooks", HookDict())
         _set(self, "_is_full_backward_hook", None)
-        _set(self, "_forward_hooks", OrderedDict())
+        _set(self, "_forward_hooks", HookDict())
         _set(self, "_forward_hooks_with_kwargs", OrderedDict())
         _set(self, "_forward_hooks_always_called", OrderedDict())
-        _set(self, "_forward_pre_hooks", OrderedDict())
+        _set(self, "_forward_pre_hooks", HookDict())
         _set(self, "_forward_pre_hooks_with_kwargs", OrderedDict())
         _set(self, "_state_dict_hooks", OrderedDict())
         _set(self, "_state_dict_pre_hooks", OrderedDict())
@@ -171,34 +177,41 @@ class Module(HookMethods, StateMethods):
         return call_with_hooks(self, args, kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # One look at the instance dictionary: attribute access on a class with `__getattr__`
-        # is three times as slow, and this line runs once a layer a step.
+        # This line runs once a layer a step: no hook dictionary is looked at before the process
+        # has its first hook. `training` is there unless `Module.__init__` was not called.
         own = self.__dict__
+        if not hooks_seen and "training" in own:
+            return self.forward(*args, **kwargs)
+        return self._call_slowly(own, args, kwargs)
+
+    def _call_slowly(
+        self, own: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         try:
             hooked = (
-                own["_forward_hooks"]
-                or own["_forward_pre_hooks"]
-                or own["_backward_hooks"]
+                own["_backward_hooks"]
                 or own["_backward_pre_hooks"]
+                or own["_forward_hooks"]
+                or own["_forward_pre_hooks"]
                 or _global_forward_hooks
                 or _global_forward_pre_hooks
                 or _global_backward_hooks
                 or _global_backward_pre_hooks
-                or "_compiled_call_impl" in own
             )
         except KeyError as missing:
             raise AttributeError(
                 f"'{type(self).__name__}' object has no attribute {missing}"
             ) from None
-        if not hooked:
-            return self.forward(*args, **kwargs)
         if self._compiled_call_impl is not None:
             return self._compiled_call_impl(*args, **kwargs)
+        if not hooked:
+            return self.forward(*args, **kwargs)
         return call_with_hooks(self, args, kwargs)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Call this module through `torch.compile(...)` from now on; arguments go to it."""
         self._compiled_call_impl = rl.compile(self._call_impl, *args, **kwargs)
+        hooks_seen.append(True)
 
     # ----------------------------------------------------------- registration
 
@@ -298,10 +311,14 @@ class Module(HookMethods, StateMethods):
     # ------------------------------------------------------ attribute protocol
 
     def __getattr__(self, name: str) -> Any:
+        # Python has made an AttributeError before it comes here: most of the time is spent.
         own = self.__dict__
-        for kind in ("_parameters", "_buffers", "_modules"):
-            members = own.get(kind)
-            if members is not None and name in members:
+        if "_modules" in own:
+            if name in (members := own["_parameters"]):
+                return members[name]
+            if name in (members := own["_modules"]):
+                return members[name]
+            if name in (members := own["_buffers"]):
                 return members[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
@@ -337,8 +354,10 @@ class Module(HookMethods, StateMethods):
             return
         if name in own.get("_buffers", ()) or isinstance(value, Buffer):
             self._set_buffer(name, value)
-        else:
-            object.__setattr__(self, name, value)
+            return
+        if name in _CALL_HOOKS and not isinstance(value, HookDict):
+            value = HookDict(value)
+        object.__setattr__(self, name, value)
 
     def _forget(self, name: str, *places: dict[str, Any]) -> None:
         """Drop what `name` meant before it gets a new kind of value."""
@@ -399,6 +418,10 @@ class Module(HookMethods, StateMethods):
         for name, make in _STATE_DEFAULTS:
             if name not in own:
                 own[name] = make()
+        # Plain dictionaries of a file: handles in it point at them, so they must stay; nobody
+        # would see a hook that is put into them, so calls look from now on.
+        if not hooks_seen and not all(isinstance(own.get(name), HookDict) for name in _CALL_HOOKS):
+            hooks_seen.append(True)
 
     # -------------------------------------------------------------- look-up
 
@@ -736,46 +759,3 @@ class Module(HookMethods, StateMethods):
         replica._modules = replica._modules.copy()
         replica._is_replica = True
         return replica
-
-
-def _parse_to(
-    *args: Any,
-    device: Any = None,
-    dtype: Any = None,
-    non_blocking: bool = False,
-    copy: bool = False,
-    memory_format: Any = None,
-) -> tuple[Any, Any, bool, Any]:
-    """The arguments of `to`, in any of its forms: device, dtype, non_blocking, memory format."""
-    rest = list(args)
-    if rest and isinstance(rest[0], Tensor):
-        like = rest.pop(0)
-        device, dtype = like.device, like.dtype
-    elif rest and isinstance(rest[0], rl.dtype):
-        dtype = rest.pop(0)
-    elif rest:
-        device = rest.pop(0)
-        if rest and (rest[0] is None or isinstance(rest[0], rl.dtype)):
-            dtype = rest.pop(0)
-    if rest:
-        non_blocking = rest.pop(0)
-    if device is not None:
-        device = rl.device(device)
-    return device, dtype, non_blocking, memory_format
-
-
-def _typename(value: Any) -> str:
-    """The name of a value's type as messages show it: `torch.FloatTensor`, `list`, ..."""
-    if isinstance(value, Tensor):
-        return str(value.type())
-    cls = value if isinstance(value, type) else type(value)
-    module = cls.__module__
-    if module in ("builtins", "__builtin__"):
-        return cls.__qualname__
-    if module.startswith("rushlight"):
-        module = "torch" + module.removeprefix("rushlight")
-    return f"{module}.{cls.__qualname__}"
-
-
-def _is_tensor_like(value: Any) -> bool:
-    return isinstance(value, Tensor) or hasattr(value, "__torch_function__")

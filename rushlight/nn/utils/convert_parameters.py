@@ -45,7 +45,7 @@ def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
         TypeError: `vec` is no tensor, or the parameters lie on different devices.
     """
     if not isinstance(vec, Tensor):
-        from rushlight.nn.modules.module import _typename
+        from rushlight.nn.modules._arguments import _typename
 
         raise TypeError(f"expected torch.Tensor, but got: {_typename(vec)}")
     items = list(parameters)

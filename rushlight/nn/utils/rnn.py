@@ -230,6 +230,10 @@ def _pack(input: Any, lengths: Any, batch_first: bool) -> tuple[Any, Any]:
             "You can pass `enforce_sorted=False` to pack_padded_sequence and/or pack_sequence "
             "to sidestep this requirement if you do not need ONNX exportability."
         )
+    if sizes[0] > input.size(0):
+        raise RuntimeError(
+            f"Expected lengths of at most {input.size(0)} (the padded length), but got {sizes[0]}"
+        )
     steps = []  # runs of steps that equally many sequences reach stay together
     batch_sizes: list[int] = []
     start = 0

@@ -1,0 +1,743 @@
+"""Modules: the table of `nn_cases` against PyTorch where installed, and Module's own promises."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import warnings
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+from nn_cases import CASES, Spec
+
+import rushlight as rl
+from rushlight import nn
+
+
+def drawn(value, rng, module):
+    """The argument of a case, with arrays as tensors of `module` (rushlight or torch)."""
+    return module.from_numpy(value.array(rng)) if isinstance(value, Spec) else value
+
+
+def flat(value):
+    if isinstance(value, (tuple, list)):
+        return [leaf for item in value for leaf in flat(item)]
+    return [] if value is None else [value]
+
+
+def run_case(module, case):
+    """Make, call and differentiate one case; everything that can be compared, as NumPy."""
+    name, args, kwargs, inputs = case
+    rng = np.random.default_rng(0)
+    module.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kwargs = {key: drawn(value, rng, module) for key, value in kwargs.items()}
+        layer = getattr(module.nn, name)(*args, **kwargs)
+        found = {
+            "repr": repr(layer),
+            "attributes": sorted(vars(layer)),
+            "state keys": list(layer.state_dict()),
+            "version": str(dict(layer.state_dict()._metadata)),
+            "rng after init": module.get_rng_state().numpy().tobytes(),
+        }
+        found["state"] = [
+            value.detach().numpy().copy()
+            for value in layer.state_dict().values()
+            if not module.nn.parameter.is_lazy(value)
+        ]
+        if not inputs:
+            return found
+        tensors = [drawn(value, rng, module) for value in inputs]
+        for spec, tensor in zip(inputs, tensors, strict=True):
+            if spec.kind in "fp":
+                tensor.requires_grad_()
+        module.manual_seed(1)
+        outputs = flat(layer(*tensors))
+        found["rng after call"] = module.get_rng_state().numpy().tobytes()
+        found["outputs"] = [output.detach().numpy() for output in outputs]
+        found["repr after call"] = repr(layer)
+        scalars = [
+            (output * module.arange(output.numel()).reshape(output.shape).cos()).sum()
+            for output in outputs
+            if output.requires_grad
+        ]
+        if scalars:
+            sum(scalars).backward()
+        leaves = [*tensors, *layer.parameters()]
+        found["gradients"] = [None if t.grad is None else t.grad.numpy() for t in leaves]
+    return found
+
+
+def case_name(case):
+    name, args, kwargs, _ = case
+    return "-".join([name, *map(str, args), *kwargs]).replace(" ", "")
+
+
+@pytest.mark.parametrize("case", CASES, ids=case_name)
+def test_like_torch(case):
+    torch = pytest.importorskip("torch")
+    ours, theirs = run_case(rl, case), run_case(torch, case)
+    assert ours.keys() == theirs.keys()
+    for key, want in theirs.items():
+        got = ours[key]
+        if not isinstance(want, list) or key in ("attributes", "state keys"):
+            assert got == want, key
+            continue
+        assert len(got) == len(want), key
+        for mine, other in zip(got, want, strict=True):
+            if other is None:
+                assert mine is None, key
+                continue
+            assert mine.shape == other.shape, key
+            assert mine.dtype == other.dtype, key
+            # float32 sums in another order: a few ulp of the largest term.
+            tolerance = 0 if key == "state" else 2e-5
+            np.testing.assert_allclose(mine, other, rtol=tolerance, atol=tolerance, err_msg=key)
+
+
+@pytest.mark.parametrize("case", CASES, ids=case_name)
+def test_runs_copies_and_pickles(case):
+    """Every class is made and called, and deepcopy and pickle give the same layer."""
+    found = run_case(rl, case)
+    assert all(np.isfinite(output).all() for output in found.get("outputs", ()))
+    name, args, kwargs, _ = case
+    if name.startswith("Lazy"):
+        return  # uninitialised parameters have no values to compare
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        layer = getattr(nn, name)(*args, **{k: drawn(v, rng, rl) for k, v in kwargs.items()})
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert type(twin) is type(layer)
+        assert repr(twin) == repr(layer)
+        assert list(vars(twin)) == list(vars(layer)) or set(vars(twin)) == set(vars(layer))
+        for key, value in layer.state_dict().items():
+            other = twin.state_dict()[key]
+            assert rl.equal(value, other)
+            assert other.data_ptr() != value.data_ptr() or value.numel() == 0
+
+
+def test_signatures_are_torchs():
+    torch = pytest.importorskip("torch")
+    for name in sorted({case[0] for case in CASES}):
+        ours = inspect.signature(getattr(nn, name).__init__).parameters
+        theirs = inspect.signature(getattr(torch.nn, name).__init__).parameters
+        assert list(ours) == list(theirs), name
+        for key, parameter in theirs.items():
+            if not callable(parameter.default) or parameter.default is inspect._empty:
+                assert ours[key].default == parameter.default, (name, key)
+        constants = getattr(getattr(torch.nn, name), "__constants__", None)
+        assert getattr(getattr(nn, name), "__constants__", None) == constants, name
+
+
+def test_case_table_covers_the_layers():
+    tested = {case[0] for case in CASES}
+    elsewhere = {
+        "Buffer",
+        "Container",
+        "DataParallel",
+        "LinearCrossEntropyOptions",
+        "Module",
+        "ModuleDict",
+        "ModuleList",
+        "NLLLoss2d",
+        "Parameter",
+        "ParameterDict",
+        "ParameterList",
+        "Sequential",
+        "TransformerDecoder",
+        "TransformerEncoder",
+        "UninitializedBuffer",
+        "UninitializedParameter",
+    }
+    classes = {name for name in nn.__all__ if inspect.isclass(getattr(nn, name))}
+    assert classes - tested == elsewhere
+
+
+# Module itself
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.rest = nn.Sequential(nn.ReLU(), nn.Linear(4, 2, bias=False))
+        self.register_buffer("scale", rl.ones(2))
+        self.register_buffer("scratch", rl.zeros(1), persistent=False)
+        self.offset = nn.Parameter(rl.zeros(2))
+
+    def forward(self, x):
+        return self.rest(self.first(x)) * self.scale + self.offset
+
+
+def test_registration_and_traversal():
+    net = Net()
+    names = [name for name, _ in net.named_parameters()]
+    assert names == ["offset", "first.weight", "first.bias", "rest.1.weight"]
+    assert [name for name, _ in net.named_buffers()] == ["scale", "scratch"]
+    assert [name for name, _ in net.named_modules()] == ["", "first", "rest", "rest.0", "rest.1"]
+    assert [name for name, _ in net.named_children()] == ["first", "rest"]
+    assert list(net.state_dict()) == [
+        "offset",
+        "scale",
+        "first.weight",
+        "first.bias",
+        "rest.1.weight",
+    ]
+    assert net.get_submodule("rest.1") is net.rest[1]
+    assert net.get_parameter("first.bias") is net.first.bias
+    assert net.get_buffer("scale") is net.scale
+    with pytest.raises(AttributeError, match="Net has no attribute `nope`"):
+        net.get_submodule("nope.1")
+    with pytest.raises(AttributeError, match="`weight` is not a buffer"):
+        net.get_buffer("first.weight")
+    net.set_submodule("rest.0", nn.Tanh())
+    assert isinstance(net.rest[0], nn.Tanh)
+    assert {"first", "offset", "scale", "forward", "training"} <= set(dir(net))
+
+
+def test_shared_parameters_come_once():
+    net = nn.Module()
+    net.a = nn.Linear(2, 2)
+    net.b = net.a
+    assert len(list(net.parameters())) == 2
+    assert len(list(net.named_parameters(remove_duplicate=False))) == 4
+    assert len(list(net.state_dict())) == 4
+
+
+def test_assignment_rules():
+    net = nn.Module()
+    with pytest.raises(TypeError, match="cannot assign 'list' as parameter 'w'"):
+        net.w = nn.Parameter(rl.zeros(1))
+        net.w = []
+    net.w = None
+    assert net.w is None and "w" in net._parameters
+    net.layer = nn.ReLU()
+    with pytest.raises(TypeError, match="cannot assign 'int' as child module 'layer'"):
+        net.layer = 3
+    net.register_buffer("buf", rl.zeros(1))
+    with pytest.raises(TypeError, match="cannot assign 'str' as buffer 'buf'"):
+        net.buf = "no"
+    net.buf = rl.ones(3)
+    assert "buf" in net._buffers and net.buf.shape == (3,)
+    net.buf = nn.Parameter(rl.zeros(2))  # a new kind replaces the old one
+    assert "buf" in net._parameters and "buf" not in net._buffers
+    net.plain = 1
+    net.plain = nn.Linear(1, 1)
+    assert "plain" not in vars(net) and "plain" in net._modules
+    del net.plain
+    with pytest.raises(AttributeError, match="'Module' object has no attribute 'plain'"):
+        _ = net.plain
+    with pytest.raises(KeyError, match="attribute 'forward' already exists"):
+        net.register_buffer("forward", None)
+    with pytest.raises(KeyError, match="name can.*contain"):
+        net.register_parameter("a.b", None)
+    with pytest.raises(ValueError, match="Cannot assign non-leaf Tensor to parameter 'x'"):
+        made = nn.Parameter(rl.zeros(1))
+        grown = made * 2
+        grown._is_param = True
+        net.register_parameter("x", grown)
+    net.mark = nn.Buffer(rl.zeros(1), persistent=False)
+    assert "mark" in net._buffers and "mark" not in net.state_dict()
+
+
+def test_before_init():
+    class Early(nn.Module):
+        def __init__(self):
+            self.layer = nn.ReLU()
+
+    with pytest.raises(
+        AttributeError, match=r"cannot assign module before Module.__init__\(\) call"
+    ):
+        Early()
+
+    class Lazy(nn.Module):
+        def __init__(self):
+            pass
+
+    with pytest.raises(AttributeError, match="'Lazy' object has no attribute"):
+        Lazy()(1)
+    with pytest.raises(TypeError, match=r"Net.__init__\(\) takes 1 positional argument but 2"):
+        Net(3)
+    with pytest.raises(NotImplementedError, match='missing the required "forward" function'):
+        nn.Module()(1)
+
+
+def test_direct_writes_are_seen():
+    layer = nn.Linear(2, 2)
+    layer._parameters["weight"] = nn.Parameter(rl.zeros(2, 2))
+    layer._parameters["bias"] = None
+    assert rl.equal(layer(rl.ones(1, 2)), rl.zeros(1, 2))
+    chain = nn.Sequential(nn.ReLU())
+    chain._modules["0"] = nn.Identity()
+    assert chain(rl.tensor([-1.0])).item() == -1
+
+
+def test_load_state_dict_errors():
+    net = Net()
+    state = net.state_dict()
+    state.pop("offset")
+    state["rest.9.weight"] = rl.zeros(1)
+    state["first.weight"] = rl.zeros(4, 5)
+    with pytest.raises(RuntimeError) as caught:
+        net.load_state_dict(state)
+    assert str(caught.value) == (
+        "Error(s) in loading state_dict for Net:\n"
+        '\tMissing key(s) in state_dict: "offset". \n'
+        '\tUnexpected key(s) in state_dict: "rest.9.weight". \n'
+        "\tsize mismatch for first.weight: copying a param with shape torch.Size([4, 5]) from "
+        "checkpoint, the shape in current model is torch.Size([4, 3])."
+    )
+    state["first.weight"] = rl.ones(4, 3)
+    result = net.load_state_dict(state, strict=False)
+    assert result.missing_keys == ["offset"]
+    assert result.unexpected_keys == ["rest.9.weight"]
+    assert rl.equal(net.first.weight, rl.ones(4, 3))
+    with pytest.raises(TypeError, match="Expected state_dict to be dict-like, got <class 'list'>"):
+        net.load_state_dict([])
+    assert repr(net.load_state_dict(net.state_dict())) == "<All keys matched successfully>"
+
+
+def test_load_state_dict_assign_and_shared_memory():
+    a, b = Net(), Net()
+    state = a.state_dict()
+    assert state["first.weight"].data_ptr() == a.first.weight.data_ptr()
+    before = b.first.weight
+    b.load_state_dict(state)
+    assert b.first.weight is before
+    b.load_state_dict(state, assign=True)
+    assert b.first.weight is not before
+    assert isinstance(b.first.weight, nn.Parameter)
+    assert b.first.weight.data_ptr() == a.first.weight.data_ptr()
+
+
+def test_state_dict_hooks_and_extra_state():
+    class Counter(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.count = 3
+
+        def get_extra_state(self):
+            return {"count": self.count}
+
+        def set_extra_state(self, state):
+            self.count = state["count"]
+
+    net = nn.Sequential(Counter())
+    state = net.state_dict()
+    assert state["0._extra_state"] == {"count": 3}
+    state["0._extra_state"]["count"] = 7
+    net.load_state_dict(state)
+    assert net[0].count == 7
+    with pytest.raises(RuntimeError, match=r'Missing key.* "0\._extra_state"'):
+        net.load_state_dict({})
+
+    seen = []
+    layer = nn.Linear(1, 1)
+    layer.register_state_dict_pre_hook(lambda module, prefix, keep: seen.append("save"))
+    layer.register_state_dict_post_hook(lambda module, state, prefix, meta: seen.append("saved"))
+    layer.register_load_state_dict_pre_hook(lambda module, state, *rest: seen.append("load"))
+    layer.register_load_state_dict_post_hook(lambda module, keys: keys.missing_keys.clear())
+    layer.load_state_dict({"weight": rl.zeros(1, 1)})
+    layer.state_dict()
+    assert seen == ["load", "save", "saved"]
+
+
+def test_forward_hooks():
+    layer = nn.Linear(2, 2)
+    seen = []
+    handles = [
+        layer.register_forward_pre_hook(lambda m, args: (args[0] + 1,)),
+        layer.register_forward_pre_hook(
+            lambda m, args, kwargs: seen.append(sorted(kwargs)), with_kwargs=True
+        ),
+        layer.register_forward_hook(lambda m, args, out: out * 0 + 5),
+        layer.register_forward_hook(lambda m, args, out: seen.append(out.sum().item())),
+        layer.register_forward_hook(lambda m, args, out: seen.append("first"), prepend=True),
+    ]
+    assert rl.equal(layer(rl.zeros(1, 2)), rl.full((1, 2), 5.0))
+    assert seen == [[], "first", 10.0]
+    for handle in handles:
+        handle.remove()
+    assert not layer._forward_hooks and not layer._forward_pre_hooks_with_kwargs
+    layer(rl.zeros(1, 2))
+    assert len(seen) == 3
+
+
+def test_always_called_hook_runs_on_errors():
+    class Broken(nn.Module):
+        def forward(self, x):
+            raise KeyError("broken")
+
+    seen = []
+    module = Broken()
+    module.register_forward_hook(lambda m, args, out: seen.append(out), always_call=True)
+    with pytest.raises(KeyError, match="broken"):
+        module(1)
+    assert seen == [None]
+
+
+def test_global_hooks():
+    from rushlight.nn.modules import module as files
+
+    seen = []
+    with files.register_module_forward_hook(lambda m, args, out: seen.append(type(m).__name__)):
+        nn.Sequential(nn.ReLU(), nn.Tanh())(rl.zeros(1))
+    assert seen == ["ReLU", "Tanh", "Sequential"]
+    with files.register_module_parameter_registration_hook(lambda m, name, p: seen.append(name)):
+        nn.Linear(1, 1)
+    assert seen[3:] == ["weight", "bias"]
+    nn.ReLU()(rl.zeros(1))
+    assert len(seen) == 5
+
+
+def test_backward_hooks():
+    layer = nn.Linear(2, 1, bias=False)
+    seen = {}
+
+    def pre(module, grad_output):
+        return (grad_output[0] * 2,)
+
+    def post(module, grad_input, grad_output):
+        seen["in"], seen["out"] = grad_input, grad_output
+        return (grad_input[0] + 1,)
+
+    layer.register_full_backward_pre_hook(pre)
+    layer.register_full_backward_hook(post)
+    x = rl.ones(1, 2, requires_grad=True)
+    layer(x).sum().backward()
+    assert seen["out"][0].item() == 2
+    np.testing.assert_allclose(seen["in"][0].numpy(), 2 * layer.weight.detach().numpy())
+    np.testing.assert_allclose(x.grad.numpy(), 2 * layer.weight.detach().numpy() + 1)
+    with pytest.raises(RuntimeError, match="Cannot use both regular backward hooks and full"):
+        layer.register_backward_hook(post)
+
+
+def test_modes_and_gradients():
+    net = Net()
+    assert net.eval() is net and not net.rest[1].training
+    net.train()
+    with pytest.raises(ValueError, match="training mode is expected to be boolean"):
+        net.train("yes")
+    net.requires_grad_(False)
+    assert not any(p.requires_grad for p in net.parameters())
+    net.requires_grad_()
+    net(rl.ones(1, 3)).sum().backward()
+    assert net.offset.grad is not None
+    net.zero_grad(set_to_none=False)
+    assert rl.equal(net.offset.grad, rl.zeros(2))
+    net.zero_grad()
+    assert net.offset.grad is None
+
+
+def test_conversions_keep_identity():
+    net = Net()
+    weight, count = net.first.weight, nn.BatchNorm1d(2)
+    net(rl.ones(1, 3)).sum().backward()
+    assert net.double() is net
+    assert net.first.weight is weight
+    assert weight.dtype is rl.float64 and weight.grad.dtype is rl.float64
+    assert net.scale.dtype is rl.float64
+    assert net.to(rl.float16).first.weight.dtype is rl.float16
+    assert net.float().to("cpu", rl.float64).offset.dtype is rl.float64
+    assert net.to(rl.zeros(1)).offset.dtype is rl.float32
+    count.half()
+    assert count.num_batches_tracked.dtype is rl.int64
+    with pytest.raises(TypeError, match="only accepts floating point or complex dtypes"):
+        net.to(rl.int64)
+    conv = nn.Conv2d(4, 4, 3).to(memory_format=rl.channels_last)
+    assert conv.weight.is_contiguous(memory_format=rl.channels_last)
+    meta = nn.Linear(3, 2, device="meta")
+    assert meta.weight.is_meta
+    assert not meta.to_empty(device="cpu").weight.is_meta
+
+
+def test_apply_and_compile():
+    order = []
+    net = Net()
+    net.apply(lambda module: order.append(type(module).__name__))
+    assert order == ["Linear", "ReLU", "Linear", "Sequential", "Net"]
+
+
+def test_printing():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(1, 2), nn.Dropout(0.1))
+
+        def extra_repr(self):
+            return "one=1,\ntwo=2"
+
+    assert repr(Noisy()) == (
+        "Noisy(\n"
+        "  one=1,\n"
+        "  two=2\n"
+        "  (body): Sequential(\n"
+        "    (0): Linear(in_features=1, out_features=2, bias=True)\n"
+        "    (1): Dropout(p=0.1, inplace=False)\n"
+        "  )\n"
+        ")"
+    )
+
+
+# Containers
+
+
+def test_sequential():
+    chain = nn.Sequential(OrderedDict(a=nn.Linear(2, 3), b=nn.ReLU(), c=nn.Linear(3, 1)))
+    assert isinstance(chain[1], nn.ReLU) and chain[-1] is chain.c
+    part = chain[:2]
+    assert isinstance(part, nn.Sequential) and list(part._modules) == ["a", "b"]
+    with pytest.raises(IndexError, match="index 5 is out of range"):
+        chain[5]
+    del chain[1]
+    assert list(chain._modules) == ["0", "1"]
+    chain.append(nn.Tanh()).insert(0, nn.Identity()).extend([nn.ReLU()])
+    kinds = [type(module).__name__ for module in chain]
+    assert kinds == ["Identity", "Linear", "Linear", "Tanh", "ReLU"]
+    assert len(chain * 2) == 10 and len(chain + chain) == 10
+    with pytest.raises(TypeError, match="list is not a Module subclass"):
+        chain.append([])
+    with pytest.raises(ValueError, match="add operator supports only objects of Sequential"):
+        chain + [nn.ReLU()]
+    assert isinstance(chain.pop(-1), nn.ReLU) and len(chain) == 4
+
+
+def test_module_list_and_dict():
+    layers = nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1), nn.ReLU()])
+    layers += [nn.ReLU()]
+    layers.insert(0, nn.Tanh())
+    assert repr(layers) == (
+        "ModuleList(\n"
+        "  (0): Tanh()\n"
+        "  (1-2): 2 x Linear(in_features=1, out_features=1, bias=True)\n"
+        "  (3-4): 2 x ReLU()\n"
+        ")"
+    )
+    assert len(layers[1:3]) == 2
+    del layers[0]
+    assert isinstance(layers[0], nn.Linear)
+    assert len(list(layers.parameters())) == 4
+    acts = nn.ModuleDict([["relu", nn.ReLU()]])
+    acts.update({"tanh": nn.Tanh()})
+    acts["selu"] = nn.SELU()
+    assert list(acts) == ["relu", "tanh", "selu"] and "tanh" in acts
+    assert isinstance(acts.pop("tanh"), nn.Tanh) and len(acts) == 2
+    with pytest.raises(KeyError, match="attribute 'keys' already exists"):
+        acts["keys"] = nn.ReLU()
+    with pytest.raises(ValueError, match="has length 3; 2 is required"):
+        acts.update([("a", 1, 2)])
+
+
+def test_parameter_containers():
+    params = nn.ParameterList([rl.zeros(2), nn.Parameter(rl.ones(2, 3))])
+    params.append(rl.zeros(1))
+    assert all(isinstance(p, nn.Parameter) for p in params)
+    assert len(list(params.parameters())) == len(params) == 3
+    assert repr(params) == (
+        "ParameterList(\n"
+        "    (0): Parameter containing: [torch.float32 of size 2]\n"
+        "    (1): Parameter containing: [torch.float32 of size 2x3]\n"
+        "    (2): Parameter containing: [torch.float32 of size 1]\n"
+        ")"
+    )
+    with pytest.raises(RuntimeError, match="ParameterList should not be called"):
+        params()
+    named = nn.ParameterDict({"b": rl.zeros(1), "a": rl.ones(2)})
+    assert list(named) == ["a", "b"]  # plain mappings are taken in sorted order
+    assert named.popitem()[0] == "b" and list(named.keys()) == ["a"]
+    assert list((named | nn.ParameterDict({"z": rl.zeros(1)})).keys()) == ["a", "z"]
+    with pytest.raises(TypeError, match="cannot be used as a key as it is not a string"):
+        named[3] = rl.zeros(1)
+
+
+def test_parameter():
+    base = rl.ones(2)
+    param = nn.Parameter(base)
+    assert param.data_ptr() == base.data_ptr() and param.requires_grad and param.is_leaf
+    assert type(param * 1) is rl.Tensor and type(param.data) is rl.Tensor
+    assert not isinstance(base, nn.Parameter) and isinstance(param, rl.Tensor)
+    assert not isinstance(param, nn.UninitializedParameter)
+    assert repr(param) == "Parameter containing:\ntensor([1., 1.], requires_grad=True)"
+    twin = copy.deepcopy(param)
+    assert isinstance(twin, nn.Parameter) and twin.data_ptr() != param.data_ptr()
+    again = pickle.loads(pickle.dumps(nn.Parameter(base, requires_grad=False)))
+    assert isinstance(again, nn.Parameter) and not again.requires_grad
+    with pytest.raises(RuntimeError, match="can require gradients"):
+        nn.Parameter(rl.zeros(1, dtype=rl.int64))
+
+
+def test_lazy_modules():
+    layer = nn.LazyLinear(3)
+    with pytest.raises(RuntimeError, match="Can't access the shape of an uninitialized"):
+        _ = layer.weight.shape
+    with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
+        layer.weight + 1
+    fresh = nn.LazyLinear(3)
+    fresh.load_state_dict(nn.Linear(4, 3).state_dict())
+    assert fresh.weight.shape == (3, 4)
+    assert type(layer) is nn.LazyLinear
+    layer(rl.zeros(2, 5))
+    assert type(layer) is nn.Linear and not layer._forward_pre_hooks
+    with pytest.raises(RuntimeError, match=r"Expected 3D \(unbatched\) or 4D \(batched\) input"):
+        nn.LazyConv2d(1, 1)(rl.zeros(3))
+
+
+# Layers whose cases need more than a table row
+
+
+def test_unpool_undoes_pool():
+    for dims in (1, 2, 3):
+        pool = getattr(nn, f"MaxPool{dims}d")(2, return_indices=True)
+        unpool = getattr(nn, f"MaxUnpool{dims}d")(2)
+        x = rl.rand(1, 2, *[4] * dims) + 1
+        pooled, where = pool(x)
+        back = unpool(pooled, where)
+        assert back.shape == x.shape
+        assert rl.equal(pool(back)[0], pooled)
+
+
+def test_transformer_stacks():
+    rl.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 2).eval()
+    assert rl.equal(encoder.layers[0].linear1.weight, encoder.layers[1].linear1.weight)
+    x = rl.randn(2, 4, 8)
+    padding = rl.tensor([[False, False, False, False], [False, False, True, True]])
+    with rl.no_grad():
+        y = encoder(x, src_key_padding_mask=padding)
+        changed = x.clone()
+        changed[1, 2:] = 9.0
+        z = encoder(changed, src_key_padding_mask=padding)
+    # What is hidden has no influence, and comes out as zeros in evaluation.
+    np.testing.assert_allclose(y[0].numpy(), z[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(y[1, :2].numpy(), z[1, :2].numpy(), atol=1e-6)
+    assert rl.equal(y[1, 2:], rl.zeros(2, 8))
+    causal = nn.Transformer.generate_square_subsequent_mask(4)
+    with rl.no_grad():
+        a = encoder(x, mask=causal)
+        b = encoder(x, mask=causal, is_causal=True)
+        c = encoder(rl.cat([x[:, :2], changed[:, 2:]], 1), mask=causal)
+    np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-6)
+    np.testing.assert_allclose(a[:, :2].numpy(), c[:, :2].numpy(), atol=1e-6)
+
+
+def test_recurrent_layers_agree_with_cells():
+    rl.manual_seed(0)
+    x = rl.randn(5, 3, 4)
+    for name in ("RNN", "LSTM", "GRU"):
+        layer = getattr(nn, name)(4, 6)
+        cell = getattr(nn, f"{name}Cell")(4, 6)
+        with rl.no_grad():
+            for own, other in zip(cell.parameters(), layer.parameters(), strict=True):
+                own.copy_(other)
+        output, _ = layer(x)
+        state = None
+        for step in range(5):
+            state = cell(x[step], state)
+            hidden = state[0] if name == "LSTM" else state
+            np.testing.assert_allclose(
+                output[step].detach().numpy(), hidden.detach().numpy(), atol=1e-6
+            )
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
+def test_packed_sequences_match_single_ones(name):
+    from rushlight.nn.utils.rnn import pack_sequence, pad_packed_sequence
+
+    rl.manual_seed(0)
+    layer = getattr(nn, name)(3, 4, num_layers=2, bidirectional=True)
+    sequences = [rl.randn(length, 3) for length in (2, 5, 3)]
+    packed, state = layer(pack_sequence(sequences, enforce_sorted=False))
+    padded, lengths = pad_packed_sequence(packed)
+    assert lengths.tolist() == [2, 5, 3]
+    hidden = state[0] if name == "LSTM" else state
+    for i, sequence in enumerate(sequences):
+        alone, last = layer(sequence)
+        last = last[0] if name == "LSTM" else last
+        np.testing.assert_allclose(
+            padded[: len(sequence), i].detach().numpy(), alone.detach().numpy(), atol=1e-5
+        )
+        np.testing.assert_allclose(hidden[:, i].detach().numpy(), last.detach().numpy(), atol=1e-5)
+
+
+def test_recurrent_dropout_and_errors():
+    with pytest.warns(UserWarning, match="dropout option adds dropout after all but last"):
+        nn.LSTM(2, 3, dropout=0.5)
+    with pytest.raises(ValueError, match="proj_size argument is only supported for LSTM"):
+        nn.GRU(2, 3, proj_size=1)
+    with pytest.raises(ValueError, match="Unknown nonlinearity 'gelu'"):
+        nn.RNN(2, 3, nonlinearity="gelu")
+    layer = nn.GRU(2, 3)
+    with pytest.raises(RuntimeError, match=r"input.size\(-1\) must be equal to input_size"):
+        layer(rl.zeros(1, 1, 5))
+    with pytest.raises(RuntimeError, match=r"Expected hidden size \(1, 4, 3\), got \[1, 2, 3\]"):
+        layer(rl.zeros(1, 4, 2), rl.zeros(1, 2, 3))
+    layer.weight_hh_l0 = nn.Parameter(rl.zeros(9, 3))
+    assert layer._flat_weights[1] is layer.weight_hh_l0
+    assert "_flat_weight_refs" not in layer.__getstate__()
+
+
+def test_batch_norm_statistics():
+    layer = nn.BatchNorm1d(2, momentum=None)
+    first, second = rl.tensor([[0.0, 2.0], [2.0, 4.0]]), rl.tensor([[4.0, 6.0], [6.0, 8.0]])
+    layer(first)
+    layer(second)
+    np.testing.assert_allclose(layer.running_mean.numpy(), [3.0, 5.0])  # the plain average
+    assert layer.num_batches_tracked.item() == 2
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel when training"):
+        layer(rl.zeros(1, 2))
+    layer.eval()(rl.zeros(1, 2))
+    with pytest.raises(ValueError, match=r"expected 4D input \(got 2D input\)"):
+        nn.BatchNorm2d(2)(rl.zeros(1, 2))
+    old = {"weight": rl.ones(2), "bias": rl.zeros(2)}
+    old |= {"running_mean": rl.zeros(2), "running_var": rl.ones(2)}
+    nn.BatchNorm1d(2).load_state_dict(old)  # the first format had no count
+
+
+def test_constructor_errors():
+    cases = [
+        (lambda: nn.Conv2d(3, 4, 3, groups=2), "in_channels must be divisible by groups"),
+        (lambda: nn.Conv2d(3, 4, 3, padding="full"), "Invalid padding string 'full'"),
+        (
+            lambda: nn.Conv2d(3, 4, 3, 2, padding="same"),
+            "padding='same' is not supported for strided",
+        ),
+        (lambda: nn.Dropout(1.5), "dropout probability has to be between 0 and 1, but got 1.5"),
+        (lambda: nn.GroupNorm(2, 3), r"num_channels \(3\) must be divisible by num_groups \(2\)"),
+        (lambda: nn.MultiheadAttention(0, 1), "embed_dim and num_heads must be greater than 0"),
+        (
+            lambda: nn.ConvTranspose2d(1, 1, 2, padding_mode="circular"),
+            'Only "zeros" padding mode is supported for ConvTranspose2d',
+        ),
+        (lambda: nn.TripletMarginLoss(margin=0), "expected margin to be greater than 0, got 0"),
+    ]
+    for make, message in cases:
+        with pytest.raises(ValueError, match=message):
+            make()
+    with pytest.raises(AssertionError, match="Padding_idx must be within num_embeddings"):
+        nn.Embedding(3, 2, padding_idx=3)
+    with pytest.raises(TypeError, match="unflattened_size must be tuple of ints, but found"):
+        nn.Unflatten(1, (2, "3"))
+    with pytest.raises(ValueError, match="requested an output size of"):
+        nn.ConvTranspose2d(1, 1, 3, stride=2)(rl.zeros(1, 1, 3, 3), output_size=[20, 20])
+
+
+def test_deprecated_loss_arguments():
+    with pytest.warns(UserWarning, match="please use reduction='sum' instead"):
+        assert nn.MSELoss(size_average=False).reduction == "sum"
+    with pytest.warns(FutureWarning, match="NLLLoss2d"):
+        nn.NLLLoss2d()
+
+
+def test_pickles_travel_to_torch_and_back():
+    """The pickled attributes of a whole network are PyTorch's."""
+    torch = pytest.importorskip("torch")
+    ours, theirs = Net().rest, torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(4, 2, False))
+    for mine, other in zip(ours.modules(), theirs.modules(), strict=True):
+        assert vars(mine).keys() == vars(other).keys()
+        for key, value in vars(other).items():
+            assert type(vars(mine)[key]).__name__ == type(value).__name__, key
