@@ -18,6 +18,7 @@ import json
 import os
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -146,6 +147,8 @@ def load_state_dict_from_url(
     weights_only: bool = False,
 ) -> dict[str, Any]:
     """Loads the object saved at `url`, downloading it once into `get_dir()/checkpoints`.
+
+    A file that is there already is used as it is, whatever mirror is set.
 
     Args:
         url: address of a file written by `save`.
@@ -309,7 +312,7 @@ def _partial_file(destination: str) -> Iterator[str]:
             path = part
             stack.callback(lambda: None if _resumable(part) else _forget(part))
         else:
-            path = f"{destination}.{os.getpid()}.part"
+            path = f"{destination}.{os.getpid()}.{threading.get_ident()}.part"
             stack.callback(_forget, path)
         yield path
 

@@ -206,6 +206,34 @@ def test_file_where_the_archive_has_a_folder(tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == {"a": b"old", "d": b"mine"}
 
 
+def test_tar_with_a_huge_header(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("x")
+    info.type = tarfile.XHDTYPE  # an extended header, read into memory as a whole
+    info.size = 100 << 20
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(info.tobuf() + bytes(info.size), 1))
+    with pytest.raises(FileFormatError, match="has a header of"):
+        extract_archive(tmp_path / "a.tar.gz", tmp_path / "out")
+
+
+def test_two_downloads_of_one_file_at_once(server: Any, tmp_path: Path) -> None:
+    url, handler = server
+    handler.files["a.bin"] = CONTENT
+    failures: list[BaseException] = []
+
+    def download() -> None:
+        try:
+            download_url(url + "a.bin", tmp_path, md5=MD5)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=download) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == [] and tree(tmp_path) == {"a.bin": CONTENT}
+
+
 def test_unknown_archives(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="has no suffixes that could be used to detect"):
         extract_archive(str(tmp_path / "plain"))

@@ -16,6 +16,7 @@ import numpy as np
 
 import rushlight as rl
 from rushlight.errors import FileFormatError
+from rushlight.vision._files import write_whole
 from rushlight.vision._pil import load_image, rgb_image
 
 __all__ = [
@@ -64,10 +65,7 @@ def write_file(filename: str | Path, data: Any) -> None:
     """Writes a 1-d uint8 tensor to a file; the file appears whole or not at all."""
     if data.dtype != rl.uint8 or data.ndim != 1:
         raise RuntimeError("Input tensor data must be a 1-dimensional uint8 tensor")
-    part = f"{os.fspath(filename)}.{os.getpid()}.part"
-    with open(part, "wb") as file:
-        file.write(data.numpy().tobytes())
-    os.replace(part, filename)
+    write_whole(filename, data.numpy().tobytes())
 
 
 def read_image(

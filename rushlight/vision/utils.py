@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 import rushlight as rl
+from rushlight.vision._files import write_whole
 
 __all__ = [
     "draw_bounding_boxes",
@@ -140,10 +141,7 @@ def save_image(
     buffer = io.BytesIO()
     buffer.name = os.fspath(fp)  # Pillow takes the format from its suffix
     image.save(buffer, format=format)
-    part = f"{os.fspath(fp)}.{os.getpid()}.part"
-    with open(part, "wb") as file:
-        file.write(buffer.getvalue())
-    os.replace(part, fp)
+    write_whole(fp, buffer.getvalue())
 
 
 def draw_bounding_boxes(

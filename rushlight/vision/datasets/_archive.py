@@ -30,6 +30,7 @@ ENTRY_LIMIT = 20_000_000  # ImageNet has 1.4 million files
 RATIO_LIMIT = 100  # bytes out per byte in: gzip reaches 1032 on zeros, images about 1
 SMALL = 1 << 30  # an output below 1 GiB is let through whatever the ratio
 CHUNK = 1 << 20
+READ_LIMIT = 16 << 20  # the largest header of a tar that is read
 
 ARCHIVES = (".tar", ".zip")
 COMPRESSIONS = (".bz2", ".gz", ".xz")
@@ -189,6 +190,19 @@ class _Budget:
         return self.used - start
 
 
+class _Guarded:
+    """A stream that is never read in large pieces: a header could ask for any amount of memory."""
+
+    def __init__(self, stream: IO[bytes], source: str | Path) -> None:
+        self.stream, self.source = stream, source
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= READ_LIMIT:
+            raise FileFormatError(f"'{self.source}' has a header of {size} bytes: refused")
+        return self.stream.read(size)
+
+
 class _Writer:
     """Writes an archive's entries below one folder, and nowhere else."""
 
@@ -249,7 +263,7 @@ def _unpack_tar(source: str | Path, writer: _Writer) -> None:
 
     _, _, compression = split_suffix(source)
     with _open_compressed(source, compression) as stream:
-        with tarfile.open(fileobj=stream, mode="r:") as tar:
+        with tarfile.open(fileobj=_Guarded(stream, source), mode="r:") as tar:  # type: ignore
             for member in tar:
                 if member.isdir():
                     writer.make_folder(member.name)

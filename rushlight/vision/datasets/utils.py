@@ -18,6 +18,7 @@ from typing import Any
 
 from rushlight.errors import FileFormatError
 from rushlight.hub import Checksum, digest_of, fetch, find_source, plain_name
+from rushlight.vision._files import write_whole
 from rushlight.vision.datasets import _archive
 
 __all__ = [
@@ -211,8 +212,5 @@ def write_record(folder: str | Path, names: Iterable[str], keep: bool = True) ->
     except FileFormatError:
         record = {}
     record.update({name: digest_of(os.path.join(folder, name)) for name in names})
-    path = os.path.join(folder, RECORD_NAME)
-    part = f"{path}.{os.getpid()}"
-    with open(part, "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=1, sort_keys=True)
-    os.replace(part, path)
+    content = json.dumps(record, indent=1, sort_keys=True).encode()
+    write_whole(os.path.join(folder, RECORD_NAME), content)
