@@ -150,15 +150,15 @@ def pil_to_tensor(pic: Any) -> Any:
     return rl.as_tensor(array).permute(2, 0, 1)
 
 
-def convert_image_dtype(image: Any, dtype: Any = None) -> Any:
-    """Convert a tensor image to `dtype`, float32 by default; white stays white.
+def convert_image_dtype(image: Any, dtype: Any = rl.float32) -> Any:
+    """Convert a tensor image to `dtype`; white stays white.
 
     Raises:
         RuntimeError: the target cannot hold the source's white exactly (float32 to int32 or int64).
     """
     if not isinstance(image, rl.Tensor):
         raise TypeError("Input img should be Tensor Image")
-    return T.convert_dtype(image, rl.float32 if dtype is None else dtype)
+    return T.convert_dtype(image, dtype)
 
 
 _MODE_OF_CHANNELS: dict[int, tuple[str, ...]] = {

@@ -41,6 +41,9 @@ class Transform(Module):
     _transformed_types: tuple[Any, ...] = (rl.Tensor, is_pil_image)
     _v1_transform_cls: type | None = None  # whose get_params this class offers as well
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         get_params = getattr(cls._v1_transform_cls, "get_params", None)

@@ -378,7 +378,11 @@ def _projected(points: Tensor, coefficients: Sequence[float], what: str) -> Tens
 
 
 def perspective_keypoints(
-    keypoints: Tensor, startpoints: Any, endpoints: Any, coefficients: Any = None
+    keypoints: Tensor,
+    canvas_size: Size,
+    startpoints: Any,
+    endpoints: Any,
+    coefficients: Any = None,
 ) -> Tensor:
     """Project points."""
     if keypoints.numel() == 0:

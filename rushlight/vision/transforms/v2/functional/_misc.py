@@ -89,22 +89,21 @@ def get_image_size(inpt: Any) -> list[int]:
     return v1.get_image_size(inpt)
 
 
-def to_dtype(inpt: Any, dtype: Any = None, scale: bool = False) -> Any:
-    """Convert to `dtype` (float32 by default); with `scale`, images keep their white white.
+def to_dtype(inpt: Any, dtype: Any = rl.float32, scale: bool = False) -> Any:
+    """Convert to `dtype`; with `scale`, images keep their white white.
 
     Masks, boxes and points are never scaled.
     """
     return dispatch(to_dtype, inpt, dtype=dtype, scale=scale)
 
 
-def to_dtype_image(image: Tensor, dtype: Any = None, scale: bool = False) -> Tensor:
-    """Convert a tensor to `dtype`, float32 by default."""
-    dtype = rl.float32 if dtype is None else dtype
+def to_dtype_image(image: Tensor, dtype: Any = rl.float32, scale: bool = False) -> Tensor:
+    """Convert a tensor to `dtype`."""
     return T.convert_dtype(image, dtype, reciprocal=True) if scale else image.to(dtype)
 
 
-def _to_dtype_labels(labels: Tensor, dtype: Any = None) -> Tensor:
-    return labels.to(rl.float32 if dtype is None else dtype)
+def _to_dtype_labels(labels: Tensor, dtype: Any) -> Tensor:
+    return labels.to(dtype)
 
 
 to_dtype_video = to_dtype_image
@@ -117,7 +116,7 @@ register(
 )
 
 
-def convert_image_dtype(image: Tensor, dtype: Any = None) -> Tensor:
+def convert_image_dtype(image: Tensor, dtype: Any = rl.float32) -> Tensor:
     """`to_dtype` with `scale=True`, for tensors."""
     return to_dtype_image(image, dtype, scale=True)
 
