@@ -20,6 +20,7 @@ from rushlight.ops import (
     sort,
     special,
     unary,
+    window,
     vector_norm,
 )
 
@@ -43,5 +44,6 @@ __all__ = [
     "sort",
     "special",
     "unary",
+    "window",
     "vector_norm",
 ]

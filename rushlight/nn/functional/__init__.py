@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from .activation import *
 from .attention import (
-    _canonical_mask,
-    _none_or_dtype,
+    _canonical_mask as _canonical_mask,
+    _none_or_dtype as _none_or_dtype,
     multi_head_attention_forward,
     scaled_dot_product_attention,
 )
@@ -30,6 +30,8 @@ from .composite import (
 )
 from .conv import *
 from .distance import cosine_similarity, normalize, pairwise_distance, pdist
+from .dropout import *
+from .loss import *
 from .margin_loss import (
     cosine_embedding_loss,
     gaussian_nll_loss,
@@ -45,11 +47,9 @@ from .margin_loss import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from .dropout import *
-from .loss import *
 from .norm import *
+from .padding import *
 from .pooling import *
-from .sparse import *
 from .shuffle import (
     channel_shuffle,
     native_channel_shuffle,
@@ -57,6 +57,7 @@ from .shuffle import (
     pixel_shuffle,
     pixel_unshuffle,
 )
+from .sparse import *
 
 __all__ = [
     "assert_int_or_pair",
@@ -94,7 +95,16 @@ __all__ = [
     "triplet_margin_with_distance_loss",
 ]
 
-for _file in ("activation", "conv", "dropout", "loss", "norm", "pooling", "sparse"):
+for _file in (
+    "activation",
+    "conv",
+    "dropout",
+    "loss",
+    "norm",
+    "padding",
+    "pooling",
+    "sparse",
+):
     __all__ += sys.modules[f"{__name__}.{_file}"].__all__
 _HELPERS = (_canonical_mask, _none_or_dtype, _get_softmax_dim)
 

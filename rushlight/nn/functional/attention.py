@@ -183,7 +183,7 @@ def _mha_shape_check(
             raise AssertionError(
                 f"Expected `attn_mask` shape to be {wanted} but got {attn_mask.shape}"
             )
-    return dims == 3
+    return bool(dims == 3)
 
 
 def _in_projection_packed(q: Any, k: Any, v: Any, w: Any, b: Any = None) -> tuple[Any, ...]:

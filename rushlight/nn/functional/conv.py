@@ -91,7 +91,7 @@ def _batched(name: str, input: Any, n: int) -> tuple[Any, bool]:
 def _check_rank(input: Any, weight: Any, n: int) -> None:
     if weight.dim() != n + 2:
         raise RuntimeError(
-            f"weight should have at least three dimensions"
+            "weight should have at least three dimensions"
             if weight.dim() < 3
             else f"Expected {weight.dim()}-dimensional input for {weight.dim()}-dimensional weight "
             f"{list(weight.shape)}, but got {input.dim()}-dimensional input of size "
@@ -99,7 +99,9 @@ def _check_rank(input: Any, weight: Any, n: int) -> None:
         )
 
 
-def _same_padding(input: Any, weight: Any, dilation: tuple[int, ...], stride: tuple[int, ...]) -> Any:
+def _same_padding(
+    input: Any, weight: Any, dilation: tuple[int, ...], stride: tuple[int, ...]
+) -> Any:
     """Symmetric padding for ``same``, and the input with what is left padded at its end."""
     from . import pad
 
@@ -237,9 +239,7 @@ def conv_transpose1d(
     dilation: Any = 1,
 ) -> Any:
     """1-d transposed convolution; weight (C, K / groups, k)."""
-    return _transposed(
-        1, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _transposed(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose2d(
@@ -253,9 +253,7 @@ def conv_transpose2d(
     dilation: Any = 1,
 ) -> Any:
     """2-d transposed convolution; weight (C, K / groups, kH, kW)."""
-    return _transposed(
-        2, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose3d(
@@ -269,6 +267,4 @@ def conv_transpose3d(
     dilation: Any = 1,
 ) -> Any:
     """3-d transposed convolution; weight (C, K / groups, kD, kH, kW)."""
-    return _transposed(
-        3, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)

@@ -58,9 +58,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     return _drop(input, p, training, inplace, False, False)
 
 
-def alpha_dropout(
-    input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
-) -> Any:
+def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """Dropout that keeps mean and variance of SELU networks (Klambauer et al. 2017)."""
     _check(p)
     return _drop(input, p, training, inplace, False, True)

@@ -210,9 +210,7 @@ def cross_entropy(
     """
     reduction = _check_reduction(_resolve(size_average, reduce, reduction))
     if not 0.0 <= label_smoothing <= 1.0:
-        raise RuntimeError(
-            f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"
-        )
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     dim = 0 if input.dim() == 1 else 1
     if input.size() == target.size():
         return _of_probabilities(input, target, weight, reduction, label_smoothing, dim)
@@ -249,7 +247,12 @@ def _smoothed(
         if weight is None:
             even = even.sum() / counts.sum()
         else:
-            even = even.sum() / weight.gather(0, target.masked_fill(~counts, 0).flatten()).masked_fill(~counts.flatten(), 0).sum()
+            even = (
+                even.sum()
+                / weight.gather(0, target.masked_fill(~counts, 0).flatten())
+                .masked_fill(~counts.flatten(), 0)
+                .sum()
+            )
     share = smoothing / logp.size(dim)
     return nll * (1 - smoothing) + even * share
 

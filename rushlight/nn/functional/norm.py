@@ -52,7 +52,9 @@ def batch_norm(
         _check_values(input.size())
     elif running_mean is None or running_var is None:
         if running_mean is None and running_var is None:
-            raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
+            raise RuntimeError(
+                "Expected running_mean and running_var to be defined when training=False"
+            )
         raise RuntimeError("running_mean must be defined in evaluation mode")
     inputs = (input, weight, bias, running_mean, running_var)
     if training:
@@ -85,8 +87,7 @@ def instance_norm(
             count *= s
         if count == 1:
             raise ValueError(
-                "Expected more than 1 spatial element when training, got input size "
-                f"{input.size()}"
+                f"Expected more than 1 spatial element when training, got input size {input.size()}"
             )
     elif running_mean is None or running_var is None:
         raise RuntimeError(
@@ -99,9 +100,7 @@ def instance_norm(
         return None if t is None else t.repeat(n)
 
     mean, var = each(running_mean), each(running_var)
-    out = batch_norm(
-        rows, mean, var, each(weight), each(bias), use_input_stats, momentum, eps
-    )
+    out = batch_norm(rows, mean, var, each(weight), each(bias), use_input_stats, momentum, eps)
     if use_input_stats and running_mean is not None:
         with rl.no_grad():
             running_mean.copy_(mean.view(n, c).mean(0))
@@ -113,9 +112,7 @@ def layer_norm(
     input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
     """Normalises over the last dimensions (Ba et al. 2016)."""
-    shape = (
-        (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    )
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     return call(records.layer_norm, (input, weight, bias), (shape, float(eps)))[0]
 
 
@@ -127,7 +124,13 @@ def group_norm(
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {input.dim()}"
         )
-    _check_values([input.size(0) * input.size(1) // num_groups if num_groups else 1, num_groups, *input.shape[2:]])
+    _check_values(
+        [
+            input.size(0) * input.size(1) // num_groups if num_groups else 1,
+            num_groups,
+            *input.shape[2:],
+        ]
+    )
     return call(records.group_norm, (input, weight, bias), (num_groups, float(eps)))[0]
 
 

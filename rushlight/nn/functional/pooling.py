@@ -186,14 +186,10 @@ def _adaptive(name: str, n: int, op: Any, input: Any, output_size: Any) -> Any:
 
 def _publish_adaptive(n: int) -> None:
     def average(input: Any, output_size: Any) -> Any:
-        return _adaptive(
-            f"adaptive_avg_pool{n}d", n, records.adaptive_avg_pool, input, output_size
-        )
+        return _adaptive(f"adaptive_avg_pool{n}d", n, records.adaptive_avg_pool, input, output_size)
 
     def with_indices(input: Any, output_size: Any, return_indices: bool = False) -> Any:
-        return _adaptive(
-            f"adaptive_max_pool{n}d", n, records.adaptive_max_pool, input, output_size
-        )
+        return _adaptive(f"adaptive_max_pool{n}d", n, records.adaptive_max_pool, input, output_size)
 
     def maximum(input: Any, output_size: Any, return_indices: bool = False) -> Any:
         found = with_indices(input, output_size)
