@@ -6,6 +6,7 @@ evaluated once with rushlight's modules and once with torchvision's, and applied
 
 from __future__ import annotations
 
+import inspect
 import random
 import re
 import warnings
@@ -328,3 +329,20 @@ def test_names_are_torchvisions() -> None:
         assert public - {"InterpolationMode"} - set(dir(ours)) == set()
     functions = {n for n, f in vars(their_v1.functional).items() if getattr(f, "__code__", 0)}
     assert {n for n in functions if n[0] != "_"} - set(dir(our_f)) == set()
+
+
+def parameters(member: Any) -> list[tuple[str, str]]:
+    signature = inspect.signature(member)
+    return [(p.name, str(p.default)) for p in signature.parameters.values()]
+
+
+def test_signatures_are_torchvisions() -> None:
+    pairs = ((our_v1, their_v1), (our_v2, their_v2), (our_v1.functional, their_v1.functional))
+    for ours, theirs in (*pairs, (our_v2.functional, their_v2.functional), (our_tv, their_tv)):
+        for name, member in vars(theirs).items():
+            made_there = getattr(member, "__module__", "").startswith("torchvision")
+            # Kernels for videos, masks and points are those of images under another name.
+            other = name.endswith(("_video", "_mask", "_keypoints")) or name == "TVTensor"
+            if name[0] == "_" or not callable(member) or not made_there or other:
+                continue
+            assert parameters(getattr(ours, name)) == parameters(member), name
