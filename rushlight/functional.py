@@ -1,33 +1,35 @@
-"""``torch.functional``: the functions that PyTorch defines in Python, under their second name."""
+"""``torch.functional``: functions that PyTorch defines in Python; the same ones as in ``torch``."""
 
 from __future__ import annotations
 
-from rushlight._tensor.api import FUNCTIONS
+from typing import TYPE_CHECKING
 
-_NAMES = (
+from rushlight._tensor.api import FUNCTIONS as _FUNCTIONS
+
+_NAMES = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
-    "block_diag",
     "broadcast_shapes",
     "broadcast_tensors",
+    "block_diag",
     "cartesian_prod",
     "cdist",
     "chain_matmul",
     "einsum",
-    "istft",
     "lu",
     "meshgrid",
     "norm",
-    "pca_lowrank",
     "split",
     "stft",
-    "svd_lowrank",
+    "istft",
     "tensordot",
     "unique",
     "unique_consecutive",
     "unravel_index",
-)
+]
 
-__all__ = [name for name in _NAMES if name in FUNCTIONS]
-globals().update({name: FUNCTIONS[name] for name in __all__})
+if not TYPE_CHECKING:
+    globals().update({name: _FUNCTIONS[name] for name in _NAMES if name in _FUNCTIONS})
+
+__all__ = [name for name in _NAMES if name in _FUNCTIONS]

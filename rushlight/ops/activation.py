@@ -11,6 +11,7 @@ from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import wrap_dim
 from rushlight.ir.strides import like_strides, memory_order
+from rushlight.ops import special_math
 from rushlight.ops.build import elementwise, opmath, unsupported
 
 _HALF_SQRT_2 = math.sqrt(0.5)
@@ -210,32 +211,7 @@ def _gelu(x: Any, approximate: str) -> Any:
         inner = kind(math.sqrt(2 / math.pi)) * (x + kind(0.044715) * x * x * x)
         return kind(0.5) * x * (1 + np.tanh(inner))
     wide = x.astype(np.float64)
-    return (0.5 * wide * (1 + fast_erf(wide * _HALF_SQRT_2))).astype(x.dtype)
-
-
-def fast_erf(x: Any) -> Any:
-    """erf in float64 by series and continued fraction, vectorised; about 1e-15 relative.
-
-    Source: Abramowitz and Stegun 7.1.6 (series for small arguments) and 7.1.14 (continued fraction
-    for large ones).
-    """
-    x = np.asarray(x, np.float64)
-    size = np.abs(x)
-    small = np.minimum(size, 2.5)
-    square = small * small
-    term = small.copy()
-    total = small.copy()
-    for n in range(1, 60):  # 2/sqrt(pi) exp(-x^2) sum 2^n x^(2n+1) / (2n+1)!!
-        term = term * (2 * square / (2 * n + 1))
-        total = total + term
-    series = 2 / math.sqrt(math.pi) * np.exp(-square) * total
-    large = np.minimum(np.maximum(size, 2.5), 30.0)
-    fraction = np.zeros_like(large)
-    for n in range(60, 0, -1):
-        fraction = (n / 2) / (large + fraction)
-    tail = np.exp(-large * large) / (math.sqrt(math.pi) * (large + fraction))
-    value = np.where(size < 2.5, series, 1 - tail)
-    return np.where(np.isnan(x), x, np.copysign(value, x))
+    return (0.5 * wide * (1 + special_math.erf(wide * _HALF_SQRT_2))).astype(x.dtype)
 
 
 def _gelu_grad(o: Any, g: Any, x: Any, _y: Any, approximate: str) -> Any:
@@ -250,13 +226,6 @@ def _gelu_grad(o: Any, g: Any, x: Any, _y: Any, approximate: str) -> Any:
 
 gelu = elementwise(
     "gelu", _gelu, _gelu_grad, attrs=("approximate",), defaults=("none",), kinds="f", api=""
-)
-erf = elementwise(
-    "erf",
-    lambda x: fast_erf(x).astype(x.dtype),
-    lambda o, g, x: g * o.exp(-x * x) * (2 / math.sqrt(math.pi)),
-    result="float",
-    kinds="buif",
 )
 
 

@@ -64,6 +64,7 @@ def elementwise(
     defaults: tuple[Any, ...] = (),
     api: str = EVERYWHERE,
     doc: str = "",
+    wide: bool = False,
     **more: Any,
 ) -> Op:
     """An elementwise operator.
@@ -74,6 +75,7 @@ def elementwise(
         result: the output's dtype: ``same`` as promoted, ``float`` (integers become the default
             float), ``bool``, or ``real`` (the real type of complex inputs).
         kinds: the dtype kinds accepted: b(ool), u(nsigned), i(nteger), f(loat), c(omplex).
+        wide: whether the kernel computes in float64 whatever the result's dtype.
     """
     n = len(inputs)
 
@@ -85,7 +87,7 @@ def elementwise(
         if result == "float" and dt.is_integral:
             dt = dtypes.default_float()
         out = dtypes.bool_ if result == "bool" else dt.to_real() if result == "real" else dt
-        return Plan(elementwise_meta(metas, out), compute=opmath(dt))
+        return Plan(elementwise_meta(metas, out), compute=dtypes.float64 if wide else opmath(dt))
 
     if callable(grads):
         grads = (grads,)

@@ -1,0 +1,198 @@
+"""Elementwise functions with parameters, and those made of others: ldexp, dist, renorm, angle."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rushlight import dtypes
+from rushlight._tensor.api import FUNCTIONS, both, function, method, number, operand, result_or_out
+from rushlight._tensor.reduction import return_type
+from rushlight.dispatch.gate import call, write, write_into
+from rushlight.dispatch.tensor import Tensor
+from rushlight.ops import arithmetic, numeric, unary
+
+__all__: list[str] = []
+
+
+def _infinite(op: Any, text: str) -> None:
+    def f(input: Tensor, *, out: Tensor | None = None) -> Any:
+        return call(op, (input,)) if out is None else write_into(op, (input,), (), out)
+
+    f.__name__ = f.__qualname__ = op.name
+    f.__doc__ = text
+    op.public = both(f)
+
+
+_infinite(numeric.isposinf, "Where an element is positive infinity.")
+_infinite(numeric.isneginf, "Where an element is negative infinity.")
+
+
+@both
+def angle(input: Tensor, *, out: Tensor | None = None) -> Any:
+    """The angle of complex numbers; 0 or pi for real ones, NaN for NaN."""
+    op = unary.angle
+    return call(op, (input,)) if out is None else write_into(op, (input,), (), out)
+
+
+unary.angle.public = angle
+
+
+@both
+def isreal(input: Tensor) -> Any:
+    """Where the imaginary part is 0."""
+    return FUNCTIONS["imag"](input) == 0 if input._meta.dtype.is_complex else input == input.real
+
+
+def _limits(input: Tensor, nan: Any, posinf: Any, neginf: Any) -> tuple[float, float, float]:
+    dt = input._meta.dtype
+    if dt.is_integral:
+        return 0.0, math.inf, -math.inf
+    info = dtypes.finfo(dt.to_real())
+    return (
+        0.0 if nan is None else float(nan),
+        info.max if posinf is None else float(posinf),
+        info.min if neginf is None else float(neginf),
+    )
+
+
+@both
+def nan_to_num(
+    input: Tensor,
+    nan: float | None = 0.0,
+    posinf: float | None = None,
+    neginf: float | None = None,
+    *,
+    out: Tensor | None = None,
+) -> Any:
+    """Numbers in the place of NaN and the infinities; by default 0 and the largest finite ones."""
+    op, attrs = numeric.nan_to_num, _limits(input, nan, posinf, neginf)
+    return call(op, (input,), attrs) if out is None else write_into(op, (input,), attrs, out)
+
+
+numeric.nan_to_num.public = nan_to_num
+
+
+@both
+def nan_to_num_(
+    input: Tensor,
+    nan: float | None = 0.0,
+    posinf: float | None = None,
+    neginf: float | None = None,
+) -> Tensor:
+    """``nan_to_num`` written into the tensor itself."""
+    return write(numeric.nan_to_num, (input,), _limits(input, nan, posinf, neginf))
+
+
+_FREXP = return_type("frexp", "mantissa exponent")
+
+
+@both
+def frexp(input: Tensor, *, out: Any = None) -> Any:
+    """Mantissas in [0.5, 1) and int32 exponents with ``input = mantissa * 2 ** exponent``."""
+    if out is None:
+        return _FREXP(*call(numeric.frexp, (input,)))
+    return _FREXP(*write_into(numeric.frexp, (input,), (), tuple(out)))
+
+
+numeric.frexp.public = frexp
+
+
+@both
+def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Any:
+    """``input * 2 ** other``."""
+    return result_or_out(input * FUNCTIONS["pow"](2.0, other), out)
+
+
+@both
+def ldexp_(input: Tensor, other: Tensor) -> Tensor:
+    """``ldexp`` written into the tensor itself."""
+    return write(arithmetic.mul, (input, FUNCTIONS["pow"](2.0, other)))
+
+
+def _doubles(value: Any) -> Any:
+    """A tensor or number in double precision."""
+    value = operand(value)
+    if isinstance(value, Tensor):
+        wide = dtypes.complex128 if value._meta.dtype.is_complex else dtypes.float64
+        return value.to(wide)
+    return value
+
+
+@both
+def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Any:
+    """A power computed in float64 (complex128 if an operand is complex)."""
+    base, exponent = _doubles(input), _doubles(exponent)
+    wide = any(
+        x._meta.dtype.is_complex if isinstance(x, Tensor) else isinstance(x, complex)
+        for x in (base, exponent)
+    )
+    if wide:
+        base, exponent = (
+            x.to(dtypes.complex128) if isinstance(x, Tensor) else complex(x)
+            for x in (base, exponent)
+        )
+    return FUNCTIONS["pow"](base, exponent, out=out)
+
+
+@method
+def float_power_(input: Tensor, exponent: Any) -> Tensor:
+    """``float_power`` written into the tensor itself, which must be of double precision."""
+    dt = input._meta.dtype
+    other = exponent._meta.dtype if isinstance(exponent, Tensor) else None
+    is_complex = dt.is_complex or isinstance(exponent, complex) or bool(other and other.is_complex)
+    wanted = dtypes.complex128 if is_complex else dtypes.float64
+    if dt is not wanted:
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {dt.title} but the operation's result "
+            f"requires dtype {wanted.title}"
+        )
+    return write(arithmetic.pow, (input, _doubles(exponent)))
+
+
+@both
+def dist(input: Tensor, other: Tensor, p: Any = 2) -> Any:
+    """The p-norm of ``input - other``."""
+    return FUNCTIONS["norm"](input - other, p)
+
+
+def _renormed(input: Tensor, p: Any, dim: int, maxnorm: Any) -> Any:
+    m = input._meta
+    if m.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {m.ndim} dimensions")
+    if number(p) <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if number(maxnorm) < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
+    others = [d for d in range(m.ndim) if d != dim % m.ndim]
+    norm = FUNCTIONS["norm"](input, p, others, keepdim=True)
+    scale = FUNCTIONS["where"](norm > maxnorm, maxnorm / (norm + 1e-7), 1.0)
+    return input * scale
+
+
+@both
+def renorm(input: Tensor, p: Any, dim: int, maxnorm: Any, *, out: Tensor | None = None) -> Any:
+    """Each slice along ``dim`` scaled down to a p-norm of at most ``maxnorm``."""
+    return result_or_out(_renormed(input, p, dim, maxnorm), out)
+
+
+@method
+def renorm_(input: Tensor, p: Any, dim: int, maxnorm: Any) -> Any:
+    """``renorm`` written into the tensor itself."""
+    return input.copy_(_renormed(input, p, dim, maxnorm))
+
+
+@function
+def fill(input: Tensor, value: Any) -> Any:
+    """A tensor like ``input`` with every element ``value``, a number or 0-d tensor."""
+    if isinstance(value, Tensor) and value._meta.ndim:
+        raise RuntimeError(
+            f"fill only supports 0-dimension value tensor but got tensor with "
+            f"{value._meta.ndim} dimensions."
+        )
+    return call(arithmetic.fill, (input, operand(value)))
+
+
+arithmetic.fill.public = fill
+FUNCTIONS["fill_"] = Tensor.fill_
+FUNCTIONS["zero_"] = Tensor.zero_

@@ -1,0 +1,336 @@
+"""Sorting, order statistics, unique elements, searching."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight import dtypes
+from rushlight._tensor.api import FUNCTIONS, both, function, ints, number, operand
+from rushlight._tensor.numpy_bridge import from_array, values_of
+from rushlight._tensor.reduction import numpy_names, return_type
+from rushlight.dispatch.gate import call, write_into
+from rushlight.dispatch.tensor import Tensor
+from rushlight.ir.shapes import wrap_dim
+from rushlight.ops import sort as records
+
+__all__: list[str] = []
+
+_SORT = return_type("sort", "values indices")
+_TOPK = return_type("topk", "values indices")
+_KTH = return_type("kthvalue", "values indices")
+
+
+def _pair(kind: Any, op: Any, input: Tensor, attrs: tuple[Any, ...], out: Any) -> Any:
+    if out is None:
+        return kind(*call(op, (input,), attrs))
+    return kind(*write_into(op, (input,), attrs, tuple(out)))
+
+
+@both
+@numpy_names
+def sort(
+    input: Tensor,
+    dim: int = -1,
+    descending: bool = False,
+    stable: bool = False,
+    *,
+    out: Any = None,
+) -> Any:
+    """The elements along a dimension in order, and where each stood.
+
+    Args:
+        input: any tensor that is not complex; NaN counts as the largest.
+        dim: the dimension.
+        descending: from large to small.
+        stable: equal elements keep their order (they always do here).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.sort(torch.tensor([3, 1, 2])).indices
+        tensor([1, 2, 0])
+    """
+    return _pair(_SORT, records.sort, input, (ints(dim), bool(descending)), out)
+
+
+records.sort.public = sort
+
+
+@both
+@numpy_names
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Any:
+    """The order that sorts a tensor along a dimension."""
+    return call(records.sort, (input,), (ints(dim), bool(descending)))[1]
+
+
+@both
+def msort(input: Tensor, *, out: Tensor | None = None) -> Any:
+    """The elements sorted along the first dimension."""
+    made = call(records.sort, (input,), (0, False))[0]
+    return made if out is None else out.resize_(made._meta.shape).copy_(made)
+
+
+@both
+@numpy_names
+def topk(
+    input: Tensor,
+    k: int,
+    dim: int = -1,
+    largest: bool = True,
+    sorted: bool = True,
+    *,
+    out: Any = None,
+) -> Any:
+    """The k largest (or smallest) elements along a dimension, in order, and where they stand."""
+    dim = -1 if dim is None else dim
+    return _pair(_TOPK, records.topk, input, (int(number(k)), ints(dim), bool(largest)), out)
+
+
+records.topk.public = topk
+
+
+@both
+@numpy_names
+def kthvalue(
+    input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None
+) -> Any:
+    """The k-th smallest element along a dimension (k counts from 1), and where it stands."""
+    return _pair(_KTH, records.kthvalue, input, (int(k), ints(dim), bool(keepdim)), out)
+
+
+records.kthvalue.public = kthvalue
+
+
+def _median(name: str, over_all: Any, over_dim: Any, text: str) -> None:
+    pair = return_type(name, "values indices")
+
+    def f(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
+        if dim is None:
+            return call(over_all, (input,))
+        return _pair(pair, over_dim, input, (ints(dim), bool(keepdim)), out)
+
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = text
+    over_all.public = over_dim.public = both(numpy_names(f))
+
+
+_median(
+    "median",
+    records.median_all,
+    records.median_dim,
+    "The median, the lower of the two middle elements; NaN if there is a NaN.",
+)
+_median(
+    "nanmedian",
+    records.nanmedian_all,
+    records.nanmedian_dim,
+    "The median of the elements that are not NaN.",
+)
+_MODE = return_type("mode", "values indices")
+
+
+@both
+@numpy_names
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
+    """The most frequent element along a dimension (the smallest of several), and its last place."""
+    return _pair(_MODE, records.mode, input, (ints(dim), bool(keepdim)), out)
+
+
+records.mode.public = mode
+
+# Unique elements; their number depends on the values, so these read them
+
+
+def _tensors(input: Tensor, values: Any, inverse: Any, counts: Any) -> tuple[Any, Any, Any]:
+    made = from_array(np.ascontiguousarray(values), input._meta.dtype)
+    index = from_array(np.ascontiguousarray(inverse), dtypes.int64)
+    return made, index, from_array(np.ascontiguousarray(counts), dtypes.int64)
+
+
+def _chosen(parts: tuple[Any, Any, Any], return_inverse: bool, return_counts: bool) -> Any:
+    if return_inverse:
+        return parts if return_counts else parts[:2]
+    return (parts[0], parts[2]) if return_counts else parts[0]
+
+
+def _runs(rows: Any) -> Any:
+    """Where a row (or element) differs from the one before."""
+    starts = np.ones(rows.shape[0], bool)
+    differs = rows[1:] != rows[:-1]
+    starts[1:] = differs.reshape(max(rows.shape[0] - 1, 0), -1).any(axis=1)
+    return starts
+
+
+def _as_rows(array: Any, dim: int) -> Any:
+    moved = np.moveaxis(array, dim, 0)
+    if 0 in moved.shape[1:] and moved.shape[0]:
+        raise RuntimeError(
+            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
+        )
+    return moved
+
+
+def _row_order(rows: Any) -> Any:
+    """The stable order of rows, compared element by element."""
+    flat = rows.reshape(rows.shape[0], -1)
+    return np.lexsort(flat.T[::-1]) if rows.shape[0] else np.zeros(0, np.int64)
+
+
+def _grouped(rows: Any, starts: Any, order: Any = None) -> tuple[Any, Any]:
+    """For each original row the number of its group, and the sizes of the groups."""
+    group = np.cumsum(starts) - 1
+    inverse = group
+    if order is not None:
+        inverse = np.empty_like(group)
+        inverse[order] = group
+    places = np.flatnonzero(starts)
+    return inverse, np.diff(np.append(places, rows.shape[0]))
+
+
+@both
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The different elements in order, or the different slices along a dimension.
+
+    Args:
+        input: a tensor that is not complex.
+        sorted: the result is always in order.
+        return_inverse: also where each element of the input stands in the result.
+        return_counts: also how often each occurs.
+        dim: compare slices along this dimension; elements if None.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
+        (tensor([1, 3]), tensor([1, 2]))
+    """
+    array = values_of(input)
+    if dim is None:
+        flat = array.reshape(-1)
+        order = np.argsort(flat, kind="stable")
+        rows = flat[order]
+        starts = _runs(rows)
+        inverse, counts = _grouped(rows, starts, order)
+        parts = _tensors(input, rows[starts], inverse.reshape(array.shape), counts)
+    else:
+        d = wrap_dim(dim, array.ndim)
+        rows = _as_rows(array, d) if array.ndim else array.reshape(1)
+        order = _row_order(rows)
+        starts = _runs(rows[order])
+        inverse, counts = _grouped(rows, starts, order)
+        values = rows[order][starts]
+        parts = _tensors(input, np.moveaxis(values, 0, d), inverse, counts)
+    return _chosen(parts, return_inverse, return_counts)
+
+
+@both
+def unique_consecutive(
+    input: Tensor,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The first of each run of equal elements (or slices along a dimension)."""
+    array = values_of(input)
+    if dim is None:
+        rows = array.reshape(-1)
+        starts = _runs(rows)
+        inverse, counts = _grouped(rows, starts)
+        parts = _tensors(input, rows[starts], inverse.reshape(array.shape), counts)
+    else:
+        d = wrap_dim(dim, array.ndim)
+        rows = _as_rows(array, d) if array.ndim else array.reshape(1)
+        starts = _runs(rows)
+        inverse, counts = _grouped(rows, starts)
+        parts = _tensors(input, np.moveaxis(rows[starts], 0, d), inverse, counts)
+    return _chosen(parts, return_inverse, return_counts)
+
+
+# Searching
+
+
+def _search(
+    boundaries: Tensor, values: Any, right: bool, int32: bool, sorter: Any, out: Any
+) -> Any:
+    op, inputs = records.searchsorted, (boundaries, operand(values), sorter)
+    attrs = (bool(right), bool(int32))
+    return call(op, inputs, attrs) if out is None else write_into(op, inputs, attrs, out)
+
+
+@function
+def searchsorted(
+    sorted_sequence: Tensor,
+    values: Any = None,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    out: Tensor | None = None,
+    sorter: Tensor | None = None,
+    input: Any = None,
+) -> Any:
+    """Where values would be inserted into rows that are in order.
+
+    Args:
+        sorted_sequence: one row, or as many as ``values`` has.
+        values: a tensor or, for one row, a number.
+        out_int32: int32 rather than int64 indices.
+        right: behind equal elements rather than before them; ``side="right"`` is the same.
+        sorter: the order that sorts the rows, if they are not in order.
+    """
+    if side not in (None, "left", "right"):
+        raise RuntimeError(
+            "torch.searchsorted(): side can only be 'left' or 'right' but got " + str(side)
+        )
+    if side == "left" and right:
+        raise RuntimeError(
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left "
+            "while right was True"
+        )
+    values = input if values is None else values
+    a = sorted_sequence._meta.dtype
+    if isinstance(values, Tensor) and values._meta.dtype is not a:
+        raise RuntimeError(
+            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, "
+            f"but got boundary tensor dtype {a.title} and input value tensor dtype "
+            f"{values._meta.dtype.title}"
+        )
+    return _search(sorted_sequence, values, right or side == "right", out_int32, sorter, out)
+
+
+records.searchsorted.public = searchsorted
+
+
+@function
+def bucketize(
+    input: Any,
+    boundaries: Tensor,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    out: Tensor | None = None,
+) -> Any:
+    """Which interval between boundaries (a vector in order) each value falls into."""
+    if boundaries._meta.ndim != 1:
+        raise RuntimeError(
+            f"boundaries tensor must be 1 dimension, but got dim({boundaries._meta.ndim})"
+        )
+    return _search(boundaries, input, right, out_int32, None, out)
+
+
+@function
+def isin(
+    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
+) -> Any:
+    """Where an element is one of the test elements."""
+    tensor = FUNCTIONS["tensor"]
+    a = elements if isinstance(elements, Tensor) else tensor(elements)
+    b = test_elements if isinstance(test_elements, Tensor) else tensor(test_elements)
+    found = np.isin(values_of(a), values_of(b).reshape(-1), invert=invert)
+    return from_array(np.asarray(found), dtypes.bool_)
