@@ -95,7 +95,7 @@ class ImageBatches(Dataset[Any]):
 
 
 def _shapes(options: argparse.Namespace) -> Task:
-    train = shapes.make(options.train_size or 6000, (options.seed, 0))
+    train = shapes.make(options.train_size or 5000, (options.seed, 0))
     validation = shapes.make(options.validation_size or 1000, (options.seed, 1))
     return Task(
         name="shapes",
@@ -104,7 +104,7 @@ def _shapes(options: argparse.Namespace) -> Task:
         validation=ImageBatches(*validation),
         widths=(16, 32, 64, 64),
         dropout=0.0,
-        epochs=6,
+        epochs=5,
         batch_size=64,
         lr=0.1,
     )
