@@ -7,15 +7,40 @@ the text keep working.
 
 from __future__ import annotations
 
+import pickle
 from typing import TypeVar
 
-__all__ = ["FileFormatError", "OutOfMemoryError", "with_note"]
+__all__ = [
+    "DamagedPickleError",
+    "EmptyFileError",
+    "FileFormatError",
+    "MissingClassError",
+    "OutOfMemoryError",
+    "RefusedPickleError",
+    "with_note",
+]
 
 E = TypeVar("E", bound=BaseException)
 
 
 class FileFormatError(RuntimeError):
     """A file is truncated, corrupt or malicious; nothing of it was executed or kept."""
+
+
+class EmptyFileError(FileFormatError, EOFError):
+    """A file ends before it has begun."""
+
+
+class DamagedPickleError(FileFormatError, pickle.UnpicklingError):
+    """The pickle in a file is truncated or is not a pickle."""
+
+
+class RefusedPickleError(FileFormatError, pickle.UnpicklingError):
+    """A file asks for something that its reader does not allow; nothing of it was executed."""
+
+
+class MissingClassError(FileFormatError, AttributeError):
+    """A file needs a class that its module does not define (any more)."""
 
 
 class OutOfMemoryError(RuntimeError):

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from rushlight._tensor.pickling import TypedStorage
-from rushlight.errors import FileFormatError, with_note
+from rushlight.errors import DamagedPickleError, FileFormatError, with_note
 from rushlight.runtime import host_memory
 from rushlight.runtime.storage import Storage
 
 from .persistent_ids import storage_key, text
-from .pickle_machine import DamagedPickleError
 
 __all__ = ["load_legacy"]
 

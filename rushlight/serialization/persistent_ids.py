@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .pickle_machine import DamagedPickleError, RefusedPickleError
+from rushlight.errors import DamagedPickleError, RefusedPickleError
+
 from .policies import StorageKind
 
 __all__ = ["storage_key", "text"]

@@ -17,21 +17,13 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, NoReturn
 
-from rushlight.errors import FileFormatError
+from rushlight.errors import DamagedPickleError, RefusedPickleError
 
-__all__ = ["DamagedPickleError", "Machine", "Policy", "RefusedPickleError"]
+__all__ = ["Machine", "Policy"]
 
 _CHUNK = 1 << 20  # a length that the stream claims is believed a megabyte at a time
 _KEY_DEPTH = 200  # hashing a tuple recurses in C, unchecked: deeper keys would end the process
 _DICTS = (dict, OrderedDict, Counter, defaultdict)
-
-
-class DamagedPickleError(FileFormatError, pickle.UnpicklingError):
-    """The pickle in a file is truncated or is not a pickle."""
-
-
-class RefusedPickleError(FileFormatError, pickle.UnpicklingError):
-    """A pickle asks for something that its reader does not allow. Nothing was executed."""
 
 
 class Policy:

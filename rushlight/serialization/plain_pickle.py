@@ -14,7 +14,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .pickle_machine import DamagedPickleError, Machine, Policy, RefusedPickleError
+from rushlight.errors import DamagedPickleError, RefusedPickleError
+
+from .pickle_machine import Machine, Policy
 
 __all__ = ["PlainPolicy", "load", "loads"]
 

@@ -21,22 +21,23 @@ from rushlight._tensor.pickling import TypedStorage
 from rushlight._tensor.random import Generator
 from rushlight.devices import device
 from rushlight.dispatch.tensor import Tensor
-from rushlight.errors import FileFormatError
+from rushlight.errors import (
+    DamagedPickleError,
+    FileFormatError,
+    MissingClassError,
+    RefusedPickleError,
+)
 from rushlight.ir import op as records
 from rushlight.ir.meta import Size
 
 from . import layouts, names, safe_globals
-from .pickle_machine import DamagedPickleError, Policy, RefusedPickleError
+from .pickle_machine import Policy
 from .plain_pickle import PlainPolicy
 
-__all__ = ["MissingClassError", "ModelPolicy", "StorageKind", "WeightsPolicy", "storage_kind"]
+__all__ = ["ModelPolicy", "StorageKind", "WeightsPolicy", "storage_kind"]
 
 # Never reachable, whatever the user allows.
 _BLOCKED = frozenset(["sys", "os", "posix", "nt"])
-
-
-class MissingClassError(FileFormatError, AttributeError):
-    """A file needs a class that its module does not define (any more)."""
 
 
 class StorageKind:

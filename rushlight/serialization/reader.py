@@ -18,18 +18,23 @@ from typing import Any, BinaryIO, NoReturn
 
 from rushlight._tensor.pickling import TypedStorage
 from rushlight.devices import META
-from rushlight.errors import FileFormatError
+from rushlight.errors import (
+    DamagedPickleError,
+    EmptyFileError,
+    FileFormatError,
+    RefusedPickleError,
+)
 from rushlight.runtime import host_memory
 from rushlight.runtime.storage import Storage
 
 from . import names
 from .locations import restorer, to_meta
 from .persistent_ids import storage_key
-from .pickle_machine import DamagedPickleError, Machine, Policy, RefusedPickleError
+from .pickle_machine import Machine, Policy
 from .policies import ModelPolicy, StorageKind, WeightsPolicy, storage_kind
 from .zip_reader import ZipReader, damaged, is_zip
 
-__all__ = ["EmptyFileError", "UnsafePickleError", "load"]
+__all__ = ["load"]
 
 _UNSET = (
     "In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` "
@@ -38,14 +43,6 @@ _UNSET = (
     "file from a trusted source."
 )
 _TRUE = ("1", "y", "yes", "true")
-
-
-class UnsafePickleError(FileFormatError, pickle.UnpicklingError):
-    """A file asks for something other than tensors and models; nothing of it was executed."""
-
-
-class EmptyFileError(FileFormatError, EOFError):
-    """The file ends before it has begun."""
 
 
 class _Loader:
@@ -314,7 +311,7 @@ def _refuse(message: str, weights_only: bool | None) -> NoReturn:
             "please check the recommended steps in the following error message.\n\t"
             f"WeightsUnpickler error: {message}"
         )
-    error = UnsafePickleError(first)
+    error = RefusedPickleError(first)
     if shown is not None:
         module, _, name = shown[1].rpartition(".")
         if weights_only is None and module and module not in sys.modules:
