@@ -489,6 +489,47 @@ def test_fake_data() -> None:
     assert repr(data) == "Dataset FakeData\n    Number of datapoints: 5"
 
 
+def test_coco(tmp_path: Path) -> None:
+    save_images(tmp_path, "b.png", "a.png")
+    boxes = [(1, 7, 3), (2, 5, 3), (3, 7, 4)]  # id, image, category
+    tables = {
+        "images": [{"id": 7, "file_name": "b.png"}, {"id": 5, "file_name": "a.png"}],
+        "annotations": [
+            {
+                "id": a,
+                "image_id": i,
+                "category_id": c,
+                "area": 10.0 * a,
+                "iscrowd": 0,
+                "caption": "x",
+            }
+            for a, i, c in boxes
+        ],
+        "categories": [
+            {"id": 3, "name": "cat", "supercategory": "animal"},
+            {"id": 4, "name": "car", "supercategory": "vehicle"},
+        ],
+    }
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps(tables))
+    data = datasets.CocoDetection(tmp_path, path)
+    assert data.ids == [5, 7] and len(data) == 2
+    image, target = data[1]
+    assert image.size == (4, 5) and image.mode == "RGB" and [one["id"] for one in target] == [1, 3]
+    coco = data.coco
+    assert coco.getAnnIds(imgIds=[7], catIds=4) == [3] and coco.getAnnIds(areaRng=[5, 15]) == [1]
+    assert coco.getCatIds(catNms="car") == [4] and coco.getCatIds(supNms=["animal"]) == [3]
+    assert coco.getImgIds(catIds=[3, 4]) == [7] and coco.loadCats(3)[0]["name"] == "cat"
+    captions = datasets.CocoCaptions(tmp_path, path, transforms=lambda image, text: (1, text))
+    assert captions[0] == (1, ["x"])
+    with pytest.raises(ValueError, match="Index must be of type integer, got <class 'str'> inst"):
+        data["0"]
+    for bad in ("{", "[1]", '{"images": [{}]}', '{"annotations": [{"id": 1}]}'):
+        path.write_text(bad)
+        with pytest.raises(FileFormatError, match="not a COCO annotation file"):
+            datasets.CocoDetection(tmp_path, path)
+
+
 def test_small_helpers(tmp_path: Path) -> None:
     write_files(tmp_path, {"a.txt": b"", "b.png": b""})
     (tmp_path / "d").mkdir()

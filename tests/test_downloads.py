@@ -283,7 +283,8 @@ class Server(http.server.BaseHTTPRequestHandler):
 def server() -> Iterator[tuple[str, type[Server]]]:
     handler = type("Handler", (Server,), {"files": {}, "break_after": [], "seen": []})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        serve = functools.partial(running.serve_forever, poll_interval=0.01)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{running.server_port}/", handler

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rushlight.vision.datasets.cifar import CIFAR10, CIFAR100
+from rushlight.vision.datasets.coco import CocoCaptions, CocoDetection
 from rushlight.vision.datasets.fakedata import FakeData
 from rushlight.vision.datasets.folder import DatasetFolder, ImageFolder
 from rushlight.vision.datasets.mnist import EMNIST, KMNIST, MNIST, QMNIST, FashionMNIST
@@ -15,6 +16,8 @@ __all__ = [
     "KMNIST",
     "MNIST",
     "QMNIST",
+    "CocoCaptions",
+    "CocoDetection",
     "DatasetFolder",
     "FakeData",
     "FashionMNIST",
