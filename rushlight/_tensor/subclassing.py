@@ -10,7 +10,7 @@ import functools
 from typing import Any
 
 from rushlight._tensor.api import FUNCTIONS, function, method
-from rushlight.dispatch import tape
+from rushlight.dispatch import gate, tape
 from rushlight.dispatch.overrides import DisableTorchFunctionSubclass, redirect
 from rushlight.dispatch.tensor import Tensor, new
 
@@ -21,7 +21,10 @@ def _subclassed(cls: type, **kwargs: Any) -> None:
     """A new subclass overrides, unless it says that it does not."""
     super(Tensor, cls).__init_subclass__(**kwargs)
     handler = cls.__dict__.get("__torch_function__")
-    if handler is not None and getattr(handler, "__func__", handler) is _disabled_torch_function_impl:
+    if (
+        handler is not None
+        and getattr(handler, "__func__", handler) is _disabled_torch_function_impl
+    ):
         cls._overrides = False  # type: ignore[attr-defined]
     elif "_overrides" not in cls.__dict__ and not cls.__dict__.get("_is_parameter"):
         inherited = getattr(cls, "__torch_function__", None)
@@ -29,6 +32,8 @@ def _subclassed(cls: type, **kwargs: Any) -> None:
         cls._overrides = not disabled  # type: ignore[attr-defined]
     if cls._overrides:  # type: ignore[attr-defined]
         _wrap_methods(cls)
+    else:
+        gate.PLAIN.add(cls)
 
 
 # Every method of Tensor, wrapped to ask ``__torch_function__`` first.  Only subclasses that override
@@ -170,7 +175,11 @@ def _new_tensor(cls: type, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"new() received unexpected keyword arguments {list(kwargs)}")
     if len(args) == 1 and isinstance(args[0], Tensor):
         made = args[0].detach() if cls is Tensor else args[0]
-    elif len(args) == 1 and not isinstance(args[0], int) and not isinstance(args[0], FUNCTIONS["Size"]):
+    elif (
+        len(args) == 1
+        and not isinstance(args[0], int)
+        and not isinstance(args[0], FUNCTIONS["Size"])
+    ):
         made = FUNCTIONS["tensor"](args[0], dtype=FUNCTIONS["get_default_dtype"](), device=device)
     else:
         size = args[0] if len(args) == 1 and not isinstance(args[0], int) else args
@@ -211,9 +220,11 @@ class _TypedMeta(type(Tensor)):  # type: ignore[misc]
 
 def _typed(name: str, dtype: Any) -> None:
     def make(cls: type, *args: Any, **kwargs: Any) -> Any:
-        return _new_tensor(Tensor, *args, **kwargs).to(dtype) if args and not isinstance(
-            args[0], int
-        ) else FUNCTIONS["empty"](args or (0,), dtype=dtype)
+        return (
+            _new_tensor(Tensor, *args, **kwargs).to(dtype)
+            if args and not isinstance(args[0], int)
+            else FUNCTIONS["empty"](args or (0,), dtype=dtype)
+        )
 
     FUNCTIONS[name] = _TypedMeta(
         name, (), {"__new__": make, "_tensor_dtype": dtype, "__module__": "rushlight"}

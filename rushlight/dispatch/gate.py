@@ -62,12 +62,12 @@ def call(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any:
 
 def plan_of(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Plan:
     """The rule's decision for these inputs, from the cache if it was made before."""
-    metas = tuple(
-        [
-            x._meta if isinstance(x, Tensor) else _operand_meta(op, i, x)
-            for i, x in enumerate(inputs)
-        ]
-    )
+    try:
+        metas = tuple([x._meta for x in inputs])
+    except AttributeError:  # numbers or None among them
+        metas = tuple(
+            [getattr(x, "_meta", None) or _operand_meta(op, i, x) for i, x in enumerate(inputs)]
+        )
     static = attrs[:-1] if op.kind == "random" else attrs  # the engine decides nothing
     key = (op, metas, static, tuple([type(a) for a in static]))
     plan = _plans.get(key)

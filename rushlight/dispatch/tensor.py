@@ -56,12 +56,6 @@ class TensorType(type):
             name = "torch" + name.removeprefix("rushlight")
         return f"<class '{name}'>"
 
-    def __instancecheck__(cls, instance: Any) -> bool:
-        check = cls.__dict__.get("_is_instance")
-        if check is not None:
-            return bool(check(instance))
-        return type.__instancecheck__(cls, instance)
-
 
 class Tensor(metaclass=TensorType):
     """A multi-dimensional array with automatic differentiation.
