@@ -5,6 +5,7 @@ NumPy hands floats to BLAS.  Halves are multiplied in float32 and rounded once.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -370,8 +371,11 @@ def _linear_rule(x: Meta, w: Meta, b: Any) -> Plan:
 def _linear(x: Any, w: Any, b: Any) -> Any:
     if w.ndim == 1:
         y = np.matmul(x, w)
+    elif x.ndim == 2:
+        y = np.matmul(x, w.T)
     else:
-        y = np.matmul(x.reshape(-1, x.shape[-1]), w.T).reshape(*x.shape[:-1], w.shape[0])
+        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        y = np.matmul(rows, w.T).reshape(*x.shape[:-1], w.shape[0])
     if b is not None:
         y += b
     return y
@@ -379,7 +383,7 @@ def _linear(x: Any, w: Any, b: Any) -> Any:
 
 def _rows(o: Any, x: Any) -> Any:
     m = x._meta
-    return x if m.ndim == 2 else o.reshape(x, (m.numel // max(m.shape[-1], 1), m.shape[-1]))
+    return x if m.ndim == 2 else o.reshape(x, (math.prod(m.shape[:-1]), m.shape[-1]))
 
 
 def _linear_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any) -> Any:
