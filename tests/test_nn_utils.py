@@ -38,7 +38,7 @@ def test_clip_grad_norm():
     np.testing.assert_allclose(params[1].grad.numpy(), [0.0, 0.8], rtol=1e-6)
     assert utils.clip_grad_norm_(with_gradients(rl, [3.0, -7.0]), 1.0, float("inf")).item() == 7
     bad = with_gradients(rl, [float("nan")])
-    with pytest.raises(RuntimeError, match="The total norm of order 2.0 for gradients from"):
+    with pytest.raises(RuntimeError, match=r"The total norm of order 2\.0 for gradients from"):
         utils.clip_grad_norm_(bad, 1.0, error_if_nonfinite=True)
     assert utils.clip_grad_norm_([], 1.0).item() == 0
     with pytest.warns(UserWarning, match="`parameters` is an empty generator"):
@@ -72,7 +72,7 @@ def test_flat_vectors():
     utils.vector_to_parameters(rl.arange(8.0), layer.parameters())
     assert layer.weight.tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     assert layer.bias.tolist() == [6.0, 7.0] and layer.bias.requires_grad
-    with pytest.raises(TypeError, match="expected torch.Tensor, but got: list"):
+    with pytest.raises(TypeError, match=r"expected torch\.Tensor, but got: list"):
         utils.vector_to_parameters([], layer.parameters())
 
 

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 _TensorMeta: Any = type(Tensor)
+_Tensor: Any = Tensor
 
 
 class _ParameterMeta(_TensorMeta):  # type: ignore[misc]
@@ -60,7 +61,7 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
                 raise RuntimeError(
                     "Only Tensors of floating point and complex dtype can require gradients"
                 )
-            return Tensor._make_subclass(cls, data, requires_grad)
+            return _Tensor._make_subclass(cls, data, requires_grad)
         # A custom tensor keeps its own type and is marked instead.
         marked = data.detach().requires_grad_(requires_grad)
         if type(marked) is not type(data):
@@ -88,7 +89,7 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
             return rl._utils._rebuild_parameter, args
         return rl._utils._rebuild_parameter_with_state, (*args, state)
 
-    __torch_function__ = classmethod(rl._disabled_torch_function_impl)
+    __torch_function__: Any = classmethod(rl._disabled_torch_function_impl)
 
 
 class UninitializedTensorMixin:
@@ -167,7 +168,7 @@ def is_lazy(param: Any) -> bool:
     return isinstance(param, UninitializedTensorMixin)
 
 
-class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc, metaclass]
     """A parameter whose shape the first forward pass decides (see the Lazy modules).
 
     Args:
@@ -187,7 +188,7 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: igno
 
     def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
         data = rl.empty(0, device=device, dtype=dtype)
-        return Tensor._make_subclass(cls, data, requires_grad)
+        return _Tensor._make_subclass(cls, data, requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
@@ -253,7 +254,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[mis
         persistent: bool = True,
     ) -> Any:
         data = rl.empty(0, device=device, dtype=dtype)
-        made = Tensor._make_subclass(cls, data, requires_grad)
+        made = _Tensor._make_subclass(cls, data, requires_grad)
         made.persistent = persistent
         made._is_buffer = True
         return made

@@ -50,6 +50,16 @@ from .margin_loss import (
 from .norm import *
 from .padding import *
 from .pooling import *
+
+# `torch.lstm` and its like; torch.nn.functional does not list them.
+from .recurrent import gru as gru
+from .recurrent import gru_cell as gru_cell
+from .recurrent import lstm as lstm
+from .recurrent import lstm_cell as lstm_cell
+from .recurrent import rnn_relu as rnn_relu
+from .recurrent import rnn_relu_cell as rnn_relu_cell
+from .recurrent import rnn_tanh as rnn_tanh
+from .recurrent import rnn_tanh_cell as rnn_tanh_cell
 from .shuffle import (
     channel_shuffle,
     native_channel_shuffle,

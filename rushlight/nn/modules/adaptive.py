@@ -130,12 +130,12 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             rows = mask.nonzero().squeeze(1)
             used += rows.numel()
             if rows.numel() and i == 0:
-                column.index_copy_(0, rows, target[mask])
+                column[rows] = target[mask]
             elif rows.numel():
                 scores = self.tail[i - 1](input.index_select(0, rows))
                 local = F.log_softmax(scores, dim=1).gather(1, (target[mask] - low).unsqueeze(1))
-                column.index_fill_(0, rows, self.shortlist_size + i - 1)
-                output = output.index_copy(0, rows, local.squeeze(1))
+                column[rows] = self.shortlist_size + i - 1
+                output[rows] = local.squeeze(1)
             low = high
         if used != count:
             raise RuntimeError(

@@ -42,10 +42,10 @@ def _indent(text: str) -> str:
 
 def _position(idx: Any, size: int) -> int:
     """A valid non-negative position; IndexError when `idx` is out of range."""
-    idx = operator.index(idx)
+    idx = int(operator.index(idx))
     if not -size <= idx < size:
         raise IndexError(f"index {idx} is out of range")
-    return idx % size
+    return int(idx % size)
 
 
 def _pairs(source: Any, kind: str) -> Iterator[tuple[Any, Any]]:

@@ -91,19 +91,9 @@ class CrossMapLRN2d(Module):
 
     def forward(self, input: Any) -> Any:
         """Normalise `input`."""
-        if input.dim() != 4:
-            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
-        channels = input.size(1)
-        # Torch7 keeps a running sum of squares: channel c adds square c + reach - 1, and from
-        # c = reach + 1 on takes square c - reach away, so that square 0 is never taken away.
-        reach = int((self.size - 1) / 2 + 1)
-        square = input.pow(2)
-        total = F.pad(square, (0, 0, 0, 0, 1, 0)).cumsum(1)  # (N, C + 1, H, W)
-        places = rl.arange(channels, device=input.device)
-        upper = total.index_select(1, (places + reach).clamp(max=channels))
-        lower = total.index_select(1, (places - reach + 1).clamp(min=1)) - square[:, :1]
-        scale = (upper - lower) * (self.alpha / self.size) + self.k
-        return input * scale.pow(-self.beta)
+        from ._functions import CrossMapLRN2d as Function
+
+        return Function.apply(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

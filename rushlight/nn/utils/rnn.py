@@ -78,7 +78,8 @@ class PackedSequence(PackedSequence_):
                 "and pack_padded_sequences in nn.utils.rnn. "
                 "https://pytorch.org/docs/stable/nn.html#torch.nn.utils.rnn.pack_sequence"
             )
-        return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
+        fields = (data, batch_sizes, sorted_indices, unsorted_indices)
+        return super().__new__(cls, *fields)
 
     def pin_memory(self: _Packed) -> _Packed:
         """The same in page-locked memory."""
@@ -198,7 +199,8 @@ def pack_padded_sequence(
         order = order.to(input.device)
         input = input.index_select(0 if batch_first else 1, order)
     data, batch_sizes = _pack(input, lengths, batch_first)
-    return PackedSequence(data, batch_sizes, order, None)
+    packed: PackedSequence = PackedSequence(data, batch_sizes, order, None)
+    return packed
 
 
 def _pack(input: Any, lengths: Any, batch_first: bool) -> tuple[Any, Any]:
