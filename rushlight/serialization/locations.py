@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.devices import CPU, META, device
-from rushlight.errors import with_note
+from rushlight.errors import FileFormatError, with_note
 from rushlight.runtime.storage import Storage
 
 __all__ = ["default_restore_location", "location_tag", "register_package", "restorer", "to_meta"]
@@ -78,13 +78,13 @@ def default_restore_location(storage: Any, location: str) -> Any:
     """Places a storage where its tag says.
 
     Raises:
-        RuntimeError: nothing here can place that tag.
+        FileFormatError: nothing here can place that tag.
     """
     for _, _, place in _packages:
         placed = place(storage, location)
         if placed is not None:
             return placed
-    raise RuntimeError(
+    raise FileFormatError(
         "don't know how to restore data location of torch.storage.UntypedStorage "
         f"(tagged with {location})"
     )
