@@ -27,6 +27,7 @@ from rushlight.vision.models.densenet import *  # noqa: F403
 from rushlight.vision.models.efficientnet import *  # noqa: F403
 from rushlight.vision.models.googlenet import *  # noqa: F403
 from rushlight.vision.models.inception import *  # noqa: F403
+from rushlight.vision.models.maxvit import *  # noqa: F403
 from rushlight.vision.models.mnasnet import *  # noqa: F403
 from rushlight.vision.models.mobilenetv2 import *  # noqa: F403
 from rushlight.vision.models.mobilenetv3 import *  # noqa: F403
