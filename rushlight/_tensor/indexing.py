@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from rushlight._tensor.api import FUNCTIONS, both, function, ints, method, number, operand
+from rushlight._tensor.api import FUNCTIONS, both, ints, method, number, operand
 from rushlight._tensor.numpy_bridge import from_array, values_of
 from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor
 from rushlight.dtypes import int64
+from rushlight.ir.shapes import wrap_dim
 from rushlight.ops import indexing, movement
 
 __all__: list[str] = []
@@ -329,25 +330,28 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Any = None) -> Any:
 
 
 @both
-def take(input: Tensor, index: Tensor) -> Any:
-    """Elements by their position in row-major order."""
-    return input.reshape(-1)[index]
-
-
-@function
 def take_along_dim(
     input: Tensor, indices: Tensor, dim: int | None = None, *, out: Any = None
 ) -> Any:
-    """``gather`` with the other dimensions broadcast."""
+    """``gather`` with the other dimensions broadcast; the flat tensor if no dimension is given."""
+    if indices._meta.dtype is not int64:
+        raise RuntimeError(
+            "torch.take_along_dim(): dtype of indices should be Long but got "
+            f"{indices._meta.dtype.title}"
+        )
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1), out=out)
+    n = input._meta.ndim
+    if n != indices._meta.ndim:
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, "
+            f"but got {n} dimensions for input, and {indices._meta.ndim} dimensions for indices"
+        )
     shape, other = list(input._meta.shape), list(indices._meta.shape)
-    d = dim % len(shape)
+    d = wrap_dim(dim, n)
+    size = shape[d]
     shape[d] = other[d] = 1
     common = list(FUNCTIONS["broadcast_shapes"](shape, other))
-    x = input.expand([*common[:d], input._meta.shape[d], *common[d + 1 :]])
+    x = input.expand([*common[:d], size, *common[d + 1 :]])
     at = indices.expand([*common[:d], indices._meta.shape[d], *common[d + 1 :]])
-    return gather(x, d, at, out=out)
-
-
-Tensor.take_along_dim = take_along_dim
+    return gather(x, d, FUNCTIONS["where"](at < 0, at + size, at), out=out)

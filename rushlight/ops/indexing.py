@@ -147,7 +147,7 @@ def _checked(index: Any, size: int, dim: int) -> Any:
 
 
 def _need_int64(name: str, index: Meta) -> None:
-    if index.dtype is not dtypes.int64 and index.dtype is not dtypes.int32:
+    if index.numel and index.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
 
 
