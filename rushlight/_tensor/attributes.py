@@ -21,7 +21,7 @@ from rushlight._tensor.formats import STRIDED
 from rushlight.devices import device as Device
 from rushlight.dispatch import gate, modes, tape, views
 from rushlight.dispatch.gate import call, write
-from rushlight.dispatch.tensor import Tensor, Version, new
+from rushlight.dispatch.tensor import Tensor, Version, alias, point
 from rushlight.dtypes import dtype as Dtype
 from rushlight.ir.meta import Size, meta
 from rushlight.ops import arithmetic, movement
@@ -477,8 +477,7 @@ def detach_(input: Tensor) -> Tensor:
 
 
 def _get_data(self: Tensor) -> Tensor:
-    cls = Tensor
-    return new(cls, self._storage, self._meta, self._offset, self._array, Version())
+    return alias(self, Tensor, Version())
 
 
 def _set_data(self: Tensor, other: Tensor) -> None:
@@ -492,8 +491,7 @@ def _set_data(self: Tensor, other: Tensor) -> None:
         raise RuntimeError(
             "data set to a tensor that requires gradients must be floating point or complex dtype"
         )
-    self._storage, self._meta, self._offset = other._storage, other._meta, other._offset
-    self._array = other._array
+    point(self, other._storage, other._meta, other._offset)
 
 
 _property("data", _get_data, _set_data, "The same memory, untracked by autograd.")
@@ -512,15 +510,15 @@ def set_(
         _set_data(self, source)
         if size is not None:
             m = source._meta
-            self._meta = meta(
-                Size(size), m.dtype, tuple(stride) if stride is not None else None, m.device
+            strides = tuple(stride) if stride is not None else None
+            point(
+                self, source._storage, meta(Size(size), m.dtype, strides, m.device), storage_offset
             )
-            self._offset, self._array = storage_offset, None
     elif isinstance(source, Storage):
         kind = self._meta.dtype
         shape = Size(size if size is not None else (source.nbytes // kind.itemsize,))
-        self._storage, self._offset, self._array = source, storage_offset, None
-        self._meta = meta(shape, kind, tuple(stride) if stride is not None else None, source.device)
+        strides = tuple(stride) if stride is not None else None
+        point(self, source, meta(shape, kind, strides, source.device), storage_offset)
     else:
         raise TypeError(
             f"set_(): argument 'source' must be Tensor or Storage, not {source.__class__.__name__}"

@@ -12,7 +12,7 @@ from typing import Any
 from rushlight._tensor.api import FUNCTIONS, function, method
 from rushlight.dispatch import gate, tape
 from rushlight.dispatch.overrides import DisableTorchFunctionSubclass, redirect
-from rushlight.dispatch.tensor import Tensor, new
+from rushlight.dispatch.tensor import Tensor, alias
 
 __all__ = ["converted"]
 
@@ -127,7 +127,7 @@ FUNCTIONS["_disabled_torch_function_impl"] = _disabled_torch_function_impl
 @method
 def as_subclass(self: Tensor, cls: type) -> Any:
     """The same tensor, memory and history, as an instance of a subclass."""
-    t = new(cls, self._storage, self._meta, self._offset, self._array, self._counter)
+    t = alias(self, cls, self._counter)
     t._requires_grad, t._node, t._out_nr = self._requires_grad, self._node, self._out_nr
     t._view, t._inference = self._view, self._inference
     if self._requires_grad and self._node is None:  # a leaf's alias feeds the leaf
@@ -138,7 +138,7 @@ def as_subclass(self: Tensor, cls: type) -> Any:
 
 def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
     """A new leaf of a subclass over a tensor's memory."""
-    t = new(cls, data._storage, data._meta, data._offset, data._array, data._counter)
+    t = alias(data, cls, data._counter)
     t._requires_grad = bool(require_grad)
     return t
 

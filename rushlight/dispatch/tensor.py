@@ -157,6 +157,16 @@ def array_of(t: Tensor) -> Any:
     return array
 
 
+def alias(t: Tensor, cls: type, version: Version) -> Tensor:
+    """A tensor of class `cls` over the same memory, with this version counter and no history."""
+    return new(cls, t._storage, t._meta, t._offset, t._array, version)
+
+
+def point(t: Tensor, storage: Storage, meta: Meta, offset: int) -> None:
+    """Makes a tensor a view of other memory, or of its own in another way."""
+    t._storage, t._meta, t._offset, t._array = storage, meta, offset, None
+
+
 def raw_array(t: Tensor) -> Any:
     """The array over a tensor's memory, for writing; conj/neg bits are not looked at."""
     array = t._array
