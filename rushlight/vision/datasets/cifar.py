@@ -55,10 +55,10 @@ class CIFAR10(VisionDataset):
         FileFormatError: it is damaged, or the archive is; a subclass of RuntimeError.
 
     Example:
-        >>> CIFAR10("no such folder")
+        >>> CIFAR10("no such folder")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        RuntimeError: Dataset not found or corrupted. You can use download=True to download it
+        RuntimeError: Dataset not found or corrupted. You can use download=True to download it...
     """
 
     base_folder = "cifar-10-batches-py"
