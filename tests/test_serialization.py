@@ -138,6 +138,32 @@ def test_tensor_subclasses() -> None:
         assert type(again(tagged)) is Tagged
 
 
+def test_tv_tensors() -> None:
+    from rushlight.vision import tv_tensors
+
+    boxes = tv_tensors.BoundingBoxes(rl.ones(2, 4), format="XYXY", canvas_size=(5, 6))
+    for read in (again(boxes), copy.deepcopy(boxes), pickle.loads(pickle.dumps(boxes))):
+        assert type(read) is tv_tensors.BoundingBoxes
+        assert read.canvas_size == (5, 6)
+        assert read.format is boxes.format
+
+
+def test_state_cannot_reach_into_a_tensor() -> None:
+    for name in ("_offset", "_storage", "_meta", "_array", "__class__"):
+        tensor = rl.ones(2)
+        tensor.note = 1
+        data = pickle.dumps(tensor, 2)
+        file = zipfile.ZipFile(io.BytesIO(saved(tensor)))
+        old = b"X\x04\x00\x00\x00note"
+        new = b"X" + struct.pack("<I", len(name)) + name.encode()
+        harmful = archive(file.read("archive/data.pkl").replace(old, new), **{"0": bytes(8)})
+        for only in (True, None, False):
+            with pytest.raises(FileFormatError, match="may not set its field"):
+                loaded(harmful, weights_only=only)
+        with pytest.raises(FileFormatError):
+            pickle.loads(data.replace(old, new))
+
+
 def test_generators() -> None:
     generator = rl.Generator().manual_seed(5)
     rl.rand(3, generator=generator)

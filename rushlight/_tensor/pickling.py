@@ -17,6 +17,7 @@ from rushlight._tensor.storage_access import from_storage
 from rushlight.devices import META
 from rushlight.dispatch.tensor import Tensor, new
 from rushlight.dtypes import dtype
+from rushlight.errors import FileFormatError
 from rushlight.ir.meta import Meta
 from rushlight.runtime import host_memory
 from rushlight.runtime.storage import Storage
@@ -171,8 +172,12 @@ def _with_grad(tensor: Any, requires_grad: Any) -> Any:
 # What a tensor carries besides its values.
 
 
-def _is_core(name: str) -> bool:
-    return name in Tensor.__dict__ or name in Tensor.__annotations__
+# The tensor core's own fields: those that the class declares or has a plain default for.
+_CORE = frozenset(Tensor.__annotations__) | {
+    name
+    for name, value in vars(Tensor).items()
+    if name[:1] == "_" != name[1:2] and (value is None or isinstance(value, int))
+}
 
 
 def get_state(obj: Any) -> Any:
@@ -180,11 +185,11 @@ def get_state(obj: Any) -> Any:
     own = getattr(type(obj), "__getstate__", None)
     if own is not None and own is not getattr(object, "__getstate__", None):
         return obj.__getstate__()
-    attributes = {k: v for k, v in obj.__dict__.items() if not _is_core(k)}
+    attributes = {k: v for k, v in obj.__dict__.items() if k not in _CORE}
     slots = {
         name: getattr(obj, name)
         for name in copyreg._slotnames(type(obj))  # type: ignore[attr-defined]
-        if hasattr(obj, name) and not _is_core(name)
+        if hasattr(obj, name) and name not in _CORE
     }
     if slots:
         return attributes or None, slots
@@ -200,6 +205,8 @@ def set_state(obj: Any, state: Any) -> Any:
         state, slots = state
     for attributes in (state, slots):
         for name, value in (attributes or {}).items():
+            if name in _CORE or name.startswith("__"):
+                raise FileFormatError(f"the state of a tensor may not set its field {name}")
             setattr(obj, name, value)
     return obj
 

@@ -124,6 +124,7 @@ class WeightsPolicy(Policy):
         self._load_storage = persistent
         self._plain = PlainPolicy()
         self._user = safe_globals.table()
+        self._tensor_classes: dict[int, Any] = {}
         self._user_ids = {id(item) for item in self._user.values()}
         self._calls: dict[int, Callable[..., Any]] = {
             id(pickling._rebuild_tensor): _rebuilder(pickling._rebuild_tensor, True),
@@ -188,6 +189,7 @@ class WeightsPolicy(Policy):
         from rushlight.nn.parameter import Parameter
 
         self._calls[id(Parameter)] = _parameter
+        self._tensor_classes[id(Parameter)] = Parameter
         return Parameter
 
     # doing
@@ -210,7 +212,7 @@ class WeightsPolicy(Policy):
         _want(id(function) in self._calls and _is(args, tuple), "a tensor")
         _want(function is not pickling._rebuild_from_type_v2, "a tensor")
         _want(isinstance(kind, type) and Tensor in type.mro(kind), "a tensor")
-        known = kind is Tensor or id(kind) in self._calls or id(kind) in self._user_ids
+        known = kind is Tensor or id(kind) in self._tensor_classes or id(kind) in self._user_ids
         _want(known, "a tensor")
         _want(_is(state, dict, tuple, type(None)) or id(kind) in self._user_ids, "a tensor")
         tensor = self.call(function, args)
@@ -278,9 +280,15 @@ def _attempt(function: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 # Where rushlight's own classes may come from. No file handles, writers, workers or downloads here.
-_OWN_CLASSES = tuple(
-    f"rushlight.{part}."
-    for part in ("nn", "optim", "distributions", "vision.models", "vision.ops", "vision.transforms")
+_TV_TENSORS = "rushlight.vision.tv_tensors"
+_OWN_CLASSES = (
+    "rushlight.nn.",
+    "rushlight.optim.",
+    "rushlight.distributions.",
+    "rushlight.vision.models.",
+    "rushlight.vision.ops.",
+    "rushlight.vision.transforms.",
+    f"{_TV_TENSORS}.",
 )
 _OPERATORS = object()  # what holds PyTorch's compiled functions, in pickles of torch.relu
 _OWN_FUNCTIONS = ("rushlight.nn.functional",)
@@ -334,9 +342,14 @@ class ModelPolicy(WeightsPolicy):
             return None
         if not isinstance(found, type) or not f"{found.__module__}.".startswith(_OWN_CLASSES):
             return None
-        if hasattr(found, "__del__") or Tensor in type.mro(found):
+        if hasattr(found, "__del__"):
             return None
-        return self._allow(found)
+        if Tensor not in type.mro(found):
+            return self._allow(found)
+        if not module.startswith(_TV_TENSORS):
+            return None
+        self._tensor_classes[id(found)] = found
+        return found
 
     def _own_function(self, module: str, name: str) -> Any:
         found = getattr(importlib.import_module(module), name, None)
