@@ -86,6 +86,7 @@ class _Formatter:
                 self.width = max(self.width, len(str(v)))
             return
         wide = flat.astype(np.float64)
+        # Zeros, infinities and nan do not widen a column.
         shown = wide[np.isfinite(wide) & (wide != 0)]
         if shown.size:
             self._choose_mode(np.abs(shown), shown)
@@ -103,15 +104,6 @@ class _Formatter:
                 texts = [f"{v:.{precision}f}" for v in shown]
             if texts:
                 self.width = max(self.width, *(len(t) for t in texts))
-        if shown.size != wide.size:
-            special = wide[~(np.isfinite(wide) & (wide != 0))]
-            self.width = (
-                max(self.width, *(len(self.text(v)) for v in special))
-                if shown.size
-                else max(
-                    self.width, *(len(f"{v:.0f}") + (1 if np.isfinite(v) else 0) for v in special)
-                )
-            )
 
     def _choose_mode(self, sizes: Any, values: Any) -> None:
         low, high = float(sizes.min()), float(sizes.max())
