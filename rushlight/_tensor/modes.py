@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from rushlight import devices, dtypes
 from rushlight._tensor.api import function
@@ -14,22 +15,24 @@ __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
 
 state = modes.state
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 class _Switch:
     """A context that can also decorate a function (or a generator)."""
 
-    def __call__(self, f: Any) -> Any:
+    def __call__(self, f: F) -> F:
         import inspect
 
         if inspect.isgeneratorfunction(f):
-            return _decorated_generator(self, f)
+            return cast(F, _decorated_generator(self, f))
 
         @functools.wraps(f)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             with self._again():
                 return f(*args, **kwargs)
 
-        return wrapper
+        return cast(F, wrapper)
 
     def _again(self) -> Any:
         return type(self)()

@@ -91,7 +91,9 @@ class ImageBatches(Dataset[Any]):
         down, right = rl.randint(0, 2 * self.shift + 1, (2, count)).numpy()
         rows = down[:, None] + np.arange(height)  # (B, H)
         columns = right[:, None] + np.arange(width)  # (B, W)
-        return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+        which = np.arange(count)[:, None, None]
+        moved: npt.NDArray[np.uint8] = padded[which, rows[:, :, None], columns[:, None, :]]
+        return moved
 
 
 def _shapes(options: argparse.Namespace) -> Task:
