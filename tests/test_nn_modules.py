@@ -120,6 +120,36 @@ def test_runs_copies_and_pickles(case):
             assert other.data_ptr() != value.data_ptr() or value.numel() == 0
 
 
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if not case[0].startswith("Lazy")], ids=case_name
+)
+def test_whole_modules_travel(case, tmp_path):
+    """torch.save of a layer there loads here and computes the same, and back."""
+    torch = pytest.importorskip("torch")
+    name, args, kwargs, inputs = case
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kwargs = {key: drawn(value, rng, torch) for key, value in kwargs.items()}
+        layer = getattr(torch.nn, name)(*args, **kwargs).eval()
+        arrays = [spec.array(rng) for spec in inputs]
+        torch.save(layer, tmp_path / "there.pth")
+        here = rl.load(tmp_path / "there.pth", weights_only=False)
+        rl.save(here, tmp_path / "here.pth")
+        back = torch.load(tmp_path / "here.pth", weights_only=False)
+        assert type(here) is getattr(nn, name) and type(back) is type(layer)
+        assert repr(here) == repr(back) == repr(layer)
+        if not inputs:
+            return
+        with torch.no_grad(), rl.no_grad():
+            want = flat(layer(*map(torch.from_numpy, arrays)))
+            again = flat(back(*map(torch.from_numpy, arrays)))
+            got = flat(here(*map(rl.from_numpy, arrays)))
+    for first, second, mine in zip(want, again, got, strict=True):
+        np.testing.assert_array_equal(first.numpy(), second.numpy())
+        np.testing.assert_allclose(mine.numpy(), first.numpy(), rtol=2e-5, atol=2e-5)
+
+
 def test_signatures_are_torchs():
     torch = pytest.importorskip("torch")
     for name in sorted({case[0] for case in CASES}):
@@ -733,8 +763,8 @@ def test_deprecated_loss_arguments():
         nn.NLLLoss2d()
 
 
-def test_pickles_travel_to_torch_and_back():
-    """The pickled attributes of a whole network are PyTorch's."""
+def test_attributes_are_torchs():
+    """What a pickled network carries is what PyTorch's does."""
     torch = pytest.importorskip("torch")
     ours, theirs = Net().rest, torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(4, 2, False))
     for mine, other in zip(ours.modules(), theirs.modules(), strict=True):
