@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rushlight._tensor.api import FUNCTIONS as _FUNCTIONS
 
-_NAMES = [
+_NAMES = (
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
@@ -27,7 +27,7 @@ _NAMES = [
     "unique",
     "unique_consecutive",
     "unravel_index",
-]
+)
 
 if not TYPE_CHECKING:
     globals().update({name: _FUNCTIONS[name] for name in _NAMES if name in _FUNCTIONS})

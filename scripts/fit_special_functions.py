@@ -2,9 +2,9 @@
 
     python scripts/fit_special_functions.py > rushlight/ops/special_tables.py
 
-Each function is multiplied by a simple factor and its argument mapped so that what is left is smooth
-on [-1, 1]; a Chebyshev series of it, computed with 40 digits, is cut where its terms fall below the
-precision of float64.  Needs mpmath; run only when a table is added or changed.
+Each function is multiplied by a simple factor and its argument mapped so that what is left is
+smooth on [-1, 1]; a Chebyshev series of it, computed with 40 digits, is cut where its terms fall
+below the precision of float64.  Needs mpmath; run only when a table is added or changed.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def shepherd(t: Any) -> Any:
         return (1 + 2 * x) * erfcx(x)
 
 
-def at_square(f: Callable[[Any], Any], tiny: Any = mpf("1e-12")) -> Callable[[Any], Any]:
+def at_square(f: Callable[[Any], Any], tiny: Any = 1e-12) -> Callable[[Any], Any]:
     """f as a function of u = x^2."""
-    return lambda u: f(mp.sqrt(u) if u > 0 else tiny)
+    return lambda u: f(mp.sqrt(u) if u > 0 else mpf(tiny))
 
 
 def stirling_rest(x: Any) -> Any:
@@ -187,7 +187,7 @@ TABLES: dict[str, tuple[Callable[[Any], Any], Any, Any, str]] = {
     "AIRY_Q": (airy_negative("q"), 0, mpf(9) / 2048, "zeta Q of 1/zeta^2, x < -8"),
 }
 
-HEAD = '''"""Chebyshev series of special functions, made by scripts/fit_special_functions.py.  Do not edit."""
+HEAD = '''"""Chebyshev series of special functions; printed by scripts/fit_special_functions.py."""
 
 __all__: list[str] = []
 '''

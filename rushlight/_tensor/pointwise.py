@@ -161,7 +161,7 @@ def round_(input: Tensor, *, decimals: int = 0) -> Tensor:
 def where(
     condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
 ) -> Any:
-    """``input`` where the condition holds, ``other`` elsewhere; alone: ``nonzero(as_tuple=True)``."""
+    """``input`` where the condition holds, else ``other``; alone: ``nonzero(as_tuple=True)``."""
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
     inputs = (condition, operand(input), operand(other))

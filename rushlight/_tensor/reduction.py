@@ -6,8 +6,18 @@ import functools
 from collections import namedtuple
 from typing import Any
 
-from rushlight._tensor.api import FUNCTIONS, both, dtype_of, function, ints, result_or_out
+from rushlight._tensor.api import (
+    FUNCTIONS,
+    both,
+    dtype_of,
+    function,
+    ints,
+    method,
+    result_or_out,
+    size_of,
+)
 from rushlight.dispatch.gate import call, write_into
+from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
 from rushlight.ops import reduce
 
@@ -244,6 +254,17 @@ def nanmean(
     """The mean of the elements that are not NaN."""
     count = (~input.isnan()).sum(ints(dim), keepdim)
     return result_or_out(nansum(input, dim, keepdim, dtype=dtype) / count, out)
+
+
+@method
+def sum_to_size(input: Tensor, *size: Any) -> Any:
+    """The sum over the dimensions along which ``size`` would be broadcast to this shape."""
+    shape = size_of(size)
+    have = input._meta.shape
+    lead = len(have) - len(shape)
+    if lead < 0 or any(s not in (1, have[i + lead]) for i, s in enumerate(shape)):
+        raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(have)}}}.")
+    return o.sum_to(input, shape)
 
 
 @both

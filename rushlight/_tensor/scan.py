@@ -94,6 +94,8 @@ def diff(
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
+    if n == 0:
+        return result_or_out(input.clone() if out is None else input, out)
     parts = [t for t in (prepend, input, append) if t is not None]
     for t in parts:
         if t._meta.ndim != input._meta.ndim:
@@ -103,18 +105,14 @@ def diff(
         size = x._meta.shape[dim]
         later, sooner = x.narrow(dim, 1, size - 1), x.narrow(dim, 0, size - 1)
         x = later ^ sooner if x._meta.dtype.kind == "b" else later - sooner
-    return result_or_out(x.clone() if n == 0 and out is None else x, out)
+    return result_or_out(x, out)
 
 
 def _steps(y: Tensor, x: Tensor, dim: int) -> Any:
     """The distances between sample points, shaped to multiply y's neighbours."""
     if x._meta.ndim == 1:
         if x._meta.shape[0] != y._meta.shape[dim]:
-            raise RuntimeError(
-                "There must be one `x` value for each sample point"
-                if x._meta.shape[0] != y._meta.shape[dim]
-                else ""
-            )
+            raise RuntimeError("There must be one `x` value for each sample point")
         shape = [1] * y._meta.ndim
         shape[dim] = x._meta.shape[0]
         x = x.view(shape)
@@ -253,6 +251,7 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
     m = input._meta
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    spacing = 1 if spacing is None else spacing
     dims = range(m.ndim) if dim is None else [dim] if isinstance(dim, int) else list(dim)
     found = [wrap_dim(d, m.ndim) for d in dims]
     if isinstance(spacing, (int, float)) and m.dtype.is_integral:

@@ -143,9 +143,9 @@ records.mode.public = mode
 
 
 def _tensors(input: Tensor, values: Any, inverse: Any, counts: Any) -> tuple[Any, Any, Any]:
-    made = from_array(np.ascontiguousarray(values), input._meta.dtype)
-    index = from_array(np.ascontiguousarray(inverse), dtypes.int64)
-    return made, index, from_array(np.ascontiguousarray(counts), dtypes.int64)
+    made = from_array(np.array(values, order="C"), input._meta.dtype)
+    index = from_array(np.array(inverse, order="C"), dtypes.int64)
+    return made, index, from_array(np.array(counts), dtypes.int64)
 
 
 def _chosen(parts: tuple[Any, Any, Any], return_inverse: bool, return_counts: bool) -> Any:
@@ -157,8 +157,7 @@ def _chosen(parts: tuple[Any, Any, Any], return_inverse: bool, return_counts: bo
 def _runs(rows: Any) -> Any:
     """Where a row (or element) differs from the one before."""
     starts = np.ones(rows.shape[0], bool)
-    differs = rows[1:] != rows[:-1]
-    starts[1:] = differs.reshape(max(rows.shape[0] - 1, 0), -1).any(axis=1)
+    starts[1:] = (rows[1:] != rows[:-1]).any(axis=tuple(range(1, rows.ndim)))
     return starts
 
 

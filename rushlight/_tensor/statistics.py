@@ -63,7 +63,6 @@ def _quantile(
     else:
         last = rows._meta.shape[-1] - 1
         ranks = FUNCTIONS["where"](nan.any(-1), float(last), levels * last)
-    ranks = ranks.detach()  # (..., Q)
     found = _between(rows.squeeze(-2), ranks, interpolation)
     if keepdim:
         found = (
@@ -172,11 +171,11 @@ def _edges(column: Any, bins: Any, limits: Any) -> Any:
     if isinstance(bins, Tensor):
         return values_of(bins)
     if limits is None:
-        low = float(column.min()) if column.size else 0.0
-        high = float(column.max()) if column.size else 0.0
+        low, high = (float(column.min()), float(column.max())) if column.size else (0.0, 1.0)
     else:
         low, high = float(limits[0]), float(limits[1])
-    low, high = _span(np.empty(0), low, high, "histogramdd")
+    if low == high:
+        low, high = low - 0.5, high + 0.5
     return values_of(FUNCTIONS["linspace"](low, high, bins + 1, dtype=_kind_of(column)))
 
 

@@ -39,6 +39,8 @@ def dim_list(dim: Any, ndim: int, all_if_empty: bool = True) -> tuple[int, ...]:
         found = tuple(wrap_dim(d, ndim) for d in dim)
     else:
         found = (wrap_dim(dim, ndim),)
+    if not ndim:
+        return ()
     if len(set(found)) != len(found):
         twice = next(d for i, d in enumerate(found) if d in found[:i])
         raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")

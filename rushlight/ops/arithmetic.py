@@ -17,7 +17,7 @@ BINARY = ("input", "other")
 
 
 def _add(x: Any, y: Any, alpha: Any) -> Any:
-    if getattr(x, "dtype", None) == bool and getattr(y, "dtype", None) == bool:
+    if x.dtype.kind == "b":
         return x | (y & bool(alpha))
     return x + y if alpha == 1 else x + _scaled(y, alpha)
 
@@ -92,7 +92,7 @@ sub = Op(
 
 
 def _multiply(x: Any, y: Any) -> Any:
-    return x * y if getattr(x, "dtype", None) != bool else np.logical_and(x, y)
+    return x * y if x.dtype.kind != "b" else np.logical_and(x, y)
 
 
 mul = elementwise(
@@ -435,7 +435,8 @@ clamp = Op(
 def _lerp_rule(start: Any, end: Any, weight: Any) -> Plan:
     if start.dtype is not end.dtype:
         raise RuntimeError(
-            f"expected dtype {start.dtype.title.lower()} for `end` but got dtype {end.dtype.title.lower()}"
+            f"expected dtype {start.dtype.title.lower()} for `end` but got dtype "
+            f"{end.dtype.title.lower()}"
         )
     return Plan(elementwise_meta((start, end, weight), start.dtype), compute=opmath(start.dtype))
 

@@ -12,7 +12,7 @@ from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import broadcast, dim_list, reduced, same_device
 from rushlight.ir.strides import elementwise_strides
 
-__all__ = ["combined_dtype", "elementwise", "opmath", "reduction"]
+__all__ = ["combined_dtype", "elementwise", "no_derivative", "opmath", "reduction"]
 
 EVERYWHERE = "torch method inplace"
 
@@ -50,6 +50,15 @@ def elementwise_meta(metas: Sequence[Any], dt: dtype) -> Meta:
 def unsupported(name: str, dt: dtype) -> NotImplementedError:
     """The error for a dtype that an operator does not take."""
     return NotImplementedError(f"\"{name}\" not implemented for '{dt.title}'")
+
+
+def no_derivative(name: str) -> Callable[..., Any]:
+    """A gradient that PyTorch does not have either; backward says so."""
+
+    def grad(o: Any, g: Any) -> Any:
+        raise RuntimeError(f"derivative for aten::{name} is not implemented")
+
+    return grad
 
 
 def elementwise(

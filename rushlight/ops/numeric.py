@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.ir.op import Op, Plan
-from rushlight.ops.build import elementwise, elementwise_meta, opmath
+from rushlight.ops.build import elementwise, elementwise_meta, no_derivative, opmath
 
 BINARY = ("input", "other")
 _LN2 = math.log(2)
@@ -58,6 +58,7 @@ heaviside = Op(
 nextafter = elementwise(
     "nextafter",
     np.nextafter,
+    (no_derivative("nextafter"),) * 2,
     inputs=BINARY,
     kinds="f",
     doc="The next number after ``input`` in the direction of ``other``.",

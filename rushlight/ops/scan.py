@@ -149,6 +149,13 @@ cummax = _running_extreme("cummax", np.maximum)
 cummin = _running_extreme("cummin", np.minimum)
 
 
+def _logcumsumexp_rule(m: Meta, dim: int) -> Plan:
+    plan = _scan_rule("logcumsumexp_out_cpu", "fc", False)(m, dim)
+    if not m.dtype.is_complex:
+        plan.compute = dtypes.float64  # the errors of a running sum of logarithms add up
+    return plan  # type: ignore[no-any-return]
+
+
 def _logcumsumexp(x: Any, dim: int) -> Any:
     if x.ndim == 0:
         return x.copy()
@@ -186,7 +193,7 @@ logcumsumexp = Op(
     "logcumsumexp",
     kind="scan",
     attrs=("dim",),
-    rule=_scan_rule("logcumsumexp_out_cpu", "fc", False),
+    rule=_logcumsumexp_rule,
     kernel=_logcumsumexp,
     grads=(_logcumsumexp_grad,),
 )

@@ -16,26 +16,17 @@ import numpy as np
 from rushlight.ir.op import Op
 from rushlight.ops import bessel_math as bessel
 from rushlight.ops import special_math as functions
-from rushlight.ops.build import elementwise
+from rushlight.ops.build import elementwise, no_derivative
 
 _SQRT_PI, _SQRT_2PI = math.sqrt(math.pi), math.sqrt(2 * math.pi)
 _LOG_PI = math.log(math.pi)
-
-
-def _no_derivative(name: str) -> Callable[..., Any]:
-    """A gradient that PyTorch does not have either; backward says so."""
-
-    def grad(o: Any, g: Any) -> Any:
-        raise RuntimeError(f"derivative for aten::{name} is not implemented")
-
-    return grad
 
 
 def _special(name: str, kernel: Any, grads: Any = None, **more: Any) -> Op:
     """A real function computed in float64; integers give the default float."""
     inputs = more.get("inputs", ("input",))
     if grads is None:
-        grads = (_no_derivative(name),) * len(inputs)
+        grads = (no_derivative(name),) * len(inputs)
     more.setdefault("api", "" if name.startswith("special_") else "torch method inplace")
     return elementwise(name, kernel, grads, result="float", kinds="buif", wide=True, **more)
 
@@ -138,7 +129,7 @@ def _gamma_density(o: Any, g: Any, a: Any, x: Any) -> Any:
 igamma = _special(
     "igamma",
     functions.gammainc,
-    (_no_derivative("igamma: input"), lambda o, g, a, x: _gamma_density(o, g, a, x)),
+    (no_derivative("igamma: input"), lambda o, g, a, x: _gamma_density(o, g, a, x)),
     inputs=("input", "other"),
     domain=(0.2, 4.0),
     doc="The regularised lower incomplete gamma function P(input, other).",
@@ -146,7 +137,7 @@ igamma = _special(
 igammac = _special(
     "igammac",
     functions.gammaincc,
-    (_no_derivative("igammac: input"), lambda o, g, a, x: -_gamma_density(o, g, a, x)),
+    (no_derivative("igammac: input"), lambda o, g, a, x: -_gamma_density(o, g, a, x)),
     inputs=("input", "other"),
     domain=(0.2, 4.0),
     doc="The regularised upper incomplete gamma function Q(input, other) = 1 - P(input, other).",
@@ -154,7 +145,7 @@ igammac = _special(
 zeta = _special(
     "special_zeta",
     functions.zeta,
-    (_no_derivative("zeta"), lambda o, g, s, q: -g * s * o.special_zeta(s + 1, q)),
+    (no_derivative("zeta"), lambda o, g, s, q: -g * s * o.special_zeta(s + 1, q)),
     inputs=("input", "other"),
     domain=(1.5, 4.0),
     doc="Hurwitz's zeta function: the sum over k >= 0 of (other + k)^-input.",

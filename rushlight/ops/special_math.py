@@ -1,9 +1,9 @@
 """Error functions, gamma functions and zeta in NumPy: arrays of float64 in, arrays of float64 out.
 
 Methods: Chebyshev series (``special_tables``) on the central range, Stirling-type expansions for
-large arguments, recurrences and reflection elsewhere; the incomplete gamma functions by power series
-and Lentz's continued fraction (Abramowitz & Stegun 6.5), Hurwitz's zeta by Euler-Maclaurin, the
-inverse of erf by Halley's iteration.  Relative accuracy is about 1e-14.
+large arguments, recurrences and reflection elsewhere; the incomplete gamma functions by power
+series and Lentz's continued fraction (Abramowitz & Stegun 6.5), Hurwitz's zeta by Euler-Maclaurin,
+the inverse of erf by Halley's iteration.  Relative accuracy is about 1e-14.
 """
 
 from __future__ import annotations

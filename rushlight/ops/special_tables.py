@@ -1,4 +1,4 @@
-"""Chebyshev series of special functions, made by scripts/fit_special_functions.py.  Do not edit."""
+"""Chebyshev series of special functions; printed by scripts/fit_special_functions.py."""
 
 __all__: list[str] = []
 
