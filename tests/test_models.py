@@ -325,3 +325,59 @@ def test_weights_like_torchvision() -> None:
             facts = {fact: value for fact, value in weights.meta.items() if fact != "_docs"}
             assert repr(facts) == repr({fact: mine[key].meta[fact] for fact in facts})
             assert str(mine[key].transforms.keywords) == str(weights.transforms.keywords)
+
+
+def swin_v2(package: Any) -> Any:
+    return package.SwinTransformer(
+        [4, 4],
+        8,
+        [2, 2],
+        [1, 2],
+        [4, 4],
+        num_classes=3,
+        block=package.swin_transformer.SwinTransformerBlockV2,
+        downsample_layer=package.swin_transformer.PatchMergingV2,
+    )
+
+
+TRANSFORMERS = {
+    "vision transformer": lambda m: m.VisionTransformer(32, 8, 2, 2, 16, 64, num_classes=3),
+    "swin": lambda m: m.SwinTransformer([4, 4], 8, [2, 2], [1, 2], [3, 3], num_classes=3),
+    "swin v2": swin_v2,
+    "maxvit": lambda m: m.MaxVit((32, 32), 8, 2, [8, 16], [1, 2], 4, 0.3, num_classes=3),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_small_transformers(name: str) -> None:
+    rl.manual_seed(1)
+    mine = TRANSFORMERS[name](models)
+    images = rl.rand(2, 3, 32, 32)
+    rl.manual_seed(2)
+    scores = mine(images)  # in training, so that branches are dropped
+    assert scores.shape == (2, 3)
+    scores.sum().backward()
+    assert all(parameter.grad is not None for parameter in mine.parameters())
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_small_transformers_like_torchvision(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    rl.manual_seed(1)
+    mine = TRANSFORMERS[name](models)
+    images = rl.rand(2, 3, 32, 32)
+    torch.manual_seed(1)
+    theirs = TRANSFORMERS[name](pytest.importorskip("torchvision.models"))
+    assert repr(mine) == repr(theirs)
+    for key, value in theirs.state_dict().items():
+        assert (mine.state_dict()[key].numpy() == value.numpy()).all(), key
+    rl.manual_seed(2)
+    scores = mine(images)
+    scores.sum().backward()
+    torch.manual_seed(2)
+    want = theirs(torch.from_numpy(images.numpy()))
+    assert torch.allclose(torch.from_numpy(scores.detach().numpy()), want, atol=1e-5)
+    want.sum().backward()
+    for key, parameter in theirs.named_parameters():
+        got = torch.from_numpy(mine.get_parameter(key).grad.numpy())
+        assert torch.allclose(got, parameter.grad, atol=1e-4), key
