@@ -9,6 +9,7 @@ difference stays within it. The two imports take turns, so that a drifting machi
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -18,8 +19,13 @@ PROGRAM = "import time; t = time.perf_counter(); import {}; print(time.perf_coun
 
 def seconds(module: str) -> float:
     """Seconds that importing `module` takes in a process of its own."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(module)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM.format(module)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
     )
     return float(done.stdout)
 

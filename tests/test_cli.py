@@ -47,8 +47,8 @@ def test_shapes_are_balanced() -> None:
 
 
 def test_training_and_validation_share_no_image() -> None:
-    train, _ = shapes.make(2000, (0, 0))
-    held, _ = shapes.make(500, (0, 1))
+    train, _ = shapes.make(1000, (0, 0))
+    held, _ = shapes.make(300, (0, 1))
     assert not {i.tobytes() for i in train} & {i.tobytes() for i in held}
 
 
@@ -59,8 +59,8 @@ def test_shapes_are_made_quickly() -> None:
 
 
 def test_a_linear_model_stays_below_half() -> None:
-    """Softmax regression on pixels, best of every iteration on the validation images themselves."""
-    train, labels = shapes.make(6000, (0, 0))
+    """Softmax regression on pixels, the best of all iterations on the validation images."""
+    train, labels = shapes.make(5000, (0, 0))
     held, truth = shapes.make(1000, (0, 1))
     mean, scale = train.mean(axis=(0, 1, 2)), train.std()
     x = ((train - mean) / scale).reshape(len(train), -1).astype(np.float32)
@@ -69,11 +69,11 @@ def test_a_linear_model_stays_below_half() -> None:
     weight = np.zeros((x.shape[1], 10), np.float32)
     speed = np.zeros_like(weight)
     best = fitted = 0.0
-    for _ in range(120):
+    for _ in range(60):
         scores = x @ weight
         chance = np.exp(scores - scores.max(axis=1, keepdims=True))
         chance /= chance.sum(axis=1, keepdims=True)
-        speed = 0.9 * speed - 0.002 * (x.T @ (chance - wanted)) / len(x)
+        speed = 0.9 * speed - 0.004 * (x.T @ (chance - wanted)) / len(x)
         weight += speed
         best = max(best, float(((z @ weight).argmax(axis=1) == truth).mean()))
         fitted = float((scores.argmax(axis=1) == labels).mean())
