@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight._tensor.api import FUNCTIONS, both, dtype_of, ints, number
+from rushlight._tensor.api import FUNCTIONS, both, dtype_of, function, ints, method, number
 from rushlight._tensor.reduction import numpy_names
-from rushlight.dispatch.gate import call, write_into
+from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor
 from rushlight.ops import vector_norm as records
 
@@ -86,3 +86,69 @@ def norm(
             return FUNCTIONS["_matrix_norm"](input, p, dims, keepdim, dtype=dtype, out=out)
         p = 2.0
     return vector_norm(input, 2.0 if p is None else p, dim, keepdim, dtype=dtype, out=out)
+
+
+@both
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Any:
+    """The p-norm of the difference of two tensors."""
+    return call(records.dist, (input, other), (float(number(p)),))
+
+
+@both
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Any = None) -> Any:
+    """A copy in which each slice of a dimension whose p-norm exceeds ``maxnorm`` is scaled to it."""
+    attrs = (float(number(p)), ints(dim), float(number(maxnorm)))
+    return (
+        call(records.renorm, (input,), attrs)
+        if out is None
+        else write_into(records.renorm, (input,), attrs, out)
+    )
+
+
+@method
+def renorm_(self: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """``renorm`` written into the tensor itself."""
+    return write(records.renorm, (self,), (float(number(p)), ints(dim), float(number(maxnorm))))
+
+
+_MATMUL = {
+    "use_mm_for_euclid_dist_if_necessary": None,
+    "use_mm_for_euclid_dist": True,
+    "donot_use_mm_for_euclid_dist": False,
+}
+
+
+@function
+def cdist(
+    x1: Tensor,
+    x2: Tensor,
+    p: float = 2.0,
+    compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary",
+) -> Any:
+    """The p-norm distances between all rows of two (batches of) matrices.
+
+    Args:
+        x1: shape (..., P, M).
+        x2: shape (..., R, M).
+        p: the norm, 0 to inf.
+        compute_mode: whether Euclidean distances may be taken from a matrix product, which is
+            faster and less exact: by default beyond 25 rows.
+
+    Returns:
+        the distances, shape (..., P, R).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.cdist(torch.zeros(1, 2), torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
+        tensor([[5., 1.]])
+    """
+    if compute_mode is not None and compute_mode not in _MATMUL:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+    wanted = _MATMUL[compute_mode or "use_mm_for_euclid_dist_if_necessary"]
+    large = (
+        x1._meta.ndim > 1
+        and x2._meta.ndim > 1
+        and (x1._meta.shape[-2] > 25 or x2._meta.shape[-2] > 25)
+    )
+    matmul = p == 2 and (large if wanted is None else wanted)
+    return call(records.cdist, (x1, x2), (float(p), matmul))

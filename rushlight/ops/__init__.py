@@ -5,6 +5,7 @@ from rushlight.ops import (
     arithmetic,
     conv,
     create,
+    ctc,
     diagonals,
     embedding,
     indexing,
@@ -14,6 +15,7 @@ from rushlight.ops import (
     norm,
     numeric,
     pool,
+    products,
     random,
     reduce,
     scan,
@@ -21,8 +23,8 @@ from rushlight.ops import (
     sort,
     special,
     unary,
-    window,
     vector_norm,
+    window,
 )
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "arithmetic",
     "conv",
     "create",
+    "ctc",
     "diagonals",
     "embedding",
     "indexing",
@@ -39,6 +42,7 @@ __all__ = [
     "norm",
     "numeric",
     "pool",
+    "products",
     "random",
     "reduce",
     "scan",
@@ -46,6 +50,6 @@ __all__ = [
     "sort",
     "special",
     "unary",
-    "window",
     "vector_norm",
+    "window",
 ]
