@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.ir.meta import Meta
+from rushlight.dtypes import int64
+from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 
 
@@ -70,4 +71,110 @@ embedding_spread = Op(
         ),
         None,
     ),
+)
+
+
+# Bags: rows summed, averaged, or taken their maximum of
+
+
+def _bag_rule(
+    weight: Meta, index: Meta, bag: Meta, per: Any, bags: int, mode: str, pad: int, by_freq: bool
+) -> Plan:
+    if index.dtype.name not in ("int32", "int64"):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: "
+            f"Long, Int; but got torch.{index.dtype.title}Tensor instead (while checking arguments "
+            "for embedding_bag)"
+        )
+    if per is not None and per.dtype is not weight.dtype:
+        raise RuntimeError(
+            "embedding_bag: expected weight and per_sample_weights to have the same dtype, but got "
+            f"torch.{weight.dtype.name} and torch.{per.dtype.name}"
+        )
+    shape = (bags, weight.shape[1])
+    where = meta(shape if mode == "max" else (0,), int64, None, weight.device)
+    return Plan([meta(shape, weight.dtype, None, weight.device), where])
+
+
+def _bag(
+    weight: Any, index: Any, bag: Any, per: Any, bags: int, mode: str, pad: int, by_freq: bool
+) -> Any:
+    """Each index's row goes to its bag; a padding index to none; an empty bag is 0."""
+    bad = (index < 0) | (index >= weight.shape[0])
+    if bad.any():
+        at = int(np.flatnonzero(bad)[0])
+        raise RuntimeError(
+            f"Index {at} of input takes value {int(index[at])} which is not in the valid range "
+            f"[0, {weight.shape[0]})"
+        )
+    keep = index != pad
+    index, bag = index[keep], bag[keep]
+    wide = np.float32 if weight.dtype.itemsize == 2 else weight.dtype
+    rows = weight[index].astype(wide, copy=False)
+    if mode == "max":
+        return _bag_maximum(rows, index, bag, bags)
+    if per is not None:
+        rows = rows * per[keep, None].astype(wide)
+    out = np.zeros((bags, weight.shape[1]), wide)
+    np.add.at(out, bag, rows)
+    if mode == "mean":
+        out /= np.maximum(np.bincount(bag, minlength=bags), 1)[:, None].astype(wide)
+    return out, np.empty(0, np.int64)
+
+
+def _bag_maximum(rows: Any, index: Any, bag: Any, bags: int) -> Any:
+    out = np.zeros((bags, rows.shape[1]), rows.dtype)
+    where = np.full(out.shape, -1, np.int64)
+    for row, at, b in zip(rows, index, bag, strict=True):
+        better = (row > out[b]) | (where[b] < 0)
+        out[b] = np.where(better, row, out[b])
+        where[b] = np.where(better, at, where[b])
+    return out, where
+
+
+def _bag_backward(
+    o: Any,
+    needs: Any,
+    g: Any,
+    inputs: Any,
+    outputs: Any,
+    bags: int,
+    mode: str,
+    pad: int,
+    by_freq: bool,
+) -> Any:
+    weight, index, bag, per = inputs
+    g = g[0]
+    rows = weight._meta.shape[0]
+    dw = dper = None
+    if mode == "max":
+        where = outputs[1]
+        g = o.where(where < 0, 0, g)
+        zeros = o.zeros(weight._meta.shape, g._meta.dtype, g._meta.device)
+        return o.scatter_add(zeros, o.clamp(where, 0, None), g, 0), None, None, None
+    if mode == "mean":
+        kept = o.unsqueeze(o.to(index != pad, g._meta.dtype), -1)
+        counts = o.embedding_spread(kept, bag, bags, -1, False)
+        g = g / o.clamp(counts, 1, None)
+    each = o.embedding(g, bag, -1, False)  # every index's share
+    if needs[0]:
+        share = each if per is None else each * o.unsqueeze(per, -1)
+        dw = o.embedding_spread(share, index, rows, pad, by_freq)
+    if needs[3]:
+        dper = o.sum(each * o.embedding(weight, index, -1, False), (1,), False, None)
+        dper = o.where(index == pad, 0, dper)
+    return dw, None, None, dper
+
+
+embedding_bag = Op(
+    "embedding_bag",
+    kind="indexing",
+    inputs=("weight", "indices", "bag", "per_sample_weights"),
+    attrs=("bags", "mode", "padding_idx", "scale_grad_by_freq"),
+    rule=_bag_rule,
+    kernel=_bag,
+    backward=_bag_backward,
+    keeps_inputs=(0, 1, 2, 3),
+    keeps_outputs=(1,),
+    node="EmbeddingBagBackward0",
 )

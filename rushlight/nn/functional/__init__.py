@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 from .activation import *
 from .attention import (
     _canonical_mask as _canonical_mask,
+)
+from .attention import (
     _none_or_dtype as _none_or_dtype,
+)
+from .attention import (
     multi_head_attention_forward,
     scaled_dot_product_attention,
 )
+from .bag import embedding_bag
 from .composite import (
     _get_softmax_dim,
     assert_int_or_pair,
@@ -29,8 +34,15 @@ from .composite import (
     tanhshrink,
 )
 from .conv import *
+from .ctc import ctc_loss
 from .distance import cosine_similarity, normalize, pairwise_distance, pdist
 from .dropout import *
+from .fractional import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
 from .loss import *
 from .margin_loss import (
     cosine_embedding_loss,
@@ -68,12 +80,19 @@ from .shuffle import (
     pixel_unshuffle,
 )
 from .sparse import *
+from .vision import *
 
 __all__ = [
     "assert_int_or_pair",
     "channel_shuffle",
     "cosine_embedding_loss",
     "cosine_similarity",
+    "ctc_loss",
+    "embedding_bag",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gumbel_softmax",
     "hinge_embedding_loss",
@@ -114,6 +133,7 @@ for _file in (
     "padding",
     "pooling",
     "sparse",
+    "vision",
 ):
     __all__ += sys.modules[f"{__name__}.{_file}"].__all__
 _HELPERS = (_canonical_mask, _none_or_dtype, _get_softmax_dim)

@@ -7,6 +7,7 @@ from typing import Any
 
 import rushlight as rl
 from rushlight.dispatch.gate import call
+from rushlight.ops import ctc
 from rushlight.ops import loss as records
 
 from .activation import log_softmax
@@ -16,6 +17,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "ctc_loss",
     "huber_loss",
     "l1_loss",
     "mse_loss",
@@ -278,3 +280,100 @@ def _of_probabilities(
     if reduction == "sum":
         return -losses.sum()
     return -(losses.sum() / max(input.numel() // input.size(dim), 1))
+
+
+def _lengths(values: Any, name: str) -> tuple[int, ...]:
+    if isinstance(values, rl.Tensor):
+        if values.is_floating_point():
+            raise RuntimeError(f"{name} must be integral")
+        values = values.reshape(-1).tolist()
+    return tuple(int(v) for v in values)
+
+
+def _check_lengths(
+    log_probs: Any, targets: Any, inputs: tuple[int, ...], labels: tuple[int, ...], blank: int
+) -> None:
+    steps, n, classes = log_probs.shape
+    where = "(while checking arguments for ctc_loss_allocate_outputs)"
+    if not 0 <= blank < classes:
+        raise RuntimeError("blank must be in label range")
+    if len(inputs) != n:
+        raise RuntimeError("input_lengths must be of size batch_size")
+    if len(labels) != n:
+        raise RuntimeError("target_lengths must be of size batch_size")
+    for length in inputs:
+        if length < 0 or length > steps:
+            bound = "at least 0" if length < 0 else f"at most {steps}"
+            raise RuntimeError(
+                f"Expected input_lengths to have value {bound}, but got value {length} {where}"
+            )
+    for length in labels:
+        if length < 0:
+            raise RuntimeError(
+                f"Expected target_lengths to have value at least 0, but got value {length} {where}"
+            )
+    d = targets.dim() - 1
+    need = sum(labels) if d == 0 else max(labels, default=0)
+    have = targets.size(d)
+    if (d == 0 and have != need) or have < need:
+        least = "" if d == 0 else "at least "
+        raise RuntimeError(
+            f"Expected tensor to have size {least}{need} at dimension {d}, but got size {have} for "
+            f"argument #2 'targets' {where}"
+        )
+
+
+def _padded_targets(targets: Any, labels: tuple[int, ...], blank: int) -> Any:
+    """Targets as (N, longest), from rows or from one concatenated vector."""
+    longest = max(labels, default=0)
+    if targets.dim() == 2:
+        rows = targets[:, :longest].long()
+    else:
+        rows = rl.full((len(labels), longest), blank, dtype=rl.int64)
+        start = 0
+        for i, length in enumerate(labels):
+            rows[i, :length] = targets[start : start + length]
+            start += length
+    inside = rl.arange(longest).unsqueeze(0) < rl.tensor(labels, dtype=rl.int64).unsqueeze(1)
+    return rl.where(inside, rows, blank)
+
+
+def ctc_loss(
+    log_probs: Any,
+    targets: Any,
+    input_lengths: Any,
+    target_lengths: Any,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Any:
+    """The loss of label sequences that are not aligned with the inputs (Graves et al. 2006).
+
+    Args:
+        log_probs: logarithms of class probabilities (from ``log_softmax``), (T, N, C) or (T, C).
+        targets: classes, (N, S), or all targets one after the other.
+        input_lengths: how many steps of each input count.
+        target_lengths: how many labels each target has.
+        blank: the class that stands for no label.
+        reduction: ``mean`` divides each loss by its target's length first; ``sum``; ``none``.
+        zero_infinity: whether targets that do not fit their input count 0 instead of infinity.
+    """
+    _check_reduction(reduction)
+    single = log_probs.dim() == 2
+    if single:
+        log_probs = log_probs.unsqueeze(1)
+        targets = targets.unsqueeze(0) if targets.dim() == 1 else targets
+    inputs = _lengths(input_lengths, "input_lengths")
+    labels = _lengths(target_lengths, "target_lengths")
+    _check_lengths(log_probs, targets, inputs, labels, blank)
+    rows = _padded_targets(targets, labels, blank)
+    loss = call(ctc.ctc_loss, (log_probs, rows), (inputs, labels, int(blank), bool(zero_infinity)))[
+        0
+    ]
+    if zero_infinity:
+        loss = rl.where(loss == float("inf"), rl.zeros_like(loss), loss)
+    if reduction == "mean":
+        return (loss / rl.tensor([max(n, 1) for n in labels], dtype=loss.dtype)).mean()
+    if reduction == "sum":
+        return loss.sum()
+    return loss.squeeze(0) if single else loss

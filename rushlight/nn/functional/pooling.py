@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import rushlight as rl
 from rushlight.dispatch.gate import call
+from rushlight.ops import fractional
 from rushlight.ops import pool as records
 
 __all__ = [
@@ -20,6 +22,10 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "max_pool1d",
     "max_pool1d_with_indices",
     "max_pool2d",
@@ -209,6 +215,66 @@ def _publish_adaptive(n: int) -> None:
         globals()[name] = f
 
 
+def _fractional(
+    n: int, input: Any, kernel_size: Any, output_size: Any, output_ratio: Any, samples: Any
+) -> tuple[Any, Any]:
+    name = f"fractional_max_pool{n}d"
+    if output_size is None and output_ratio is None:
+        raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
+    if output_size is None:
+        if not isinstance(output_ratio, (int, float)) and len(output_ratio) > n:
+            raise ValueError(
+                f"{name} requires output_ratio to either be a single Int or tuple of Ints."
+            )
+        ratios = [output_ratio] * n if isinstance(output_ratio, (int, float)) else output_ratio
+        sizes = tuple(int(input.size(d - n) * r) for d, r in enumerate(ratios))
+    else:
+        sizes = _tuple(output_size, n)
+    if samples is None:
+        batch = 1 if input.dim() == n + 1 else input.size(0)
+        samples = rl.rand(batch, input.size(-n - 1), n, dtype=input.dtype, device=input.device)
+    x, single = (input.unsqueeze(0), True) if input.dim() == n + 1 else (input, False)
+    found = call(fractional.fractional_max_pool, (x, samples), (_tuple(kernel_size, n), sizes))
+    return tuple(t.squeeze(0) for t in found) if single else found
+
+
+def _publish_fractional(n: int) -> None:
+    def with_indices(
+        input: Any,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> Any:
+        return _fractional(n, input, kernel_size, output_size, output_ratio, _random_samples)
+
+    def pool(
+        input: Any,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> Any:
+        found = _fractional(n, input, kernel_size, output_size, output_ratio, _random_samples)
+        return found if return_indices else found[0]
+
+    pool.__name__ = pool.__qualname__ = f"fractional_max_pool{n}d"
+    pool.__doc__ = (
+        f"The maximum over {n}-d windows at pseudo-random places (Graham 2014).\n\nArgs:\n"
+        "    output_size: the result's spatial size; or give\n"
+        "    output_ratio: the result's size over the input's, below 1.\n"
+        "    return_indices: also where each maximum stands in its plane."
+    )
+    with_indices.__name__ = with_indices.__qualname__ = f"fractional_max_pool{n}d_with_indices"
+    with_indices.__doc__ = f"``fractional_max_pool{n}d`` with the place of each maximum."
+    globals()[pool.__name__] = pool
+    globals()[with_indices.__name__] = with_indices
+
+
+_publish_fractional(2)
+_publish_fractional(3)
 for _n in (1, 2, 3):
     _publish_max(_n)
     _publish_adaptive(_n)
