@@ -214,6 +214,58 @@ def test_drawing_like_torchvision(image: np.ndarray[Any, Any]) -> None:
     same("draw_keypoints", "utils", image, POINTS, joined, "red", 2, 3, SEEN, exact=exact)
 
 
+def test_losses_like_torchvision() -> None:
+    first, second = some_boxes(20, 1), some_boxes(20, 2)
+    scores, labels = first / 20 - 2, (second > 40).astype(np.float32)
+    for reduction in ("none", "mean", "sum"):
+        for name in ("generalized", "distance", "complete"):
+            same(f"{name}_box_iou_loss", "ops", first, second, reduction, exact=False)
+        for alpha in (0.25, -1):
+            same("sigmoid_focal_loss", "ops", scores, labels, alpha, 2, reduction, exact=False)
+    with pytest.raises(ValueError, match="Invalid Value for arg 'reduction': 'all"):
+        ops.sigmoid_focal_loss(tensor(scores), tensor(labels), reduction="all")
+    with pytest.raises(ValueError, match=r"Invalid alpha value: 2\."):
+        ops.sigmoid_focal_loss(tensor(scores), tensor(labels), 2)
+
+
+def test_drop_block_like_torchvision() -> None:
+    torch = pytest.importorskip("torch")
+    theirs = pytest.importorskip("torchvision.ops")
+    for name, shape in (("drop_block2d", (2, 3, 9, 8)), ("drop_block3d", (2, 3, 5, 6, 7))):
+        rl.manual_seed(0)
+        torch.manual_seed(0)
+        got = getattr(ops, name)(rl.ones(shape), 0.2, 3)
+        want = getattr(theirs, name)(torch.ones(shape), 0.2, 3)
+        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-6)
+    assert repr(ops.DropBlock2d(0.1, 3)) == repr(theirs.DropBlock2d(0.1, 3))
+
+
+def test_flow_like_torchvision() -> None:
+    flow = np.random.default_rng(3).standard_normal((2, 2, 8, 9), dtype=np.float32)
+    with_limits(flow)
+    with_limits(flow[0])
+
+
+def with_limits(flow: np.ndarray[Any, Any]) -> None:
+    """A colour's last bit may fall to either side of a whole number."""
+    theirs = pytest.importorskip("torchvision.utils")
+    torch = pytest.importorskip("torch")
+    want = theirs.flow_to_image(torch.from_numpy(flow)).numpy().astype(int)
+    got = utils.flow_to_image(tensor(flow)).numpy().astype(int)
+    assert got.shape == want.shape and np.abs(got - want).max() <= 1 and (got == want).mean() > 0.99
+
+
+def test_drop_block() -> None:
+    rl.manual_seed(0)
+    out = ops.drop_block2d(rl.ones(4, 8, 21, 21), 0.3, 5)
+    assert 0.15 < (out == 0).float().mean().item() < 0.35
+    assert ops.DropBlock3d(0.5, 3).eval()(out[None]) is not None
+    with pytest.raises(ValueError, match=r"block size should be odd\. Got 4 which is even\."):
+        ops.drop_block2d(out, 0.3, 4)
+    with pytest.raises(ValueError, match=r"input should be 5 dimensional\. Got 4 dimensions\."):
+        ops.drop_block3d(out, 0.3, 3)
+
+
 def test_boxes_like_torchvision() -> None:
     first, second = some_boxes(20, 1), some_boxes(30, 2)
     for name in ("generalized_box_iou", "distance_box_iou", "complete_box_iou"):

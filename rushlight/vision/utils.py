@@ -22,6 +22,7 @@ __all__ = [
     "draw_bounding_boxes",
     "draw_keypoints",
     "draw_segmentation_masks",
+    "flow_to_image",
     "make_grid",
     "save_image",
 ]
@@ -314,6 +315,61 @@ def draw_keypoints(
             if shown[start] and shown[end]:
                 draw.line((tuple(points[start]), tuple(points[end])), width=width)
     return restore(canvas)
+
+
+def flow_to_image(flow: Any) -> Any:
+    """An optical flow as an image: direction as hue, speed as saturation.
+
+    Source: S. Baker et al., "A Database and Evaluation Methodology for Optical Flow", 2007.
+
+    Args:
+        flow: float32 (2, H, W) or (N, 2, H, W), displacement in x and y.
+
+    Returns:
+        uint8 (3, H, W) or (N, 3, H, W); the fastest point of all has full saturation.
+    """
+    if flow.dtype != rl.float:
+        raise ValueError(f"Flow should be of dtype torch.float, got {flow.dtype}.")
+    batch = flow[None] if flow.ndim == 3 else flow
+    if batch.ndim != 4 or batch.shape[1] != 2:
+        raise ValueError(
+            f"Input flow should have shape (2, H, W) or (N, 2, H, W), got {flow.shape}."
+        )
+    with rl.no_grad():
+        fastest = batch.pow(2).sum(dim=1).sqrt().max()
+        scaled = batch / (fastest + rl.finfo(batch.dtype).eps)
+        speed = scaled.pow(2).sum(dim=1).sqrt()
+        wheel = rl.tensor(_colour_wheel(), device=flow.device)  # (55, 3)
+        turn = rl.atan2(-scaled[:, 1], -scaled[:, 0]) / math.pi  # -1 to 1
+        place = (turn + 1) / 2 * (len(wheel) - 1)
+        before = rl.floor(place).long()
+        share = (place - before)[..., None]
+        colour = (1 - share) * wheel[before] + share * wheel[(before + 1) % len(wheel)]
+        colour = 1 - speed[..., None] * (1 - colour)  # (N, H, W, 3)
+        image = rl.floor(255 * colour).to(rl.uint8).permute(0, 3, 1, 2).contiguous()
+    return image[0] if flow.ndim == 3 else image
+
+
+def _colour_wheel() -> list[list[float]]:
+    """55 colours in [0, 1] from red by yellow, green, cyan, blue and magenta back to red."""
+    # For each stretch: its colours, the channel that is full, the one that moves, up or down.
+    stretches = (
+        (15, 0, 1, 1),
+        (6, 1, 0, -1),
+        (4, 1, 2, 1),
+        (11, 2, 1, -1),
+        (13, 2, 0, 1),
+        (6, 0, 2, -1),
+    )
+    wheel = []
+    for count, full, moving, way in stretches:
+        for index in range(count):
+            colour = [0.0, 0.0, 0.0]
+            level = math.floor(255 * index / count)
+            colour[full] = 1.0
+            colour[moving] = (level if way > 0 else 255 - level) / 255
+            wheel.append(colour)
+    return wheel
 
 
 def _check_image(image: Any, channels: Sequence[int], not_tensor: str, not_channels: str) -> None:

@@ -13,6 +13,13 @@ from rushlight.vision.ops.boxes import (
     nms,
     remove_small_boxes,
 )
+from rushlight.vision.ops.drop_block import DropBlock2d, DropBlock3d, drop_block2d, drop_block3d
+from rushlight.vision.ops.losses import (
+    complete_box_iou_loss,
+    distance_box_iou_loss,
+    generalized_box_iou_loss,
+    sigmoid_focal_loss,
+)
 from rushlight.vision.ops.misc import (
     MLP,
     Conv2dNormActivation,
@@ -24,10 +31,12 @@ from rushlight.vision.ops.misc import (
 from rushlight.vision.ops.stochastic_depth import StochasticDepth, stochastic_depth
 
 __all__ = [
-    "MLP",
     "Conv2dNormActivation",
     "Conv3dNormActivation",
+    "DropBlock2d",
+    "DropBlock3d",
     "FrozenBatchNorm2d",
+    "MLP",
     "Permute",
     "SqueezeExcitation",
     "StochasticDepth",
@@ -37,10 +46,16 @@ __all__ = [
     "box_iou",
     "clip_boxes_to_image",
     "complete_box_iou",
+    "complete_box_iou_loss",
     "distance_box_iou",
+    "distance_box_iou_loss",
+    "drop_block2d",
+    "drop_block3d",
     "generalized_box_iou",
+    "generalized_box_iou_loss",
     "masks_to_boxes",
     "nms",
     "remove_small_boxes",
+    "sigmoid_focal_loss",
     "stochastic_depth",
 ]
