@@ -51,17 +51,17 @@ def to_image(inpt: Any) -> Any:
     """
     if isinstance(inpt, np.ndarray):
         array = inpt[:, :, None] if inpt.ndim == 2 else np.atleast_3d(inpt)
-        output = rl.from_numpy(array).permute(2, 0, 1).contiguous()
+        output = rl.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
     elif is_pil_image(inpt):
         output = v1.pil_to_tensor(inpt)
     elif isinstance(inpt, rl.Tensor):
-        output = inpt
+        return tv_tensors.Image(inpt)
     else:
         raise TypeError(
             "Input can either be a pure Tensor, a numpy array, or a PIL image, but got "
             f"{type(inpt)} instead."
         )
-    return tv_tensors.Image(output)
+    return output.as_subclass(tv_tensors.Image)
 
 
 def to_tensor(inpt: Any) -> Any:

@@ -37,9 +37,15 @@ def _adapt(functional: Kernel, kernel: Kernel, tv_type: type | None) -> Kernel:
     """The kernel as a function of the input and of the functional's own arguments."""
     names, wanted = _parameters(functional)[1:], set(_parameters(kernel)[1:])
     metadata = tuple(name for name in _METADATA if name in wanted)
+    known = frozenset(names)
 
     def call(inpt: Any, *args: Any, **kwargs: Any) -> Any:
         kwargs.update(zip(names, args, strict=False))
+        if not known.issuperset(kwargs):
+            raise TypeError(
+                f"{functional.__name__}() got an unexpected keyword argument "
+                f"'{min(kwargs.keys() - known)}'"
+            )
         given = {name: value for name, value in kwargs.items() if name in wanted}
         if tv_type is None:
             return kernel(inpt, **given)
