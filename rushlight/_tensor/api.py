@@ -83,9 +83,13 @@ def unary(op: Op) -> None:
 def binary(op: Op) -> None:
     """Publishes an elementwise record of two operands without attributes."""
 
+    tensors_only = "tensors" in op.api
+
     def f(input: Any, other: Any, *, out: Tensor | None = None) -> Any:
         if type(other) not in gate.PLAIN:
             other = operand(other)
+        if tensors_only:
+            must_be_tensors(op, input, other)
         if type(input) not in gate.PLAIN:
             input = operand(input)
         return call(op, (input, other)) if out is None else write_into(op, (input, other), (), out)
@@ -96,6 +100,20 @@ def binary(op: Op) -> None:
         return write(op, (input, other))
 
     publish(op, f, f_)
+
+
+def must_be_tensors(op: Op, *values: Any) -> None:
+    """Refuses Python numbers for an operator that PyTorch defines on tensors alone.
+
+    Raises:
+        TypeError: in PyTorch's words.
+    """
+    for i, value in enumerate(values):
+        if isinstance(value, (bool, int, float, complex)):
+            raise TypeError(
+                f"{op.name}(): argument '{op.inputs[i]}' (position {i + 1}) must be Tensor, "
+                f"not {type(value).__name__}"
+            )
 
 
 def operand(value: Any) -> Any:

@@ -199,15 +199,23 @@ alias("clip", clamp)
 Tensor.clip_ = clamp_
 
 
+def _as_tensor(value: Any) -> Any:
+    return value if isinstance(value, Tensor) else FUNCTIONS["tensor"](value)
+
+
 @both
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Any:
     """Values of at least ``min``."""
+    if input._meta.dtype is dtypes.bool_:
+        return FUNCTIONS["maximum"](input, _as_tensor(min), out=out)
     return clamp(input, min, None, out=out)
 
 
 @both
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Any:
     """Values of at most ``max``."""
+    if input._meta.dtype is dtypes.bool_:
+        return FUNCTIONS["minimum"](input, _as_tensor(max), out=out)
     return clamp(input, None, max, out=out)
 
 

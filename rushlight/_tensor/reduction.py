@@ -218,6 +218,8 @@ def _with_mean(name: str) -> None:
     ) -> Any:
         if isinstance(dim, bool):
             dim, unbiased = None, dim
+        if input._meta.dtype.is_integral:
+            raise RuntimeError(f"{name}_mean only support floating point and complex dtypes")
         first = FUNCTIONS[name](input, dim, unbiased, keepdim, correction=correction)
         return first, FUNCTIONS["mean"](input, dim, keepdim)
 
@@ -242,6 +244,8 @@ def nansum(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
 ) -> Any:
     """The sum with NaN counted as 0."""
+    if input._meta.dtype.is_complex:
+        raise RuntimeError("nansum on CPU does not support complex inputs")
     made = FUNCTIONS["sum"](input.masked_fill(input.isnan(), 0), dim, keepdim, dtype=dtype)
     return result_or_out(made, out)
 
@@ -252,6 +256,11 @@ def nanmean(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
 ) -> Any:
     """The mean of the elements that are not NaN."""
+    if input._meta.dtype.is_integral:
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{input._meta.dtype.title}"
+        )
     count = (~input.isnan()).sum(ints(dim), keepdim)
     return result_or_out(nansum(input, dim, keepdim, dtype=dtype) / count, out)
 
@@ -264,6 +273,8 @@ def sum_to_size(input: Tensor, *size: Any) -> Any:
     lead = len(have) - len(shape)
     if lead < 0 or any(s not in (1, have[i + lead]) for i, s in enumerate(shape)):
         raise RuntimeError(f"size {{{list(shape)}}} is not expandable to size {{{list(have)}}}.")
+    if input._meta.dtype.is_integral and not shape:
+        return input.sum()
     return o.sum_to(input, shape)
 
 

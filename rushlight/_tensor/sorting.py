@@ -148,6 +148,15 @@ def _tensors(input: Tensor, values: Any, inverse: Any, counts: Any) -> tuple[Any
     return made, index, from_array(np.array(counts), dtypes.int64)
 
 
+def _ordered_values(input: Tensor) -> Any:
+    """The values in a dtype that NumPy can order."""
+    dt = input._meta.dtype
+    if dt.is_complex:
+        raise NotImplementedError(f"\"unique\" not implemented for '{dt.title}'")
+    array = values_of(input)
+    return array.astype(np.float32) if dt is dtypes.bfloat16 else array
+
+
 def _chosen(parts: tuple[Any, Any, Any], return_inverse: bool, return_counts: bool) -> Any:
     if return_inverse:
         return parts if return_counts else parts[:2]
@@ -209,7 +218,7 @@ def unique(
         >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
         (tensor([1, 3]), tensor([1, 2]))
     """
-    array = values_of(input)
+    array = _ordered_values(input)
     if dim is None:
         flat = array.reshape(-1)
         order = np.argsort(flat, kind="stable")
@@ -236,7 +245,7 @@ def unique_consecutive(
     dim: int | None = None,
 ) -> Any:
     """The first of each run of equal elements (or slices along a dimension)."""
-    array = values_of(input)
+    array = _ordered_values(input)
     if dim is None:
         rows = array.reshape(-1)
         starts = _runs(rows)

@@ -154,6 +154,8 @@ def histc(
         min, max: the range; that of the values if both are equal.
     """
     dt = input._meta.dtype
+    if dt.is_complex:
+        raise NotImplementedError(f"\"aminmax_cpu\" not implemented for '{dt.title}'")
     if not dt.is_floating_point:
         raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{dt.title}'")
     if bins <= 0:
@@ -321,6 +323,8 @@ def cov(
             f"cov(): expected input to have two or fewer dimensions but got an input with "
             f"{input._meta.ndim} dimensions"
         )
+    if input._meta.dtype.kind == "b":
+        raise RuntimeError("cov(): bool dtype is not supported for input")
     x = input.unsqueeze(0) if input._meta.ndim < 2 else input
     x = x.unsqueeze(1) if x._meta.ndim < 2 else x
     if x._meta.dtype.is_integral:

@@ -27,7 +27,7 @@ def _sub(x: Any, y: Any, alpha: Any) -> Any:
 
 
 def _scaled(y: Any, alpha: Any) -> Any:
-    return y * y.dtype.type(alpha)
+    return y * np.asarray(alpha).astype(y.dtype)
 
 
 def _alpha_rule(name: str) -> Any:
@@ -214,7 +214,7 @@ def _pow(x: Any, y: Any) -> Any:
     base, exponent = np.asarray(x), np.asarray(y)
     if base.dtype.kind in "biu":
         if exponent.dtype.kind == "i" and np.any(exponent < 0):
-            if exponent.ndim == 0:
+            if not isinstance(y, np.ndarray):  # a Python number
                 raise RuntimeError("Integers to negative integer powers are not allowed.")
             return _negative_power(base, exponent)
         if base.dtype.kind == "b":
@@ -343,7 +343,7 @@ maximum = elementwise(
     ),
     inputs=BINARY,
     kinds="buif",
-    api="torch method",
+    api="torch method tensors",
 )
 minimum = elementwise(
     "minimum",
@@ -354,7 +354,7 @@ minimum = elementwise(
     ),
     inputs=BINARY,
     kinds="buif",
-    api="torch method",
+    api="torch method tensors",
 )
 
 

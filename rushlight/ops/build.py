@@ -11,6 +11,7 @@ from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import broadcast, dim_list, reduced, same_device
 from rushlight.ir.strides import elementwise_strides
+from rushlight.ops.refusals import refusal
 
 __all__ = ["combined_dtype", "elementwise", "no_derivative", "opmath", "reduction"]
 
@@ -82,7 +83,7 @@ def elementwise(
         kernel: of arrays that are already in the computing dtype.
         grads: one gradient function, or one an input.
         result: the output's dtype: ``same`` as promoted, ``float`` (integers become the default
-            float), ``bool``, or ``real`` (the real type of complex inputs).
+            float), ``bool``, ``real`` (the real type of complex inputs), or ``angle`` (both).
         kinds: the dtype kinds accepted: b(ool), u(nsigned), i(nteger), f(loat), c(omplex).
         wide: whether the kernel computes in float64 whatever the result's dtype.
     """
@@ -92,10 +93,12 @@ def elementwise(
         metas = args[:n]
         dt = combined_dtype(metas)
         if dt.kind not in kinds:
-            raise unsupported(f"{name}_cpu", dt)
-        if result == "float" and dt.is_integral:
+            raise refusal(name, dt)
+        if result in ("float", "angle") and dt.is_integral:
             dt = dtypes.default_float()
-        out = dtypes.bool_ if result == "bool" else dt.to_real() if result == "real" else dt
+        out = dtypes.bool_ if result == "bool" else dt
+        if result in ("real", "angle"):
+            out = dt.to_real()
         return Plan(elementwise_meta(metas, out), compute=dtypes.float64 if wide else opmath(dt))
 
     if callable(grads):
@@ -142,7 +145,7 @@ def reduction(
         given = rest[dtype_at - 2] if dtype_at is not None else None
         dt = given or m.dtype
         if dt.kind not in kinds:
-            raise unsupported(f"{name}_cpu", dt)
+            raise refusal(name, dt)
         if given is None:
             if result == "wide" and dt.is_integral:
                 dt = dtypes.int64

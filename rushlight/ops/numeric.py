@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.ir.op import Op, Plan
-from rushlight.ops.build import elementwise, elementwise_meta, no_derivative, opmath
+from rushlight.ops.build import elementwise, elementwise_meta, opmath
 
 BINARY = ("input", "other")
 _LN2 = math.log(2)
@@ -52,14 +52,18 @@ heaviside = Op(
     inputs=("input", "values"),
     rule=_heaviside_rule,
     kernel=lambda x, v: np.where(x == 0, v, (x > 0).astype(x.dtype)),
-    api="torch method inplace",
+    api="torch method inplace tensors",
     doc="0 below 0, 1 above, ``values`` at 0.",
 )
 nextafter = elementwise(
     "nextafter",
     np.nextafter,
-    (no_derivative("nextafter"),) * 2,
+    (
+        lambda o, g, x, y: o.where(x == y, o.zeros_like(g), g),
+        lambda o, g: o.zeros_like(g),
+    ),
     inputs=BINARY,
+    api="torch method inplace tensors",
     kinds="f",
     doc="The next number after ``input`` in the direction of ``other``.",
 )
@@ -82,7 +86,7 @@ fmax = elementwise(
     ),
     inputs=BINARY,
     kinds="buif",
-    api="torch method",
+    api="torch method tensors",
     doc="The larger of two elements; a number rather than NaN.",
 )
 fmin = elementwise(
@@ -94,7 +98,7 @@ fmin = elementwise(
     ),
     inputs=BINARY,
     kinds="buif",
-    api="torch method",
+    api="torch method tensors",
     doc="The smaller of two elements; a number rather than NaN.",
 )
 
@@ -108,6 +112,7 @@ hypot = elementwise(
         lambda o, g, _x, y, out: g * y / out,
     ),
     inputs=BINARY,
+    api="torch method inplace tensors",
     kinds="f",
     doc="The length of the hypotenuse, sqrt(input^2 + other^2), without overflow.",
 )
@@ -177,7 +182,7 @@ logaddexp = elementwise(
     ),
     inputs=BINARY,
     kinds="fc",
-    api="torch method",
+    api="torch method tensors",
     doc="log(exp(input) + exp(other)), without overflow.",
 )
 logaddexp2 = elementwise(
@@ -189,7 +194,7 @@ logaddexp2 = elementwise(
     ),
     inputs=BINARY,
     kinds="f",
-    api="torch method",
+    api="torch method tensors",
     doc="log2(2^input + 2^other), without overflow.",
 )
 
@@ -199,6 +204,7 @@ gcd = elementwise(
     "gcd",
     np.gcd,
     inputs=BINARY,
+    api="torch method inplace tensors",
     kinds="ui",
     doc="The greatest common divisor.",
 )
@@ -206,6 +212,7 @@ lcm = elementwise(
     "lcm",
     np.lcm,
     inputs=BINARY,
+    api="torch method inplace tensors",
     kinds="ui",
     doc="The least common multiple.",
 )

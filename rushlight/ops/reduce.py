@@ -14,6 +14,7 @@ from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import dim_list, reduced, wrap_dim
 from rushlight.ops.build import opmath, reduction, unsupported
+from rushlight.ops.refusals import refusal
 
 _NO_IDENTITY = "{name}(): Expected reduction dim {dim} to have non-zero size."
 
@@ -237,7 +238,7 @@ min_dim = _extreme_dim("min", np.min, np.argmin)
 def _arg_rule(name: str) -> Any:
     def rule(m: Meta, dim: Any, keepdim: bool) -> Meta:
         if m.dtype.is_complex or m.dtype.kind == "b":
-            raise unsupported(f"{name}_cpu", m.dtype)
+            raise refusal(name, m.dtype)
         if dim is None:
             if m.numel == 0:
                 raise IndexError(
@@ -360,12 +361,8 @@ std = reduction(
 
 
 def _logsumexp(x: Any, dims: Any, keepdim: bool) -> Any:
-    top = (
-        np.max(x, axis=dims, keepdims=True, initial=-np.inf)
-        if x.size
-        else np.full([1 if i in dims else s for i, s in enumerate(x.shape)], -np.inf, x.dtype)
-    )
-    top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
+    top = np.max(x.real, axis=dims, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0).astype(x.real.dtype)
     total = np.log(np.sum(np.exp(x - top), axis=dims, keepdims=True)) + top
     return total if keepdim else np.squeeze(total, axis=dims)
 
@@ -374,14 +371,13 @@ logsumexp = reduction(
     "logsumexp",
     _logsumexp,
     result="float",
-    kinds="buif",
     attrs=("dim", "keepdim"),
     defaults=(False,),
     grads=(
         # the softmax of x
         lambda o, g, x, y, dim, keepdim: (
             _spread(o, g, x._meta.shape, dim, keepdim)
-            * o.exp(x - o.restore(y, x._meta.shape, dim_list(dim, x._meta.ndim), keepdim))
+            * o.conj(o.exp(x - o.restore(y, x._meta.shape, dim_list(dim, x._meta.ndim), keepdim)))
         ),
     ),
 )

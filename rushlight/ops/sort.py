@@ -67,6 +67,8 @@ def _topk_rule(m: Meta, k: int, dim: int, largest: bool) -> Plan:
     d = wrap_dim(dim, m.ndim)
     if m.dtype.is_complex:
         raise RuntimeError(" topk does not support complex dtypes on CPU")
+    if m.dtype.kind == "b":
+        raise RuntimeError("topk does not support bool dtypes on CPU")
     if not 0 <= k <= (m.shape[d] if m.ndim else 1):
         raise RuntimeError("selected index k out of range")
     shape = tuple(k if i == d else s for i, s in enumerate(m.shape))

@@ -131,6 +131,7 @@ igamma = _special(
     functions.gammainc,
     (no_derivative("igamma: input"), lambda o, g, a, x: _gamma_density(o, g, a, x)),
     inputs=("input", "other"),
+    api="torch method inplace tensors",
     domain=(0.2, 4.0),
     doc="The regularised lower incomplete gamma function P(input, other).",
 )
@@ -139,6 +140,7 @@ igammac = _special(
     functions.gammaincc,
     (no_derivative("igammac: input"), lambda o, g, a, x: -_gamma_density(o, g, a, x)),
     inputs=("input", "other"),
+    api="torch method inplace tensors",
     domain=(0.2, 4.0),
     doc="The regularised upper incomplete gamma function Q(input, other) = 1 - P(input, other).",
 )

@@ -15,15 +15,19 @@ _LN2, _LN10 = math.log(2), math.log(10)
 
 
 neg = elementwise("neg", np.negative, lambda o, g: -g, kinds="uifc")
-abs = elementwise("abs", np.abs, lambda o, g, x: g * o.sgn(x), result="real")
-sign = elementwise("sign", np.sign, lambda o, g: o.zeros_like(g), kinds="buif")
+abs = elementwise("abs", np.abs, lambda o, g, x: g * o.sgn(x), result="real", kinds="uifc")
 
 
 def _sgn_kernel(x: Any) -> Any:
+    if x.dtype.kind == "b":
+        return x.copy()
     if x.dtype.kind != "c":
         return np.sign(x)
     size = np.abs(x)
     return np.where(size == 0, 0, x / np.where(size == 0, 1, size)).astype(x.dtype)
+
+
+sign = elementwise("sign", _sgn_kernel, lambda o, g: o.zeros_like(g), kinds="buif")
 
 
 def _sgn_grad(o: Any, g: Any, x: Any, out: Any) -> Any:
@@ -150,6 +154,7 @@ atan2 = elementwise(
         lambda o, g, y, x: -g * y / (x * x + y * y),
     ),
     inputs=("input", "other"),
+    api="torch method inplace tensors",
     result="float",
     kinds="buif",
 )
@@ -178,7 +183,7 @@ angle = elementwise(
         else np.angle(x)
     ),
     lambda o, g, x: _angle_grad(o, g, x),
-    result="real",
+    result="angle",
     api="",
 )
 
