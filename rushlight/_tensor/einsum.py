@@ -13,7 +13,7 @@ from rushlight._tensor.api import function
 from rushlight.dispatch.gate import call
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
-from rushlight.ops import matmul, movement
+from rushlight.ops import movement
 
 __all__: list[str] = []
 
@@ -73,7 +73,8 @@ def _from_lists(args: tuple[Any, ...]) -> tuple[str, list[Any]]:
                 text += chr(ord("A") + d) if d < 26 else chr(ord("a") + d - 26)
             else:
                 raise ValueError(
-                    f"einsum(): subscript in subscript list is not within the valid range [0, 52), got {d}"
+                    "einsum(): subscript in subscript list is not within the valid range [0, 52), "
+                    f"got {d}"
                 )
         return text
 
@@ -186,22 +187,15 @@ def _multiply(a: Tensor, b: Tensor, over: list[int]) -> Tensor:
     batch = [d for d in free if sa[d] != 1 and sb[d] != 1]
     rows = [d for d in free if sb[d] == 1 and d not in batch]
     columns = [d for d in free if d not in batch and d not in rows]
-    n, m, p, k = (
-        _product(s, dims) for s, dims in ((sa, batch), (sa, rows), (sb, columns), (sa, both_sum))
-    )
-    left = o.reshape(
-        call(movement.permute, (a,), ((*batch, *rows, *both_sum, *columns),)), (n, m, k)
-    )
-    right = o.reshape(
-        call(movement.permute, (b,), ((*batch, *both_sum, *columns, *rows),)), (n, k, p)
-    )
-    product = call(matmul.bmm, (left, right))
+    n, m, k = (_product(sa, dims) for dims in (batch, rows, both_sum))
+    p = _product(sb, columns)
+    left = o.permute(a, (*batch, *rows, *both_sum, *columns))
+    right = o.permute(b, (*batch, *both_sum, *columns, *rows))
+    product = o.bmm(o.reshape(left, (n, m, k)), o.reshape(right, (n, k, p)))
     order = [*batch, *rows, *columns, *both_sum]
-    shape = [*(sa[d] for d in batch + rows), *(sb[d] for d in columns), *[1] * len(both_sum)]
+    shape = (*(sa[d] for d in batch + rows), *(sb[d] for d in columns), *[1] * len(both_sum))
     back = tuple(order.index(d) for d in range(len(order)))
-    return call(
-        movement.permute, (call(movement._unsafe_view, (product,), (tuple(shape),)),), (back,)
-    )  # type: ignore[no-any-return]
+    return o.permute(o._unsafe_view(product, shape), back)  # type: ignore[no-any-return]
 
 
 def _product(shape: Any, dims: list[int]) -> int:

@@ -104,7 +104,8 @@ def _basic(self: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
             t = _select(self, t, d, item.__index__())
         else:
             raise TypeError(
-                f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(item).__name__})"
+                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
+                f"are valid indices (got {type(item).__name__})"
             )
     return t, tensors
 
@@ -135,8 +136,8 @@ def expand_masks(t: Tensor, tensors: list[Any]) -> tuple[Any, ...]:
             have = t._meta.shape[start + k] if start + k < t._meta.ndim else None
             if size != have:
                 raise IndexError(
-                    f"The shape of the mask {list(item._meta.shape)} at index {k} does not match the "
-                    f"shape of the indexed tensor {list(t._meta.shape)} at index {start + k}"
+                    f"The shape of the mask {list(item._meta.shape)} at index {k} does not match "
+                    f"the shape of the indexed tensor {list(t._meta.shape)} at index {start + k}"
                 )
         found.extend(
             from_array(np.ascontiguousarray(i), int64) for i in np.nonzero(values_of(item))

@@ -17,7 +17,7 @@ from rushlight._tensor.api import (
 from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
-from rushlight.ir.shapes import broadcast
+from rushlight.ir.shapes import broadcast, wrap_dim
 from rushlight.ops import matmul as records
 from rushlight.ops import movement
 
@@ -124,16 +124,13 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Any:
 
 
 def _folded(x: Tensor, w: Tensor) -> Any:
-    """A batch times one matrix: the batch is folded into rows."""
+    """A batch times one matrix (or vector): the batch is folded into rows."""
     shape = x._meta.shape
-    if w._meta.ndim == 2:
-        rows = o.reshape(
-            x, (-1 if x._meta.numel else x._meta.numel // max(shape[-1], 1), shape[-1])
-        )
-        y = call(records.mm, (rows, w))
-        return call(movement._unsafe_view, (y,), ((*shape[:-1], w._meta.shape[1]),))
-    rows = o.reshape(x, (-1 if x._meta.numel else x._meta.numel // max(shape[-1], 1), shape[-1]))
-    return call(movement._unsafe_view, (call(records.mv, (rows, w)),), (tuple(shape[:-1]),))
+    rows = o.reshape(x, (shape[:-1].numel(), shape[-1]))
+    if w._meta.ndim == 1:
+        return call(movement._unsafe_view, (call(records.mv, (rows, w)),), (tuple(shape[:-1]),))
+    y = call(records.mm, (rows, w))
+    return call(movement._unsafe_view, (y,), ((*shape[:-1], w._meta.shape[1]),))
 
 
 def _batched(x: Tensor, y: Tensor) -> Any:
@@ -194,13 +191,22 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
         over_a, over_b = list(range(-dims, 0)), list(range(dims))
     else:
         over_a, over_b = ([d] if isinstance(d, int) else list(d) for d in dims)
-    over_a = [d % a._meta.ndim for d in over_a]
-    over_b = [d % b._meta.ndim for d in over_b]
+    if len(over_a) != len(over_b):
+        raise RuntimeError("both dimension lists should have same length")
+    if a._meta.dtype is not b._meta.dtype:
+        raise RuntimeError("both inputs should have same dtype")
+    over_a = [wrap_dim(d, a._meta.ndim) for d in over_a]
+    over_b = [wrap_dim(d, b._meta.ndim) for d in over_b]
     for i, j in zip(over_a, over_b, strict=True):
-        if a._meta.shape[i] != b._meta.shape[j]:
+        m, n = a._meta.shape[i], b._meta.shape[j]
+        if m == 1:
+            b = b.sum(j, True)
+        elif n == 1:
+            a = a.sum(i, True)
+        elif m != n:
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {a._meta.shape[i]} in dim "
-                f"{i} and second has size {b._meta.shape[j]} in dim {j}"
+                f"contracted dimensions need to match, but first has size {m} in dim {i} and "
+                f"second has size {n} in dim {j}"
             )
     keep_a = [d for d in range(a._meta.ndim) if d not in over_a]
     keep_b = [d for d in range(b._meta.ndim) if d not in over_b]

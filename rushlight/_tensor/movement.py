@@ -27,6 +27,16 @@ from rushlight.ops import create, movement
 __all__: list[str] = []
 
 
+def _one(given: tuple[Any, ...], named: dict[str, Any], function: str, name: str = "dims") -> Any:
+    """An argument given as several ints, one sequence, or by its name."""
+    if not named:
+        return given
+    if given or set(named) != {name}:
+        wrong = next((k for k in named if k != name), name)
+        raise TypeError(f"{function}() got an unexpected keyword argument '{wrong}'")
+    return (named[name],)
+
+
 @method
 def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tensor:
     """The same memory with another shape, or read as another dtype."""
@@ -94,8 +104,8 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
         parts = tuple(shape[d] // known if p == -1 and known else p for p in parts)
     if Size(parts).numel() != shape[d]:
         raise RuntimeError(
-            f"unflatten: Provided sizes {list(size_of((sizes,)))} don't multiply up to the size of dim "
-            f"{d} ({shape[d]}) in the input tensor"
+            f"unflatten: Provided sizes {list(size_of((sizes,)))} don't multiply up to the size of "
+            f"dim {d} ({shape[d]}) in the input tensor"
         )
     return o.reshape(input, (*shape[:d], *parts, *shape[d + 1 :]))  # type: ignore[no-any-return]
 
@@ -134,9 +144,9 @@ def broadcast_shapes(*shapes: Any) -> Size:
 
 
 @both
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """A view with the dimensions in another order."""
-    return call(movement.permute, (input,), (size_of(dims, "dims"),))  # type: ignore[no-any-return]
+    return call(movement.permute, (input,), (size_of(_one(dims, named, "permute"), "dims"),))  # type: ignore[no-any-return]
 
 
 @both
@@ -198,7 +208,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     if len(src) != len(dst):
         raise RuntimeError(
             "movedim: Invalid source or destination dims: source "
-            f"({list(src)} dims) should contain the same number of dims as destination ({list(dst)} dims)"
+            f"({list(src)} dims) should contain the same number of dims as destination "
+            f"({list(dst)} dims)"
         )
     for name, dims in (("source", src), ("destination", dst)):
         if len(set(dims)) != len(dims):
@@ -284,9 +295,9 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     reach = 0 if 0 in shape else sum((n - 1) * s for n, s in zip(shape, strides, strict=False)) + 1
     if start < 0 or (reach and (start + reach) * item > input._storage.nbytes):
         raise RuntimeError(
-            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {start}, and "
-            f"itemsize {item} requiring a storage size of {(start + reach) * item} are out of bounds "
-            f"for storage of size {input._storage.nbytes}"
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {start}, "
+            f"and itemsize {item} requiring a storage size of {(start + reach) * item} are out of "
+            f"bounds for storage of size {input._storage.nbytes}"
         )
     return call(movement.as_strided, (input,), (shape, strides, start - input._offset))  # type: ignore[no-any-return]
 
@@ -317,7 +328,8 @@ def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Ten
         if piece == 0:
             if size:
                 raise RuntimeError(
-                    f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}"
+                    "split_size can only be 0 if dimension size is 0, but got dimension size of "
+                    f"{size}"
                 )
             sizes = (0,)
         else:
@@ -501,7 +513,8 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     m = self._meta
     if len(times) < m.ndim:
         raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            "tensor"
         )
     return call(create.repeat, (self,), (times,))  # type: ignore[no-any-return]
 
@@ -514,9 +527,9 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
 
 
 @both
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """A copy with the order along these dimensions reversed."""
-    return call(create.flip, (input,), (size_of(dims, "dims"),))  # type: ignore[no-any-return]
+    return call(create.flip, (input,), (size_of(_one(dims, named, "flip"), "dims"),))  # type: ignore[no-any-return]
 
 
 @both
@@ -580,7 +593,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         import warnings
 
         warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+            "argument.",
             UserWarning,
             stacklevel=2,
         )
@@ -589,16 +603,16 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         raise RuntimeError(
             f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
         )
+    if any(t._meta.dtype is not tensors[0]._meta.dtype for t in tensors):
+        raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     swap = indexing == "xy" and len(tensors) >= 2
     order = [tensors[1], tensors[0], *tensors[2:]] if swap else list(tensors)
-    flat = [ravel(t) for t in order]
-    sizes = [t._meta.numel for t in flat]
+    sizes = [t._meta.numel for t in order]
     grids = [
-        o.reshape(t, [-1 if i == j else 1 for j in range(len(flat))]).expand(sizes)
-        for i, t in enumerate(flat)
+        o.reshape(t, [-1 if i == j else 1 for j in range(len(order))]).expand(sizes)
+        for i, t in enumerate(order)
     ]
     if swap:
-        grids = [g.transpose(0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

@@ -96,7 +96,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Any:
 
 @both
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float, *, out: Any = None) -> Any:
-    """A copy in which each slice of a dimension whose p-norm exceeds ``maxnorm`` is scaled to it."""
+    """A copy in which slices of a dimension whose p-norm exceeds ``maxnorm`` are scaled to it."""
     attrs = (float(number(p)), ints(dim), float(number(maxnorm)))
     return (
         call(records.renorm, (input,), attrs)
