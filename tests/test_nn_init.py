@@ -88,7 +88,8 @@ def test_structured():
 
 
 def test_orthogonal():
-    pytest.importorskip("rushlight.linalg")
+    if not hasattr(pytest.importorskip("rushlight.linalg"), "qr"):
+        pytest.skip("torch.linalg.qr is not in rushlight yet")
     rl.manual_seed(0)
     for shape in ((4, 4), (3, 6), (6, 2, 2)):
         q = init.orthogonal_(rl.empty(shape), gain=2.0).reshape(shape[0], -1).numpy()

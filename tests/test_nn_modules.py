@@ -513,6 +513,30 @@ def test_printing():
     )
 
 
+def test_errors_say_where():
+    net = Net()
+    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied") as caught:
+        net(rl.zeros(1, 9))
+    place = "in Net.first: Linear(in_features=3, out_features=4, bias=True)"
+    assert [note for note in caught.value.__notes__ if note.startswith("in ")] == [place]
+    deep = nn.Sequential(nn.ModuleDict({"a": net}).a.rest)
+    with pytest.raises(RuntimeError) as caught:
+        deep(rl.zeros(1, 9))
+    place = "in Sequential.0.1: Linear(in_features=4, out_features=2, bias=False)"
+    assert place in caught.value.__notes__
+
+    class Own(nn.Module):
+        def forward(self, x):
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError) as caught:
+        Own()(1)
+    assert not getattr(caught.value, "__notes__", [])
+    with pytest.raises(KeyError) as caught:
+        nn.Sequential(Own())(1)
+    assert caught.value.__notes__ == ["in Sequential.0: Own()"]
+
+
 # Containers
 
 

@@ -112,7 +112,7 @@ def _lp_pool(
     from rushlight.nn import functional as F
 
     if norm_type in (float("inf"), -float("inf")):
-        max_pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[dims - 1]
+        max_pool: Any = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[dims - 1]
         sign = 1 if norm_type > 0 else -1
         return sign * max_pool(sign * input.abs(), kernel, stride, 0, 1, ceil_mode)
     avg_pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[dims - 1]

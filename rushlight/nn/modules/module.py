@@ -38,6 +38,7 @@ from ._hooks import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from ._place import note_place
 from ._state import StateMethods, _IncompatibleKeys
 
 __all__ = [
@@ -180,9 +181,14 @@ class Module(HookMethods, StateMethods):
         # This line runs once a layer a step: no hook dictionary is looked at before the process
         # has its first hook. `training` is there unless `Module.__init__` was not called.
         own = self.__dict__
-        if not hooks_seen and "training" in own:
-            return self.forward(*args, **kwargs)
-        return self._call_slowly(own, args, kwargs)
+        try:
+            if not hooks_seen and "training" in own:
+                return self.forward(*args, **kwargs)
+            return self._call_slowly(own, args, kwargs)
+        except Exception as error:
+            if "training" in own:
+                note_place(error, self)
+            raise
 
     def _call_slowly(
         self, own: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
