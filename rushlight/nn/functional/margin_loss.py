@@ -310,7 +310,7 @@ def triplet_margin_with_distance_loss(
         >>> import rushlight as rl
         >>> loss = rl.nn.functional.triplet_margin_with_distance_loss
         >>> loss(rl.zeros(1, 1), rl.zeros(1, 1), rl.ones(1, 1), margin=2.0)
-        tensor(1.)
+        tensor(1.0000)
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{reduction} is not a valid value for reduction")

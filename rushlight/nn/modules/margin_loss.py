@@ -346,7 +346,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         >>> import rushlight as rl
         >>> loss = rl.nn.TripletMarginWithDistanceLoss(margin=2.0)
         >>> loss(rl.zeros(1, 1), rl.zeros(1, 1), rl.ones(1, 1))
-        tensor(1.)
+        tensor(1.0000)
     """
 
     __constants__ = ["margin", "swap", "reduction"]
