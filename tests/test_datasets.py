@@ -11,6 +11,7 @@ import pickle
 import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -530,6 +531,114 @@ def test_coco(tmp_path: Path) -> None:
             datasets.CocoDetection(tmp_path, path)
 
 
+def mat_element(kind: int, content: bytes) -> bytes:
+    return struct.pack("<II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def mat_array(name: str, values: np.ndarray[Any, Any]) -> bytes:
+    """A matrix element of MATLAB's level 5 format: flags, sizes, name, numbers."""
+    stored, kind = {"uint8": (2, 9), "float64": (9, 6)}[str(values.dtype)]
+    head = name.encode() + bytes(4 - len(name))
+    small = struct.pack("<I", len(name) << 16 | 1) + head  # up to four bytes lie in the tag itself
+    return mat_element(
+        14,
+        mat_element(6, struct.pack("<II", kind, 0))
+        + mat_element(5, struct.pack(f"<{values.ndim}i", *values.shape))
+        + small
+        + mat_element(stored, values.tobytes("F")),
+    )
+
+
+def svhn_file(packed: bool, **changes: Any) -> bytes:
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {
+        "X": rng.integers(0, 256, (32, 32, 3, 4), dtype=np.uint8),
+        "y": np.array([[10.0], [1.0], [9.0], [3.0]]),
+    }
+    elements = [mat_array(name, values) for name, values in (arrays | changes).items()]
+    if packed:
+        elements = [
+            struct.pack("<II", 15, len(data)) + data
+            for data in (zlib.compress(element) for element in elements)
+        ]
+    return b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + b"".join(elements)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_svhn(is_packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = tmp_path / "mirror"
+    write_files(mirror, {"test_32x32.mat": svhn_file(is_packed)})
+    write_sums(mirror)
+    monkeypatch.setenv("RUSHLIGHT_MIRROR", str(mirror))
+    data = datasets.SVHN(tmp_path / "root", "test", download=True)
+    assert data.data.shape == (4, 3, 32, 32) and data.labels.tolist() == [0, 1, 9, 3]
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3, 4), dtype=np.uint8)
+    image, label = data[2]
+    assert label == 9 and np.array_equal(np.asarray(image), pixels[..., 2])
+    with pytest.raises(RuntimeError, match="Dataset not found"):
+        datasets.SVHN(tmp_path / "root")
+    path = tmp_path / "root" / "test_32x32.mat"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(FileFormatError, match="changed since"):
+        datasets.SVHN(tmp_path / "root", "test")
+    (path.parent / RECORD_NAME).unlink()
+    good = svhn_file(is_packed)
+    for bad in (
+        good[:-9],
+        good[:100],
+        b"",
+        svhn_file(is_packed, y=np.full((4, 1), 11.0)),
+        svhn_file(is_packed, y=np.ones((3, 1))),
+        svhn_file(is_packed, X=np.ones((2, 2))),
+    ):
+        path.write_bytes(bad)
+        with pytest.raises(FileFormatError, match="test_32x32"):
+            datasets.SVHN(tmp_path / "root", "test")
+
+
+def stl10_files() -> dict[str, bytes]:
+    rng = np.random.default_rng(0)
+    counts = {"train": 20, "test": 3, "unlabeled": 2}
+    files = {
+        f"{part}_X.bin": rng.integers(0, 256, (count, 3, 96, 96), dtype=np.uint8).tobytes()
+        for part, count in counts.items()
+    }
+    folds = "".join(f"{fold} {fold + 10} \n" for fold in range(10))
+    labels = {
+        part: bytes(1 + index % 10 for index in range(counts[part])) for part in ("train", "test")
+    }
+    return files | {
+        "train_y.bin": labels["train"],
+        "test_y.bin": labels["test"],
+        "fold_indices.txt": folds.encode(),
+        "class_names.txt": "\n".join(CLASSES).encode(),
+    }
+
+
+def test_stl10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    make_tar(mirror / "stl10_binary.tar.gz", stl10_files(), "stl10_binary/")
+    write_sums(mirror)
+    monkeypatch.setenv("RUSHLIGHT_MIRROR", str(mirror))
+    root = tmp_path / "root"
+    data = datasets.STL10(root, download=True)
+    assert len(data) == 20 and data.classes == CLASSES and data.labels[12] == 2
+    stored = np.frombuffer(stl10_files()["train_X.bin"], np.uint8).reshape(20, 3, 96, 96)
+    assert np.array_equal(np.asarray(data[4][0]), stored[4].transpose(2, 1, 0))
+    (mirror / "stl10_binary.tar.gz").unlink()
+    both_parts = datasets.STL10(root, "train+unlabeled", folds=3, download=True)
+    assert both_parts.labels.tolist() == [3, 3, -1, -1] and both_parts[3][1] == -1
+    assert len(datasets.STL10(root, "test")) == 3 and len(datasets.STL10(root, "unlabeled")) == 2
+    with pytest.raises(ValueError, match=r"range \[0, 10\), but got 10"):
+        datasets.STL10(root, folds=10)
+    for name, content in (("test_X.bin", b"x" * 100), ("test_y.bin", b"\x01\x02\x0b")):
+        damaged = tmp_path / name
+        write_files(damaged / "stl10_binary", stl10_files() | {name: content})
+        with pytest.raises(FileFormatError, match=name):
+            datasets.STL10(damaged, "test")
+
+
 def test_small_helpers(tmp_path: Path) -> None:
     write_files(tmp_path, {"a.txt": b"", "b.png": b""})
     (tmp_path / "d").mkdir()
@@ -563,14 +672,18 @@ def test_like_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     cifar = torchvision.datasets.cifar
     monkeypatch.setattr(cifar.CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr(cifar, "check_integrity", lambda *args: True)
+    stl10 = torchvision.datasets.stl10.STL10
+    monkeypatch.setattr(stl10, "_check_integrity", lambda self: True)
     write_files(tmp_path / "cifar-10-batches-py", cifar_files())
     write_files(tmp_path / "MNIST" / "raw", mnist_files())
+    write_files(tmp_path / "stl10_binary", stl10_files())
     save_images(tmp_path / "folder", "a/x.png", "b/y.png", "b/z/w.png")
     makers: list[Callable[[Any], Any]] = [
         lambda d: d.CIFAR10(tmp_path),
         lambda d: d.CIFAR10(str(tmp_path), train=False, transform=np.asarray),
         lambda d: d.MNIST(tmp_path, target_transform=abs),
         lambda d: d.ImageFolder(tmp_path / "folder"),
+        lambda d: d.STL10(tmp_path, "train+unlabeled"),
         lambda d: d.FakeData(4, (3, 5, 6), random_offset=2),
     ]
     for make in makers:

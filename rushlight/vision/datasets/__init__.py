@@ -7,6 +7,8 @@ from rushlight.vision.datasets.coco import CocoCaptions, CocoDetection
 from rushlight.vision.datasets.fakedata import FakeData
 from rushlight.vision.datasets.folder import DatasetFolder, ImageFolder
 from rushlight.vision.datasets.mnist import EMNIST, KMNIST, MNIST, QMNIST, FashionMNIST
+from rushlight.vision.datasets.stl10 import STL10
+from rushlight.vision.datasets.svhn import SVHN
 from rushlight.vision.datasets.vision import VisionDataset
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "KMNIST",
     "MNIST",
     "QMNIST",
+    "STL10",
+    "SVHN",
     "CocoCaptions",
     "CocoDetection",
     "DatasetFolder",

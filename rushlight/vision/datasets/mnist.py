@@ -25,14 +25,14 @@ import numpy as np
 
 import rushlight as rl
 from rushlight.errors import FileFormatError
-from rushlight.hub import MirrorError, digest_of
+from rushlight.hub import MirrorError
 from rushlight.vision._pil import grey_image
 from rushlight.vision.datasets import _archive
 from rushlight.vision.datasets.utils import (
     calculate_md5,
     check_integrity,
+    check_recorded,
     download_url,
-    read_record,
     verify_str_arg,
     write_record,
 )
@@ -524,22 +524,13 @@ def _read_idx(path: str) -> np.ndarray[Any, Any]:
             f"'{path}' has {len(content) - start} bytes of values, "
             f"its header says {shape} of {dtype.itemsize} bytes each"
         )
-    _check_recorded(path)
+    check_recorded(path)
     values = np.frombuffer(content, dtype, offset=start).reshape(shape)
     return values.astype(dtype.newbyteorder("="))  # native, and a copy that can be written to
 
 
 def _check_idx(path: str) -> None:
     _read_idx(path)
-
-
-def _check_recorded(path: str) -> None:
-    folder, name = os.path.split(path)
-    noted = read_record(folder).get(name)
-    if noted is not None and digest_of(path) != noted:
-        raise FileFormatError(
-            f"'{path}' changed since it was verified. You can use download=True to download it"
-        )
 
 
 def read_sn3_pascalvincent_tensor(path: str, strict: bool = True) -> Any:

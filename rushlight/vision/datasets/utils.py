@@ -214,3 +214,17 @@ def write_record(folder: str | Path, names: Iterable[str], keep: bool = True) ->
     record.update({name: digest_of(os.path.join(folder, name)) for name in names})
     content = json.dumps(record, indent=1, sort_keys=True).encode()
     write_whole(os.path.join(folder, RECORD_NAME), content)
+
+
+def check_recorded(path: str | Path) -> None:
+    """Compares a file with the record of its folder, if it is noted there.
+
+    Raises:
+        FileFormatError: the file changed since it was verified.
+    """
+    folder, name = os.path.split(path)
+    noted = read_record(folder).get(name)
+    if noted is not None and digest_of(path) != noted:
+        raise FileFormatError(
+            f"'{path}' changed since it was verified. You can use download=True to download it"
+        )
