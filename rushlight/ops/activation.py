@@ -123,9 +123,7 @@ softplus = elementwise(
         x,
         (np.maximum(x * beta, 0) + np.log1p(np.exp(-np.abs(x * beta)))) / x.dtype.type(beta),
     ),
-    lambda o, g, x, _y, beta, threshold: o.where(
-        x * beta > threshold, g, g * o.sigmoid(x * beta)
-    ),
+    lambda o, g, x, _y, beta, threshold: o.where(x * beta > threshold, g, g * o.sigmoid(x * beta)),
     attrs=("beta", "threshold"),
     defaults=(1.0, 20.0),
     kinds="f",
@@ -151,9 +149,7 @@ hardswish = elementwise(
     "hardswish",
     lambda x: x * np.minimum(np.maximum(x + x.dtype.type(3), 0), 6) / x.dtype.type(6),
     # 0 below -3, 1 above 3, x/3 + 1/2 between
-    lambda o, g, x: o.where(
-        x <= -3, o.zeros_like(g), o.where(x < 3, g * (x / 3 + 0.5), g)
-    ),
+    lambda o, g, x: o.where(x <= -3, o.zeros_like(g), o.where(x < 3, g * (x / 3 + 0.5), g)),
     kinds="f",
     api="",
 )
@@ -231,7 +227,9 @@ gelu = elementwise(
 
 def _prelu_rule(x: Meta, w: Meta) -> Plan:
     if x.dtype is not w.dtype:
-        raise RuntimeError("prelu: Type promoting not supported. Got " f"{x.dtype.title} and {w.dtype.title}")
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {x.dtype.title} and {w.dtype.title}"
+        )
     if w.ndim > 1:
         raise RuntimeError(
             f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {w.ndim}"

@@ -66,7 +66,9 @@ def _pool(x: Any, samples: Any, kernel: Ints, sizes: Ints) -> Any:
     for tap in np.ndindex(*kernel):
         index: Any = 0
         for d in range(n):
-            places = (starts[d] + tap[d]).reshape(planes, *[-1 if i == d else 1 for i in range(n)])
+            places = (starts[d] + tap[d]).reshape(
+                planes, *[sizes[d] if i == d else 1 for i in range(n)]
+            )
             index = index * size[d] + places
         index = np.broadcast_to(index, (planes, *sizes)).reshape(planes, count)
         values = np.take_along_axis(flat, index, 1)

@@ -33,10 +33,14 @@ def _reduced(values: Any, reduction: str) -> Any:
     return total / values.dtype.type(values.size) if reduction == "mean" else total
 
 
-def _pair_loss(name: str, value: Any, slope: Any, node: str, attrs: Any = (), defaults: Any = ()) -> Op:
+def _pair_loss(
+    name: str, value: Any, slope: Any, node: str, attrs: Any = (), defaults: Any = ()
+) -> Op:
     """A loss of the difference: ``value(d, *attrs)``, with ``slope(o, d, *attrs)`` its derivative."""
 
-    def grads(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str, *rest: Any) -> Any:
+    def grads(
+        o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str, *rest: Any
+    ) -> Any:
         x, y = inputs
         d = slope(o, x - y, *rest)
         if reduction == "mean":
@@ -115,9 +119,7 @@ def _bce(x: Any, y: Any, w: Any, reduction: str) -> Any:
     return _reduced(loss if w is None else loss * w, reduction)
 
 
-def _bce_backward(
-    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str
-) -> Any:
+def _bce_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str) -> Any:
     """dx = (x - y) / (x (1 - x)); dy = log(1 - x) - log x."""
     x, y, w = inputs
     if reduction == "mean":
@@ -160,9 +162,7 @@ def _logits_rule(x: Meta, y: Meta, w: Any, pos: Any, reduction: str) -> Plan:
     return Plan(out, compute=opmath(dt))
 
 
-def _logits_backward(
-    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str
-) -> Any:
+def _logits_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str) -> Any:
     """dx = (1 + (p - 1) y) sigmoid(x) - p y."""
     x, y, w, pos = inputs
     if reduction == "mean":
@@ -252,7 +252,9 @@ def _nll(x: Any, t: Any, w: Any, reduction: str, ignore_index: int) -> Any:
     if dt.itemsize == 2:
         x = x.astype(np.float32)
     values, counts, safe = _picked(x, t, ignore_index)
-    weights = (counts if w is None else np.where(counts, w.astype(x.dtype)[safe], 0)).astype(x.dtype)
+    weights = (counts if w is None else np.where(counts, w.astype(x.dtype)[safe], 0)).astype(
+        x.dtype
+    )
     loss = -values * weights
     loss = np.where(counts, loss, x.dtype.type(0))
     total = weights.sum(dtype=x.dtype)

@@ -29,9 +29,9 @@ def _others(ndim: int) -> Ints:
 
 
 def _batch_rule(x: Meta, w: Any, b: Any, mean: Any, var: Any, training: bool, eps: float) -> Plan:
-    if x.ndim < 2:
+    if x.ndim < 2 and x.numel:
         raise RuntimeError(f"expected 2D or more input (got {x.ndim}D input)")
-    c = x.shape[1]
+    c = x.shape[1] if x.ndim > 1 else 0
     for name, m in (("weight", w), ("bias", b), ("running_mean", mean), ("running_var", var)):
         if m is not None and m.numel != c:
             raise RuntimeError(f"{name} should contain {c} elements not {m.numel}")
@@ -43,9 +43,7 @@ def _batch_rule(x: Meta, w: Any, b: Any, mean: Any, var: Any, training: bool, ep
     return Plan([out, stat, stat, stat], compute=opmath(x.dtype))
 
 
-def _batch_norm(
-    x: Any, w: Any, b: Any, mean: Any, var: Any, training: bool, eps: float
-) -> Any:
+def _batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, training: bool, eps: float) -> Any:
     shape = _channels(x)
     if training:
         dims = _others(x.ndim)
@@ -153,7 +151,9 @@ def _layer_norm(x: Any, w: Any, b: Any, shape: Ints, eps: float) -> Any:
     dims = tuple(range(x.ndim - len(shape), x.ndim))
     mean = x.mean(dims, keepdims=True, dtype=x.dtype)
     centred = x - mean
-    scale = 1 / np.sqrt(np.square(centred).mean(dims, keepdims=True, dtype=x.dtype) + x.dtype.type(eps))
+    scale = 1 / np.sqrt(
+        np.square(centred).mean(dims, keepdims=True, dtype=x.dtype) + x.dtype.type(eps)
+    )
     out = centred * scale
     if w is not None:
         out = out * w

@@ -102,7 +102,7 @@ def _im2col(x: Any, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -
     out = np.empty((*x.shape[:2], *kernel, *counts), x.dtype)
     for tap, at in _taps(kernel, counts, dilation, stride):
         out[(slice(None), slice(None), *tap)] = padded[(slice(None), slice(None), *at)]
-    return out.reshape(x.shape[0], x.shape[1] * int(np.prod(kernel)), -1)
+    return out.reshape(x.shape[0], x.shape[1] * int(np.prod(kernel)), int(np.prod(counts)))
 
 
 def _col2im(g: Any, size: Ints, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -> Any:

@@ -59,6 +59,7 @@ from .margin_loss import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from .native import conv_tbc
 from .norm import *
 from .padding import *
 from .pooling import *
@@ -85,6 +86,7 @@ from .vision import *
 __all__ = [
     "assert_int_or_pair",
     "channel_shuffle",
+    "conv_tbc",
     "cosine_embedding_loss",
     "cosine_similarity",
     "ctc_loss",

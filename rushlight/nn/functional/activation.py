@@ -213,11 +213,14 @@ def rrelu(
     upper: float = 1.0 / 3,
     training: bool = False,
     inplace: bool = False,
+    *,
+    generator: Any = None,
 ) -> Any:
     """Leaky ReLU with a random slope in training, the mean slope otherwise."""
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
-    slopes = call(records.rrelu_slopes, (input,), (lower, upper, rl.default_generator.engine))
+    engine = (generator or rl.default_generator).engine
+    slopes = call(records.rrelu_slopes, (input,), (lower, upper, engine))
     return input.mul_(slopes) if inplace else input * slopes
 
 

@@ -72,19 +72,25 @@ def feature_alpha_dropout(
     return _drop(input, p, training, inplace, True, True)
 
 
-def _channels(
-    name: str, input: Any, p: float, training: bool, inplace: bool, ranks: tuple[int, ...]
-) -> Any:
-    _check(p)
-    if input.dim() not in ranks:
+def _check_rank(n: int, input: Any) -> None:
+    have = input.dim()
+    if have not in (n + 1, n + 2):
         warnings.warn(
-            f"{name}: Received a {input.dim()}-D input to {name}, which is deprecated and will "
+            f"dropout{n}d: Received a {have}-D input to dropout{n}d, which is deprecated and will "
             "result in an error in a future release. To retain the behavior and silence this "
-            "warning, please use dropout instead.",
+            f"warning, please use dropout instead. Note that dropout{n}d exists to provide "
+            f"channel-wise dropout on inputs with {n} spatial dimensions, a channel dimension, and "
+            f"an optional batch dimension (i.e. {n + 1}D or {n + 2}D inputs).",
             UserWarning,
             stacklevel=3,
         )
-    return _drop(input, p, training, inplace, True, False)
+
+
+def _unbatched(input: Any, p: float, training: bool, inplace: bool) -> Any:
+    """Dropout of the channels of one sample."""
+    x = input.unsqueeze_(0) if inplace else input.unsqueeze(0)
+    out = _drop(x, p, training, inplace, True, False)
+    return out.squeeze_(0) if inplace else out.squeeze(0)
 
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
@@ -96,18 +102,32 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
             "dropout1d exists to provide channel-wise dropout on inputs with 1 spatial dimension, a "
             "channel dimension, and an optional batch dimension (i.e. 2D or 3D inputs)."
         )
-    if input.dim() == 3:
-        return _drop(input, p, training, inplace, True, False)
-    x = input.unsqueeze_(0) if inplace else input.unsqueeze(0)
-    out = _drop(x, p, training, inplace, True, False)
-    return out.squeeze_(0) if inplace else out.squeeze(0)
+    if input.dim() == 2:
+        return _unbatched(input, p, training, inplace)
+    return _drop(input, p, training, inplace, True, False)
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Dropout of whole channels; input (N, C, H, W)."""
-    return _channels("dropout2d", input, p, training, inplace, (3, 4))
+    """Dropout of whole channels; input (N, C, H, W), or (N, C, L) which is read as ``dropout1d``."""
+    _check(p)
+    _check_rank(2, input)
+    if input.dim() == 3:
+        warnings.warn(
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout "
+            "behavior is desired - input is interpreted as shape (N, C, L), where C is the channel "
+            "dim. This behavior will change in a future release to interpret the input as one "
+            "without a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise "
+            "dropout behavior, please switch to using dropout1d instead.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return _drop(input, p, training, inplace, True, False)
 
 
 def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Dropout of whole channels; input (N, C, D, H, W)."""
-    return _channels("dropout3d", input, p, training, inplace, (4, 5))
+    """Dropout of whole channels; input (N, C, D, H, W) or (C, D, H, W)."""
+    _check(p)
+    _check_rank(3, input)
+    if input.dim() != 5:
+        return _unbatched(input, p, training, inplace)
+    return _drop(input, p, training, inplace, True, False)

@@ -50,7 +50,24 @@ def batch_norm(
     """
     if training:
         _check_values(input.size())
-    elif running_mean is None or running_var is None:
+    return _normalise_batch(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def _normalise_batch(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> Any:
+    if input.dim() == 1 and input.numel() == 0:  # no channels: nothing to normalise
+        input = input.view(1, 0)
+        state = (running_mean, running_var, weight, bias)
+        return _normalise_batch(input, *state, training, momentum, eps).view(0)
+    if not training and (running_mean is None or running_var is None):
         if running_mean is None and running_var is None:
             raise RuntimeError(
                 "Expected running_mean and running_var to be defined when training=False"

@@ -46,7 +46,7 @@ def _check_wrapped(input: Any, widths: tuple[int, ...], mode: str) -> None:
     spatial = len(widths) // 2
     if input.dim() not in (spatial + 1, spatial + 2) or spatial not in (1, 2, 3):
         raise NotImplementedError(
-            f"Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now"
+            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now"
         )
     shape = input.shape
     for i in range(spatial):
