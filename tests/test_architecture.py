@@ -26,6 +26,8 @@ LAYERS: list[set[str]] = [
     {"ir"},
     {"ops"},
     {"runtime"},
+    {"compiler"},
+    {"codegen"},
     {"dispatch"},
     {"_tensor"},
     set(),  # the API layer: every other name

@@ -55,12 +55,12 @@ _MESSAGES: dict[str, tuple[str, str]] = {
         '载入权重        net.load_state_dict(rushlight.load("{model}"))',
     ),
     "next_cifar": (
-        "train on photographs  rushlight train --data cifar10 --root data --download",
-        "换成真实照片    rushlight train --data cifar10 --root data --download",
+        "train on photographs  {rushlight} train --data cifar10 --root data --download",
+        "换成真实照片    {rushlight} train --data cifar10 --root data --download",
     ),
     "next_script": (
-        "run a PyTorch script  python -m rushlight script.py",
-        "运行 PyTorch 脚本  python -m rushlight script.py",
+        "run a PyTorch script  {python} -m rushlight script.py",
+        "跑 PyTorch 脚本  {python} -m rushlight script.py",
     ),
     "root_missing": (
         "--data cifar10 needs --root DIR: the folder that holds cifar-10-batches-py/.\n"

@@ -10,6 +10,8 @@ The recipe: SGD with Nesterov momentum and weight decay under the one-cycle sche
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -211,6 +213,26 @@ def _progress(total: int) -> Any:
     )
 
 
+def _shown(program: Path) -> str:
+    """A program by name if the PATH leads to it, else by its path from here."""
+    found = shutil.which(program.name)
+    if found is not None and Path(found) == program:
+        return program.stem
+    try:
+        path = os.path.relpath(program)
+    except ValueError:  # on another drive
+        return str(program)
+    return str(program) if path.startswith(os.pardir) else path
+
+
+def _commands() -> tuple[str, str]:
+    """What to type for `rushlight` and for the Python that has it."""
+    executable = Path(sys.executable)
+    script = executable.with_name("rushlight" + executable.suffix)
+    python = _shown(executable)
+    return (_shown(script) if script.exists() else f"{python} -m rushlight.cli"), python
+
+
 def _closing(trainer: _Trainer, report: Path | None, out: Path) -> None:
     """Says what was left where, and what to do next."""
     folder = trainer.folder
@@ -223,9 +245,10 @@ def _closing(trainer: _Trainer, report: Path | None, out: Path) -> None:
     print(say("next"))
     print(f"  {say('next_tensorboard', out=out)}")
     print(f"  {say('next_load', model=trainer.model_path.as_posix())}")
+    rushlight, python = _commands()
     if trainer.task.name == "shapes":
-        print(f"  {say('next_cifar')}")
-    print(f"  {say('next_script')}")
+        print(f"  {say('next_cifar', rushlight=rushlight)}")
+    print(f"  {say('next_script', python=python)}")
 
 
 def train(options: argparse.Namespace) -> int:
