@@ -1,0 +1,99 @@
+"""The pool of native threads: every part once, any number of threads, forks, two callers."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from rushlight.codegen import engine
+from rushlight.codegen.threads import Pool
+
+# Adds 1 to each element of its share of 1000 numbers.
+KERNEL = """
+define void @test_threads_share(ptr %data, i64 %part, i64 %parts) {
+entry:
+  %a = mul i64 %part, 1000
+  %begin = udiv i64 %a, %parts
+  %next = add i64 %part, 1
+  %b = mul i64 %next, 1000
+  %end = udiv i64 %b, %parts
+  br label %loop
+loop:
+  %i = phi i64 [%begin, %entry], [%j, %body]
+  %more = icmp ult i64 %i, %end
+  br i1 %more, label %body, label %exit
+body:
+  %p = getelementptr i64, ptr %data, i64 %i
+  %v = load i64, ptr %p
+  %w = add i64 %v, 1
+  store i64 %w, ptr %p
+  %j = add i64 %i, 1
+  br label %loop
+exit:
+  ret void
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel() -> int:
+    engine.compile_ir(KERNEL)
+    return engine.address("test_threads_share")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_every_part_runs_once(kernel: int, threads: int) -> None:
+    pool = Pool(threads)
+    data = np.zeros(1000, np.int64)
+    for _ in range(2000):
+        pool.run(kernel, data.ctypes.data, threads)
+    np.testing.assert_array_equal(data, np.full(1000, 2000))
+    pool.close()
+
+
+def test_workers_wake_from_sleep(kernel: int) -> None:
+    pool = Pool(2)
+    data = np.zeros(1000, np.int64)
+    for _ in range(5):
+        pool.run(kernel, data.ctypes.data, 2)
+        threading.Event().wait(0.02)
+    np.testing.assert_array_equal(data, np.full(1000, 5))
+    pool.close()
+
+
+def test_two_callers_at_once(kernel: int) -> None:
+    pool = Pool(2)
+    arrays = [np.zeros(1000, np.int64) for _ in range(2)]
+
+    def work(data: np.ndarray) -> None:
+        for _ in range(2000):
+            pool.run(kernel, data.ctypes.data, 2)
+
+    callers = [threading.Thread(target=work, args=(a,)) for a in arrays]
+    for c in callers:
+        c.start()
+    for c in callers:
+        c.join()
+    for a in arrays:
+        np.testing.assert_array_equal(a, np.full(1000, 2000))
+    pool.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_fork_after_use(kernel: int) -> None:
+    from rushlight.codegen import threads
+
+    pool = threads.pool(2)
+    data = np.zeros(1000, np.int64)
+    pool.run(kernel, data.ctypes.data, 2)
+    child = os.fork()
+    if child == 0:
+        pool.run(kernel, data.ctypes.data, 2)
+        os._exit(0 if (data == 2).all() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    pool.run(kernel, data.ctypes.data, 2)
+    assert (data == 2).all()
