@@ -1,7 +1,7 @@
 """Devices: the device object and which devices this machine has.
 
-``cpu`` computes, ``meta`` knows shapes alone. A device that this build or machine lacks may be named
-(scripts choose with ``cuda.is_available()``), but placing a tensor there raises.
+``cpu`` computes, ``meta`` knows shapes alone. A device that this build or machine lacks may be
+named (scripts choose with ``cuda.is_available()``), but placing a tensor there raises.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import threading
 from typing import Any
+
+from rushlight.naming import PublicType
 
 __all__ = ["device"]
 
@@ -21,7 +23,7 @@ _PATTERN = re.compile(r"([a-z_]+)(?::(0|[1-9]\d*))?\Z")
 _INTERNED: dict[tuple[str, int | None], device] = {}
 
 
-class device:
+class device(metaclass=PublicType):
     """Where a tensor lives: a kind such as ``cpu`` or ``cuda`` and, optionally, an index.
 
     Args:
@@ -92,6 +94,9 @@ class device:
 
     def __exit__(self, *exc: object) -> None:
         _Defaults.stack = _Defaults.stack[:-1]
+
+
+device.__module__ = "rushlight"
 
 
 def _class_name(value: object) -> str:

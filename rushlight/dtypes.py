@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.naming import PublicType
+
 __all__ = ["dtype", "finfo", "iinfo"]
 
 _ORDER = "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64 complex64 complex128"
 
 
-class dtype:
+class dtype(metaclass=PublicType):
     """The type of a tensor's elements, such as ``torch.float32``.
 
     Attributes:
@@ -257,7 +259,7 @@ def combine(high: dtype | None, low: dtype | None) -> dtype | None:
     return high
 
 
-class finfo:
+class finfo(metaclass=PublicType):
     """Numerical properties of a floating dtype.
 
     Args:
@@ -272,7 +274,8 @@ class finfo:
         kind = (type or default_float()).to_real()
         if not kind.is_floating_point:
             raise TypeError(
-                f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{kind!r}'"
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
+                f"'{kind!r}'"
             )
         if kind is bfloat16:
             import ml_dtypes
@@ -296,7 +299,7 @@ class finfo:
         )
 
 
-class iinfo:
+class iinfo(metaclass=PublicType):
     """Numerical properties of an integer dtype.
 
     Args:
@@ -310,7 +313,8 @@ class iinfo:
     def __init__(self, type: dtype) -> None:
         if not type.is_integral or type is bool_:
             raise TypeError(
-                f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type!r}'"
+                "torch.iinfo() requires an integer input type. Use torch.finfo to handle "
+                f"'{type!r}'"
             )
         info = np.iinfo(type.numpy)
         self.bits = type.itemsize * 8
@@ -320,3 +324,7 @@ class iinfo:
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
+for _public in (dtype, finfo, iinfo):
+    _public.__module__ = "rushlight"

@@ -22,7 +22,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The layers, top to bottom; a file may import its own layer and those above it.
 # What stands nowhere here belongs to the API layer (autograd, nn, optim, ...).
 LAYERS: list[set[str]] = [
-    {"errors", "config", "dtypes", "devices"},
+    {"errors", "config", "naming", "dtypes", "devices"},
     {"ir"},
     {"ops"},
     {"runtime"},

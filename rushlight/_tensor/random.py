@@ -21,14 +21,15 @@ from rushlight._tensor.api import (
 )
 from rushlight._tensor.numpy_bridge import from_array, values_of
 from rushlight.dispatch.gate import call, write
-from rushlight.dispatch.tensor import Tensor, TensorType
+from rushlight.dispatch.tensor import Tensor
+from rushlight.naming import PublicType
 from rushlight.ops import random as records
 from rushlight.runtime.random import Engine
 
 __all__ = ["Generator", "default_generator"]
 
 
-class Generator(metaclass=TensorType):
+class Generator(metaclass=PublicType):
     """A stream of random numbers with a state of its own.
 
     Args:
@@ -159,7 +160,7 @@ def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any
 
 @method
 def random_(self: Tensor, *bounds: Any, generator: Any = None, **named: Any) -> Tensor:
-    """Overwrites the tensor with integers: ``random_()``, ``random_(to)``, ``random_(from, to)``."""
+    """Overwrites with integers: ``random_()``, ``random_(to)``, ``random_(from, to)``."""
     if "to" in named:
         bounds = (*bounds, named["to"]) if "from" not in named else (named["from"], named["to"])
     if not bounds:

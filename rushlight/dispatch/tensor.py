@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rushlight.devices import CPU
 from rushlight.ir.meta import Meta
+from rushlight.naming import PublicType
 from rushlight.runtime import cpu
 from rushlight.runtime.storage import Storage
 
@@ -45,19 +46,7 @@ class ViewOf:
         self.problem = problem
 
 
-class TensorType(type):
-    """The metaclass: shows rushlight's classes under the names that users know."""
-
-    def __repr__(cls) -> str:
-        name = f"{cls.__module__}.{cls.__qualname__}"
-        if name.startswith("rushlight.vision"):
-            name = "torchvision" + name.removeprefix("rushlight.vision")
-        elif name.startswith("rushlight"):
-            name = "torch" + name.removeprefix("rushlight")
-        return f"<class '{name}'>"
-
-
-class Tensor(metaclass=TensorType):
+class Tensor(metaclass=PublicType):
     """A multi-dimensional array with automatic differentiation.
 
     Make one with ``torch.tensor(data)``, ``torch.zeros(size)``, ``torch.randn(size)`` and the like.

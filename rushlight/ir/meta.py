@@ -11,11 +11,12 @@ from rushlight import dtypes
 from rushlight.devices import CPU, device
 from rushlight.dtypes import dtype
 from rushlight.ir.strides import contiguous_strides, is_dense
+from rushlight.naming import PublicType
 
 __all__ = ["Meta", "ScalarMeta", "Size", "meta", "scalar_meta"]
 
 
-class Size(tuple[int, ...]):
+class Size(tuple[int, ...], metaclass=PublicType):
     """The shape of a tensor: a tuple of ints.
 
     Example:
