@@ -295,7 +295,8 @@ def _convert(self: Tensor, device: Any, dtype: Any, copy: bool, memory_format: A
         if m.device.type == "meta":
             raise NotImplementedError(
                 "Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() "
-                "instead of torch.nn.Module.to() when moving module from meta to a different device."
+                "instead of torch.nn.Module.to() when moving module from meta to a different "
+                "device."
             )
         return FUNCTIONS["empty_like"](self, dtype=kind, device=where, memory_format=memory_format)
     if not kept:
@@ -439,7 +440,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         if value._meta.ndim:
             raise RuntimeError(
-                f"fill_ only supports 0-dimension value tensor but got tensor with {value._meta.ndim} dimensions."
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{value._meta.ndim} dimensions."
             )
     return write(arithmetic.fill, (self, operand(value)))
 
@@ -470,7 +472,11 @@ def detach_(input: Tensor) -> Tensor:
     """Takes the tensor itself out of the gradient graph."""
     if input._view is not None:
         raise RuntimeError(
-            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
+            "Can't detach views in-place. Use detach() instead. If you are using "
+            "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as "
+            "True, gradients are views of DDP buckets, and hence detach_() cannot be called on "
+            "these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
+            "function in torch/optim/optimizer.py as the solution."
         )
     input._node, input._out_nr, input._requires_grad = None, 0, False
     return input
@@ -618,9 +624,11 @@ def _get_grad(self: Tensor) -> Any:
         import warnings
 
         warnings.warn(
-            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
+            ".grad "
             "attribute won't be populated during autograd.backward(). If you indeed want the .grad "
-            "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
+            "field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf "
+            "Tensor. "
             "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor "
             "instead. See github.com/pytorch/pytorch/pull/30531 for more informations.",
             UserWarning,
@@ -633,7 +641,8 @@ def _set_grad(self: Tensor, value: Any) -> None:
     if value is not None:
         if not isinstance(value, Tensor):
             raise TypeError(
-                f"assigned grad expected to be a Tensor or None but got grad of type {value.__class__.__name__}"
+                "assigned grad expected to be a Tensor or None but got grad of type "
+                f"{value.__class__.__name__}"
             )
         if value is self:
             raise RuntimeError("can't assign Variable as its own grad")
@@ -641,19 +650,23 @@ def _set_grad(self: Tensor, value: Any) -> None:
         if have.dtype is not want.dtype:
             raise RuntimeError(
                 f"attempting to assign a gradient with dtype '{have.dtype.name}' to a tensor with "
-                f"dtype '{want.dtype.name}'. Please ensure that the gradient and the tensor have the "
+                f"dtype '{want.dtype.name}'. Please ensure that the gradient and the tensor have "
+                "the "
                 "same dtype"
             )
         if have.device is not want.device:
             raise RuntimeError(
-                f"attempting to assign a gradient with device type '{have.device}' to a tensor with "
-                f"device type '{want.device}'. Please ensure that the gradient and the tensor are on "
+                f"attempting to assign a gradient with device type '{have.device}' to a tensor "
+                "with "
+                f"device type '{want.device}'. Please ensure that the gradient and the tensor are "
+                "on "
                 "the same device"
             )
         if have.shape != want.shape:
             raise RuntimeError(
                 f"attempting to assign a gradient of size '{list(have.shape)}' to a tensor of size "
-                f"'{list(want.shape)}'. Please ensure that the gradient and the tensor are the same "
+                f"'{list(want.shape)}'. Please ensure that the gradient and the tensor are the "
+                "same "
                 "size"
             )
     self._grad = value

@@ -1,7 +1,8 @@
 """``repr`` and ``str`` of tensors, as PyTorch prints them.
 
 Widths and modes (integer, decimal, scientific) are chosen over all shown elements; large tensors
-are summarised at their edges.  Source: PyTorch's printed output, compared in tests/test_printing.py.
+are summarised at their edges.  Source: PyTorch's printed output, compared in
+tests/test_printing.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Subclasses of Tensor: ``as_subclass``, the default ``__torch_function__``, and the class itself.
 
-An ordinary subclass keeps its type through operators, as in PyTorch: the default implementation runs
-the function on plain tensors and converts the results.
+An ordinary subclass keeps its type through operators, as in PyTorch: the default implementation
+runs the function on plain tensors and converts the results.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def _subclassed(cls: type, **kwargs: Any) -> None:
         gate.PLAIN.add(cls)
 
 
-# Every method of Tensor, wrapped to ask ``__torch_function__`` first.  Only subclasses that override
-# carry the wrappers, so plain tensors pay nothing.
+# Every method of Tensor, wrapped to ask ``__torch_function__`` first.  Only subclasses that
+# override carry the wrappers, so plain tensors pay nothing.
 _ASIDE = frozenset(
     "__class__ __new__ __init__ __init_subclass__ __torch_function__ __getattribute__ __setattr__ "
     "__delattr__ __dir__ __hash__ __reduce__ __reduce_ex__ __getstate__ __setstate__ __deepcopy__ "

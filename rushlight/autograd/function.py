@@ -222,7 +222,8 @@ def _attach(node: FunctionNode, args: Sequence[Any], outs: list[Any]) -> list[An
             continue
         if not isinstance(t, Tensor):
             raise TypeError(
-                f"save_for_backward can only save variables, but argument 0 is of type {type(t).__name__}"
+                "save_for_backward can only save variables, but argument 0 is of type "
+                f"{type(t).__name__}"
             )
         nr = originals.get(id(t))
         own = nr is not None and fixed_is_output(tensors, nr, node)

@@ -20,7 +20,8 @@ def _tuple(x: Any, name: str = "inputs") -> tuple[bool, tuple[Any, ...]]:
                 f"The {name} given must be either a Tensor or a tuple of Tensors but the value at "
                 f"index {i} has type {type(t)}."
                 if many
-                else f"The {name} given must be either a Tensor or a tuple of Tensors but the given "
+                else f"The {name} given must be either a Tensor or a tuple of Tensors but the "
+                "given "
                 f"{name} has type {type(t)}."
             )
     return many, values

@@ -20,7 +20,7 @@ __all__ = [
 
 
 class saved_tensors_hooks:
-    """Context in which saved tensors pass through ``pack_hook``, and ``unpack_hook`` gives them back.
+    """Context in which ``pack_hook`` takes saved tensors and ``unpack_hook`` gives them back.
 
     Args:
         pack_hook: called with each tensor that is saved; what it returns is kept instead.

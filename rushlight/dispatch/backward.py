@@ -27,14 +27,16 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any]) -> list[tuple[An
                     raise RuntimeError("grad can be implicitly created only for scalar outputs")
                 if m.dtype.is_complex:
                     raise RuntimeError(
-                        f"grad can be implicitly created only for real scalar outputs but got {m.dtype}"
+                        "grad can be implicitly created only for real scalar outputs but got "
+                        f"{m.dtype}"
                     )
                 g = o.full_like(t, 1)
         elif not isinstance(g, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
         elif g._meta.shape != m.shape:
             raise RuntimeError(
-                f"Mismatch in shape: grad_output[{i}] has a shape of {g._meta.shape} and output[{i}] "
+                f"Mismatch in shape: grad_output[{i}] has a shape of {g._meta.shape} and "
+                f"output[{i}] "
                 f"has a shape of {m.shape}."
             )
         elif g._meta.dtype.is_complex != m.dtype.is_complex:

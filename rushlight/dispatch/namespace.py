@@ -1,8 +1,8 @@
 """``o``: every operator as a function, for gradient rules and the framework's own code.
 
 ``o.NAME(*inputs, *attrs)`` calls the operator NAME through the gate; attributes left out take the
-record's defaults, ``*tensors`` inputs are passed as one sequence.  A few helpers that every gradient
-rule needs are written out below.
+record's defaults, ``*tensors`` inputs are passed as one sequence.  A few helpers that every
+gradient rule needs are written out below.
 """
 
 from __future__ import annotations

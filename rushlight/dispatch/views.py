@@ -99,7 +99,8 @@ def check_write(target: Tensor, wants_grad: bool, op: Any = None) -> None:
     if record.problem == "multiple":
         name = target._node.name() if target._node is not None else "None"
         raise RuntimeError(
-            f"Output {target._out_nr} of {name} is a view and is being modified inplace. {_MULTIPLE}"
+            f"Output {target._out_nr} of {name} is a view and is being modified inplace. "
+            f"{_MULTIPLE}"
         )
     if record.problem == "no_grad":
         raise RuntimeError(

@@ -1,18 +1,19 @@
 """The op record: everything rushlight knows about one operator, and the registry of records.
 
 A record holds the rule that gives the result's Meta, the NumPy kernel that is the operator's living
-definition, its gradient, how it is named and published, and sample inputs for the tests.  Its *kind*
-decides how it is compiled.  ``docs/ARCHITECTURE.md`` shows how to add one.
+definition, its gradient, how it is named and published, and sample inputs for the tests.  Its
+*kind* decides how it is compiled.  ``docs/ARCHITECTURE.md`` shows how to add one.
 
-Gradient rules.  ``grads`` holds one function an input (or None where there is no gradient), called as
+Gradient rules.  ``grads`` holds one function an input (or None where there is none), called as
 
     grad(o, g, *inputs, output, *attrs)
 
 with ``o`` the namespace of operators and ``g`` the gradient of the output.  A function may take
 fewer parameters: it gets the first ones.  A parameter whose name starts with an underscore is given
-only as a Meta (shape, dtype, strides) and its tensor is not kept alive.  An operator whose gradients
-share work has instead ``backward(o, needs, g, inputs, outputs, *attrs)`` returning one gradient an
-input, with ``keeps_inputs`` and ``keeps_outputs`` naming what it reads (the others are Metas).
+only as a Meta (shape, dtype, strides) and its tensor is not kept alive.  An operator whose
+gradients share work has instead ``backward(o, needs, g, inputs, outputs, *attrs)`` returning one
+gradient an input, with ``keeps_inputs`` and ``keeps_outputs`` naming what it reads (the others are
+Metas).
 """
 
 from __future__ import annotations

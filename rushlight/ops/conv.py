@@ -4,8 +4,8 @@
 transposed convolution computes), ``conv_weight`` its adjoint in the weight.  Each one's gradients
 are the other two, so derivatives of any order need nothing more.
 
-Shapes: input (N, C, *size), weight (K, C / groups, *kernel), output (N, K, *positions).  The kernels
-gather windows into columns (im2col) a few images at a time and multiply by BLAS.
+Shapes: input (N, C, *size), weight (K, C / groups, *kernel), output (N, K, *positions).  The
+kernels gather windows into columns (im2col) a few images at a time and multiply by BLAS.
 """
 
 from __future__ import annotations
@@ -52,12 +52,14 @@ def _check(
         raise RuntimeError("negative padding is not supported")
     if w.shape[0] < groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got "
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but "
+            "got "
             f"weight of size {list(w.shape)} instead"
         )
     if w.shape[0] % groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
+            "but "
             f"got weight of size {list(w.shape)} instead"
         )
     if x.shape[1] != w.shape[1] * groups:
@@ -73,7 +75,8 @@ def _check(
         sizes = " x ".join(str(s) for s in padded)
         kernels = " x ".join(str(r) for r in reach)
         raise RuntimeError(
-            f"Calculated padded input size per channel: ({sizes}). Kernel size: ({kernels}). Kernel "
+            f"Calculated padded input size per channel: ({sizes}). Kernel size: ({kernels}). "
+            "Kernel "
             "size can't be greater than actual input size"
         )
     assert spatial == len(stride)
@@ -293,7 +296,8 @@ def _input_rule(
         raise RuntimeError("non-positive groups is not supported")
     if w.shape[0] % groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but "
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
+            "but "
             f"got weight of size {list(w.shape)} instead"
         )
     _check_bias(w, b, w.shape[1] * groups, groups)

@@ -252,7 +252,8 @@ stack = Op(
 def _complex_rule(real: Meta, imag: Meta) -> Plan:
     if real.dtype.name not in ("float32", "float64", "float16"):
         raise RuntimeError(
-            f"Expected both inputs to be Half, Float or Double tensors but got {real.dtype.title} and {imag.dtype.title}"
+            f"Expected both inputs to be Half, Float or Double tensors but got {real.dtype.title} "
+            f"and {imag.dtype.title}"
         )
     if real.dtype is not imag.dtype:
         raise RuntimeError(

@@ -190,7 +190,8 @@ def _rule(x: Meta, grid: Meta, mode: str, padding: str, align: bool) -> Plan:
     for d in range(2, x.ndim):
         if x.shape[d] == 0:
             raise RuntimeError(
-                "grid_sampler(): expected input to have non-empty spatial dimensions, but input has "
+                "grid_sampler(): expected input to have non-empty spatial dimensions, but input "
+                "has "
                 f"sizes {list(x.shape)} with dimension {d} being empty"
             )
     if n == 3 and mode == "bicubic":

@@ -36,7 +36,7 @@ def _reduced(values: Any, reduction: str) -> Any:
 def _pair_loss(
     name: str, value: Any, slope: Any, node: str, attrs: Any = (), defaults: Any = ()
 ) -> Op:
-    """A loss of the difference: ``value(d, *attrs)``, with ``slope(o, d, *attrs)`` its derivative."""
+    """A loss of the difference: ``value(d, *attrs)``; ``slope(o, d, *attrs)`` is its slope."""
 
     def grads(
         o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str, *rest: Any

@@ -22,7 +22,8 @@ def same_dtype(name: str, a: Meta, b: Meta) -> None:
         raise RuntimeError(
             f"expected m1 and m2 to have the same dtype, but got: {_c_name(a)} != {_c_name(b)}"
             if name != "dot"
-            else f"dot : expected both vectors to have same dtype, but found {a.dtype.title} and {b.dtype.title}"
+            else f"dot : expected both vectors to have same dtype, but found {a.dtype.title} and "
+            f"{b.dtype.title}"
         )
 
 
@@ -211,7 +212,8 @@ def _addmm_rule(base: Meta, a: Meta, b: Meta, beta: Any, alpha: Any) -> Plan:
     same_dtype("addmm", a, b)
     if base.dtype is not a.dtype:
         raise RuntimeError(
-            f"self and mat2 must have the same dtype, but got {base.dtype.title} and {b.dtype.title}"
+            f"self and mat2 must have the same dtype, but got {base.dtype.title} and "
+            f"{b.dtype.title}"
         )
     shape = (a.shape[0], b.shape[1])
     if broadcast(base.shape, shape) != shape:

@@ -54,7 +54,8 @@ def _expand_rule(m: Meta, size: tuple[int, ...]) -> View:
     lead = len(size) - m.ndim
     if lead < 0:
         raise RuntimeError(
-            f"expand(torch.{m.dtype.title}Tensor{{{list(m.shape)}}}, size={list(size)}): the number "
+            f"expand(torch.{m.dtype.title}Tensor{{{list(m.shape)}}}, size={list(size)}): the "
+            "number "
             f"of sizes provided ({len(size)}) must be greater or equal to the number of dimensions "
             f"in the tensor ({m.ndim})"
         )
@@ -199,7 +200,8 @@ def _select_rule(m: Meta, dim: int, index: int) -> View:
     size = m.shape[d]
     if not -size <= index < size:
         raise IndexError(
-            f"select(): index {index} out of range for tensor of size {list(m.shape)} at dimension {d}"
+            f"select(): index {index} out of range for tensor of size {list(m.shape)} at dimension "
+            f"{d}"
         )
     at = index + size if index < 0 else index
     return _view(m, _without(m.shape, d), _without(m.strides, d), at * m.strides[d])
@@ -315,7 +317,8 @@ def _as_strided_rule(m: Meta, size: tuple[int, ...], stride: tuple[int, ...], of
         raise RuntimeError("mismatch in length of strides and shape")
     if any(s < 0 for s in stride):
         raise RuntimeError(
-            f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}"
+            "as_strided: Negative strides are not supported at the moment, got strides: "
+            f"{list(stride)}"
         )
     return _view(m, size, stride, offset)
 
@@ -431,7 +434,8 @@ def _view_as_real_rule(m: Meta) -> View:
 def _view_as_complex_rule(m: Meta) -> View:
     if m.dtype.name not in ("float32", "float64"):
         raise RuntimeError(
-            f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {m.dtype.title}"
+            "view_as_complex is only supported for half, float and double tensors, but got a "
+            f"tensor of scalar type: {m.dtype.title}"
         )
     if m.ndim == 0 or m.shape[-1] != 2:
         raise RuntimeError("Tensor must have a last dimension of size 2")
@@ -485,11 +489,13 @@ def _view_dtype_rule(m: Meta, dtype: Any) -> View:
         return View(meta(m.shape, dtype, m.strides, m.device))
     if m.ndim == 0:
         raise RuntimeError(
-            f"self.dim() cannot be 0 to view {m.dtype.title} as {dtype.title} (different element sizes)"
+            f"self.dim() cannot be 0 to view {m.dtype.title} as {dtype.title} (different element "
+            "sizes)"
         )
     if m.strides[-1] != 1:
         raise RuntimeError(
-            f"self.stride(-1) must be 1 to view {m.dtype.title} as {dtype.title} (different element "
+            f"self.stride(-1) must be 1 to view {m.dtype.title} as {dtype.title} (different "
+            "element "
             f"sizes), but got {m.strides[-1]}"
         )
     if have > want:

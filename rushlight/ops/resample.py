@@ -1,8 +1,8 @@
 """Resizing of images, signals and volumes, and its adjoint.
 
 Every mode is separable: along each axis an output element is a weighted sum of a few input elements
-(*taps*).  ``axis_taps`` finds them; the kernels apply them axis by axis, the last axis first.  Bytes
-use PyTorch's (and Pillow's) fixed-point arithmetic.
+(*taps*).  ``axis_taps`` finds them; the kernels apply them axis by axis, the last axis first.
+Bytes use PyTorch's (and Pillow's) fixed-point arithmetic.
 
 Shapes: input (N, C, *size), output (N, C, *sizes).
 Sources: Keys 1981 (cubic, A = -0.75, or -0.5 with antialiasing); Turkowski 1990 (Lanczos).

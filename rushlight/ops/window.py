@@ -139,7 +139,8 @@ def _fold_rule(
     taps = int(np.prod(kernel))
     if m.shape[1] % taps:
         raise RuntimeError(
-            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but "
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, "
+            "but "
             f"got input.size(1)={m.shape[1]} and kernel_size={kernel}."
         )
     counts = _block_counts(size, kernel, dilation, padding, stride)
@@ -148,7 +149,8 @@ def _fold_rule(
         inner = " * ".join(str(c) for c in counts)
         raise RuntimeError(
             f"Given output_size={size}, kernel_size={kernel}, dilation={dilation}, "
-            f"padding={padding}, stride={stride}, expected size of input's dimension 2 to match the "
+            f"padding={padding}, stride={stride}, expected size of input's dimension 2 to match "
+            "the "
             f"calculated number of sliding blocks {inner} = {blocks}, but got input.size(2)="
             f"{m.shape[2]}."
         )

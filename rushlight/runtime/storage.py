@@ -1,7 +1,7 @@
 """Storage: a block of memory on one device, shared by a tensor and all its views.
 
-On the CPU the memory is a NumPy byte array, 64-byte aligned where rushlight allocates it.  A kernel's
-fresh result is adopted as it is, without a copy.
+On the CPU the memory is a NumPy byte array, 64-byte aligned where rushlight allocates it.  A
+kernel's fresh result is adopted as it is, without a copy.
 """
 
 from __future__ import annotations

@@ -82,7 +82,8 @@ def _batched(name: str, input: Any, n: int) -> tuple[Any, bool]:
     have = input.dim()
     if have not in (n + 1, n + 2):
         raise RuntimeError(
-            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input of "
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input "
+            "of "
             f"size: {list(input.shape)}"
         )
     return (input.unsqueeze(0), True) if have == n + 1 else (input, False)
@@ -190,7 +191,7 @@ def conv3d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
-    """3-d convolution; input (N, C, D, H, W) or (C, D, H, W), weight (K, C / groups, kD, kH, kW)."""
+    """3-d convolution of (N, C, D, H, W) or (C, D, H, W); weight (K, C / groups, kD, kH, kW)."""
     return _convolve(3, input, weight, bias, stride, padding, dilation, groups)
 
 

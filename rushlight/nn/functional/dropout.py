@@ -99,7 +99,8 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     if input.dim() not in (2, 3):
         raise RuntimeError(
             f"dropout1d: Expected 2D or 3D input, but received a {input.dim()}D input. Note that "
-            "dropout1d exists to provide channel-wise dropout on inputs with 1 spatial dimension, a "
+            "dropout1d exists to provide channel-wise dropout on inputs with 1 spatial dimension, "
+            "a "
             "channel dimension, and an optional batch dimension (i.e. 2D or 3D inputs)."
         )
     if input.dim() == 2:
@@ -108,7 +109,7 @@ def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """Dropout of whole channels; input (N, C, H, W), or (N, C, L) which is read as ``dropout1d``."""
+    """Dropout of whole channels of (N, C, H, W), or of (N, C, L), read as ``dropout1d``."""
     _check(p)
     _check_rank(2, input)
     if input.dim() == 3:

@@ -110,7 +110,8 @@ def fold(
     """Adds columns up into images: the adjoint of ``unfold``."""
     if input.dim() not in (2, 3):
         raise RuntimeError(
-            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
+            "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
+            "non-zero "
             f"dimensions for input, but got: {list(input.shape)}"
         )
     x = input.unsqueeze(0) if input.dim() == 2 else input
@@ -136,11 +137,13 @@ def _unpool(
     for want, have, st in zip(size, usual, steps, strict=True):
         if output_size is not None and not have - st < want < have + st:
             raise ValueError(
-                f"invalid output_size {list(size)} (dim 0 must be between {have - st} and {have + st})"
+                f"invalid output_size {list(size)} (dim 0 must be between {have - st} and "
+                f"{have + st})"
             )
     if indices.shape != input.shape:
         raise RuntimeError(
-            f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) "
+            "Expected shape of indices to be same as that of the input tensor "
+            f"({list(input.shape)}) "
             f"but got indices tensor with shape: {list(indices.shape)}"
         )
     single = input.dim() == n + 1

@@ -103,7 +103,8 @@ def embedding_bag(
         weight, input = input, weight
     if per_sample_weights is not None and input.size() != per_sample_weights.size():
         raise ValueError(
-            f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, then it "
+            f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, then "
+            "it "
             f"must have the same shape as the input ({input.shape})"
         )
     if weight.dim() != 2:
@@ -113,7 +114,8 @@ def embedding_bag(
     if input.dim() == 2:
         if offsets is not None:
             raise ValueError(
-                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of "
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch "
+                "of "
                 f"fixed length sequences. However, found offsets of type {type(offsets)}"
             )
         starts = rl.arange(0, input.numel(), input.size(1)) if input.size(1) else None
@@ -180,7 +182,8 @@ def _bags(
             )
         if int(offsets[-1]) > count:
             raise RuntimeError(
-                f"offsets[-1] can not be greater than input's length {count} but got offsets[-1] of "
+                f"offsets[-1] can not be greater than input's length {count} but got offsets[-1] "
+                "of "
                 f"{int(offsets[-1])}"
             )
     bags = offsets.numel() - (1 if include_last_offset else 0)

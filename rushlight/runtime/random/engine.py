@@ -80,7 +80,7 @@ class Engine:
 
     @property
     def streams(self) -> Any:
-        """The package that fills arrays from this engine; operators reach it through their engine."""
+        """The package that fills arrays from this engine; operators reach it through it."""
         from rushlight.runtime import random
 
         return random
