@@ -14,7 +14,7 @@ from rushlight.dispatch import modes, tape
 from rushlight.dispatch.tensor import Tensor, ViewOf
 from rushlight.ir.strides import overlaps_itself
 
-__all__ = ["check_write", "make_view", "rebase", "refresh"]
+__all__ = ["check_write", "rebase", "refresh"]
 
 _MULTIPLE = (
     "This view is the output of a function that returns multiple views. Such functions do not "
