@@ -363,14 +363,15 @@ def _transfer(source: Source, part: str, progress: bool) -> bool:
     for attempt in range(ATTEMPTS):
         before = _saved_bytes(source, part)
         resumed = resumed or before > 0
-        total = _transfer_once(source, part, before, progress)
+        total, ended = _transfer_once(source, part, before, progress)
         got = os.path.getsize(part)
-        if total is None or got == total:
+        if ended and got == (got if total is None else total):
             return resumed
         if got <= before or not _resumable(part) or attempt == ATTEMPTS - 1:
             break
     raise FileFormatError(
-        f"File not found or corrupted.\n{source.location} ended after {got} of {total} bytes"
+        f"File not found or corrupted.\n{source.location} ended after {got} of "
+        f"{'more' if total is None else total} bytes"
     )
 
 
@@ -390,8 +391,12 @@ def _note(part: str) -> dict[str, str]:
     return note if isinstance(note, dict) else {}
 
 
-def _transfer_once(source: Source, part: str, offset: int, progress: bool) -> int | None:
-    """One connection's worth; returns the full size that the server states, if it does."""
+def _transfer_once(
+    source: Source, part: str, offset: int, progress: bool
+) -> tuple[int | None, bool]:
+    """One connection's worth: the full size, if the server states it, and whether it ended well."""
+    from http.client import IncompleteRead
+
     url = source.location
     try:
         stream, headers, status = _open_url(url, offset, _note(part).get("validator", ""))
@@ -410,10 +415,11 @@ def _transfer_once(source: Source, part: str, offset: int, progress: bool) -> in
                 json.dump({"url": url, "validator": validator}, file)
         elif status != 206:
             _remove(part + ".json")
-        # A connection lost midway shows as too few bytes, which the caller handles.
-        with contextlib.suppress(ConnectionError, TimeoutError):
+        try:
             _copy(stream, part, offset, total, progress)
-    return total
+        except (ConnectionError, TimeoutError, IncompleteRead):
+            return total, False
+    return total, True
 
 
 def _open_url(

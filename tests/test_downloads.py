@@ -250,12 +250,16 @@ class Server(http.server.BaseHTTPRequestHandler):
     files: dict[str, bytes] = {}
     break_after: list[int] = []  # bytes of each coming answer before the line is cut
     ranges = True
+    chunked = False
     seen: list[str] = []
 
     def do_GET(self) -> None:
         content = self.files.get(self.path.partition("?")[0].lstrip("/"))
         if content is None:
             self.send_error(404)
+            return
+        if self.chunked:
+            self.send_pieces(content)
             return
         start = 0
         tag = '"' + hashlib.md5(content).hexdigest() + '"'
@@ -274,6 +278,19 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         stop = start + self.break_after.pop(0) if self.break_after else len(content)
         self.wfile.write(content[start:stop])
+
+    def send_pieces(self, content: bytes) -> None:
+        """An answer of unknown length, in chunks; `break_after` leaves out the closing one."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        stop = self.break_after.pop(0) if self.break_after else len(content)
+        for start in range(0, stop, 1000):
+            piece = content[start : min(start + 1000, stop)]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        if stop == len(content):
+            self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = True
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -389,6 +406,19 @@ def test_mirror_on_the_web(server: Any, tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(hub.MirrorError, match="cannot read"):
         download_url("http://example.invalid/b.bin", tmp_path / "root")
     assert tree(tmp_path / "root") == {"a.bin": CONTENT}
+
+
+def test_answer_of_unknown_length(server: Any, tmp_path: Path) -> None:
+    url, handler = server
+    handler.protocol_version = "HTTP/1.1"
+    handler.chunked = True
+    handler.files["a.bin"] = CONTENT
+    download_url(url + "a.bin", tmp_path)
+    assert tree(tmp_path) == {"a.bin": CONTENT}
+    handler.break_after[:] = [5000]
+    with pytest.raises(FileFormatError, match=r"ended after \d+ of more bytes"):
+        download_url(url + "a.bin", tmp_path, "b.bin")
+    assert tree(tmp_path) == {"a.bin": CONTENT}
 
 
 def test_download_and_extract(tmp_path: Path) -> None:
