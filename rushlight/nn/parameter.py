@@ -228,6 +228,8 @@ class Buffer(Tensor, metaclass=_BufferMeta):
         marked._is_buffer = True
         return marked
 
+    __torch_function__: Any = classmethod(rl._disabled_torch_function_impl)
+
 
 class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[misc]
     """A buffer whose shape the first forward pass decides.
