@@ -98,16 +98,24 @@ def frexp(input: Tensor, *, out: Any = None) -> Any:
 numeric.frexp.public = frexp
 
 
+def _power_of_two(input: Tensor, other: Tensor) -> Any:
+    """2 to a power, in the input's dtype if the exponents are whole numbers."""
+    power = FUNCTIONS["pow"](2.0, other)
+    dt = input._meta.dtype
+    whole = isinstance(other, Tensor) and other._meta.dtype.is_integral
+    return power.to(dt) if whole and dt.is_floating_point else power
+
+
 @both
 def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Any:
     """``input * 2 ** other``."""
-    return result_or_out(input * FUNCTIONS["pow"](2.0, other), out)
+    return result_or_out(input * _power_of_two(input, other), out)
 
 
 @both
 def ldexp_(input: Tensor, other: Tensor) -> Tensor:
     """``ldexp`` written into the tensor itself."""
-    return write(arithmetic.mul, (input, FUNCTIONS["pow"](2.0, other)))
+    return write(arithmetic.mul, (input, _power_of_two(input, other)))
 
 
 def _doubles(value: Any) -> Any:
@@ -194,5 +202,5 @@ def fill(input: Tensor, value: Any) -> Any:
 
 
 arithmetic.fill.public = fill
-FUNCTIONS["fill_"] = Tensor.fill_
-FUNCTIONS["zero_"] = Tensor.zero_
+for _name in ("fill_", "zero_"):
+    FUNCTIONS[_name] = getattr(Tensor, _name)

@@ -33,7 +33,7 @@ def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Any:
         tensor([1.6449])
     """
     if isinstance(n, Tensor):  # the method: x.polygamma(n)
-        n, input = input, n  # type: ignore[assignment]
+        n, input = input, n
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     op, attrs = special.polygamma, (n,)

@@ -36,7 +36,8 @@ def _levels(input: Tensor, q: Any, name: str) -> Tensor:
         raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
     if not bool(((q >= 0) & (q <= 1)).all()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
-    return q
+    checked: Tensor = q
+    return checked
 
 
 def _quantile(

@@ -138,6 +138,16 @@ hardtanh = elementwise(
     kinds="uif",
     api="",
 )
+_any_hardtanh = hardtanh.rule
+
+
+def _hardtanh_rule(m: Meta, low: float, high: float) -> Any:
+    if m.dtype.kind == "u" and (low < 0 or high < 0):
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
+    return _any_hardtanh(m, low, high)
+
+
+hardtanh.rule = _hardtanh_rule
 hardsigmoid = elementwise(
     "hardsigmoid",
     lambda x: np.minimum(np.maximum(x + x.dtype.type(3), 0), 6) / x.dtype.type(6),

@@ -11,7 +11,13 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.ir.op import Op, Plan
-from rushlight.ops.build import combined_dtype, elementwise, elementwise_meta, opmath
+from rushlight.ops.build import (
+    combined_dtype,
+    elementwise,
+    elementwise_meta,
+    opmath,
+    unsupported,
+)
 
 BINARY = ("input", "other")
 
@@ -378,6 +384,11 @@ where = Op(
     inputs=("condition", "input", "other"),
     rule=_where_rule,
     kernel=_where,
+    samples=lambda make: [
+        ((make.booleans(3, 4), make(3, 4), make(3, 4)), ()),
+        ((make.booleans(2, 1), make(3), make(2, 3)), ()),
+        ((make.booleans(), make(), make()), ()),
+    ],
     grads=(
         None,
         lambda o, g, c: o.where(c, g, o.zeros_like(g)),
@@ -438,6 +449,9 @@ def _lerp_rule(start: Any, end: Any, weight: Any) -> Plan:
             f"expected dtype {start.dtype.title.lower()} for `end` but got dtype "
             f"{end.dtype.title.lower()}"
         )
+    if start.dtype.is_integral:
+        kernel = "lerp_kernel_scalar" if weight.is_scalar else "lerp_kernel_tensor"
+        raise unsupported(kernel, start.dtype)
     return Plan(elementwise_meta((start, end, weight), start.dtype), compute=opmath(start.dtype))
 
 
@@ -531,6 +545,7 @@ copy = Op(
     inputs=("input", "src"),
     rule=_copy_rule,
     kernel=lambda target, source: np.broadcast_to(source, target.shape),
+    samples=lambda make: [((make(2, 3), make(2, 3)), ()), ((make(2, 3), make(3)), ())],
     grads=(lambda o, g: o.zeros_like(g), lambda o, g: g),
     node="CopyBackwards",
 )
@@ -541,6 +556,7 @@ fill = Op(
     inputs=("input", "value"),
     rule=lambda m, value: Plan(m.like(strides=m.strides if m.dense else None)),
     kernel=lambda x, value: np.broadcast_to(np.asarray(value), x.shape),
+    samples=lambda make: [((make(2, 3), 2.5), ()), ((make(2, 3), make()), ())],
     grads=(lambda o, g: o.zeros_like(g), lambda o, g: g),
 )
 

@@ -103,6 +103,8 @@ def elementwise(
 
     if callable(grads):
         grads = (grads,)
+    if "f" not in kinds:
+        more.setdefault("samples", lambda make: _whole_samples(make, n))
     return Op(
         name,
         kind="elementwise",
@@ -116,6 +118,12 @@ def elementwise(
         doc=doc,
         **more,
     )
+
+
+def _whole_samples(make: Any, n: int) -> Any:
+    """Samples for operators of whole numbers."""
+    for shape in ((3, 4), (), (0, 2)):
+        yield tuple(make.integers(5, *shape) for _ in range(n)), ()
 
 
 def reduction(

@@ -9,7 +9,7 @@ import numpy as np
 from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import broadcast, wrap_dim
-from rushlight.ops.build import combined_dtype, opmath
+from rushlight.ops.build import combined_dtype, opmath, unsupported
 
 
 def _cross_rule(a: Meta, b: Meta, dim: int) -> Plan:
@@ -22,6 +22,8 @@ def _cross_rule(a: Meta, b: Meta, dim: int) -> Plan:
             f"{b.shape[d]}"
         )
     dt = combined_dtype((a, b))
+    if dt.kind == "b":
+        raise unsupported("cross", dt)
     return Plan(a.like(shape=broadcast(a.shape, b.shape), dtype=dt), compute=opmath(dt))
 
 

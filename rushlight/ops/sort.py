@@ -97,6 +97,7 @@ topk = Op(
     defaults=(-1, True),
     rule=_topk_rule,
     kernel=_topk,
+    samples=lambda make: [((make(3, 4),), (2, 1, True)), ((make(3, 4),), (1, 0, False))],
     backward=_topk_backward,
     keeps_outputs=(1,),
 )
@@ -150,6 +151,7 @@ kthvalue = Op(
     defaults=(-1, False),
     rule=_kth_rule,
     kernel=_kthvalue,
+    samples=lambda make: [((make(3, 4),), (2, 1, False)), ((make(3, 4),), (1, 0, True))],
     backward=_kth_backward,
     keeps_outputs=(1,),
 )
@@ -305,4 +307,8 @@ searchsorted = Op(
     defaults=(False, False),
     rule=_search_rule,
     kernel=_search,
+    samples=lambda make: [
+        ((np.sort(make(5)), make(2, 3), None), (False, False)),
+        ((np.sort(make(2, 5)), make(2, 3), None), (True, True)),
+    ],
 )

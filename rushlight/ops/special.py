@@ -101,6 +101,7 @@ polygamma = _special(
     lambda o, g, x, _y, n: g * o.polygamma(x, n + 1),
     attrs=("n",),
     domain=(0.2, 5.0),
+    samples=lambda make: [((make(3),), (n,)) for n in range(4)],
     api="",
 )
 
@@ -118,7 +119,15 @@ def _mvlgamma_grad(o: Any, g: Any, x: Any, _y: Any, p: int) -> Any:
     return g * total
 
 
-mvlgamma = _special("mvlgamma", _mvlgamma, _mvlgamma_grad, attrs=("p",), domain=(3.0, 6.0), api="")
+mvlgamma = _special(
+    "mvlgamma",
+    _mvlgamma,
+    _mvlgamma_grad,
+    attrs=("p",),
+    samples=lambda make: [((make(3),), (p,)) for p in (1, 2, 4)],
+    domain=(3.0, 6.0),
+    api="",
+)
 
 
 def _gamma_density(o: Any, g: Any, a: Any, x: Any) -> Any:
@@ -301,7 +310,7 @@ for _name, _first in (
             doc=f"The {_shifted.replace('_', ' ')}Chebyshev polynomial of kind {_name.upper()} "
             "and degree n.",
         )
-for _name, _kernel, _who in (
+for _name, _polynomial, _who in (
     ("hermite_polynomial_h", bessel.hermite_h, "physicists' Hermite"),
     ("hermite_polynomial_he", bessel.hermite_he, "probabilists' Hermite"),
     ("laguerre_polynomial_l", bessel.laguerre, "Laguerre"),
@@ -309,7 +318,7 @@ for _name, _kernel, _who in (
 ):
     _special(
         f"special_{_name}",
-        _kernel,
+        _polynomial,
         inputs=("input", "n"),
         doc=f"The {_who} polynomial of degree n.",
     )
