@@ -57,9 +57,8 @@ class _DenseLayer(nn.Module):
         """`growth_rate` new channels of a tensor, or of a list of tensors side by side."""
         features = [input] if isinstance(input, rl.Tensor) else input
         if self.memory_efficient and any(feature.requires_grad for feature in features):
-            from rushlight.utils.checkpoint import checkpoint
-
-            narrow = checkpoint(self._narrowed, *features, use_reentrant=False)
+            recompute = rl.utils.checkpoint.checkpoint
+            narrow = recompute(self._narrowed, *features, use_reentrant=False)
         else:
             narrow = self._narrowed(*features)
         new = self.conv2(self.relu2(self.norm2(narrow)))
