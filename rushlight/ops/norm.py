@@ -234,7 +234,9 @@ def _group_rule(x: Meta, w: Any, b: Any, groups: int, eps: float) -> Plan:
 
 
 def _group_norm(x: Any, w: Any, b: Any, groups: int, eps: float) -> Any:
-    rows = np.ascontiguousarray(x).reshape(x.shape[0], groups, -1)
+    rows = np.ascontiguousarray(x).reshape(
+        x.shape[0], groups, x.size // max(x.shape[0] * groups, 1)
+    )
     mean = rows.mean(-1, keepdims=True, dtype=x.dtype) if rows.size else rows.sum(-1, keepdims=True)
     centred = rows - mean
     var = np.square(centred).mean(-1, keepdims=True, dtype=x.dtype) if rows.size else mean

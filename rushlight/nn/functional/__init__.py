@@ -10,17 +10,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .activation import *
-from .attention import (
-    _canonical_mask as _canonical_mask,
-)
-from .attention import (
-    _none_or_dtype as _none_or_dtype,
-)
+from .attention import _canonical_mask as _canonical_mask
+from .attention import _none_or_dtype as _none_or_dtype
 from .attention import (
     multi_head_attention_forward,
     scaled_dot_product_attention,
 )
-from .bag import embedding_bag
 from .composite import (
     _get_softmax_dim,
     assert_int_or_pair,
@@ -34,15 +29,8 @@ from .composite import (
     tanhshrink,
 )
 from .conv import *
-from .ctc import ctc_loss
 from .distance import cosine_similarity, normalize, pairwise_distance, pdist
 from .dropout import *
-from .fractional import (
-    fractional_max_pool2d,
-    fractional_max_pool2d_with_indices,
-    fractional_max_pool3d,
-    fractional_max_pool3d_with_indices,
-)
 from .loss import *
 from .margin_loss import (
     cosine_embedding_loss,
@@ -89,12 +77,6 @@ __all__ = [
     "conv_tbc",
     "cosine_embedding_loss",
     "cosine_similarity",
-    "ctc_loss",
-    "embedding_bag",
-    "fractional_max_pool2d",
-    "fractional_max_pool2d_with_indices",
-    "fractional_max_pool3d",
-    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gumbel_softmax",
     "hinge_embedding_loss",

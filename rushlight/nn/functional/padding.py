@@ -72,7 +72,8 @@ def _places(size: int, before: int, after: int, mode: str, d: int) -> Any:
     if mode == "replicate":
         return at.clamp(0, max(size - 1, 0))
     if mode == "circular":
-        return at % size
+        first, end = max(-before, 0), size - max(-after, 0)  # what a negative padding leaves
+        return first + (at - first) % max(end - first, 1)
     at = at.abs()
     return (size - 1 - (size - 1 - at).abs()) if size > 1 else at * 0
 
