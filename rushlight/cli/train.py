@@ -130,17 +130,17 @@ class _Trainer:
             bar.update()
         return loss_sum / seen, correct / seen
 
-    @rl.no_grad()
     def validate(self) -> tuple[float, npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Mean loss, predicted classes (N,) and the confidence in each (N,)."""
         self.model.eval()
         loss_sum, said, confidence = 0.0, [], []
-        for images, labels in self.validation:
-            scores = self.model(images)
-            loss_sum += nn.functional.cross_entropy(scores, labels, reduction="sum").item()
-            best, choice = scores.softmax(1).max(1)
-            said.append(choice.numpy())
-            confidence.append(best.numpy())
+        with rl.no_grad():
+            for images, labels in self.validation:
+                scores = self.model(images)
+                loss_sum += nn.functional.cross_entropy(scores, labels, reduction="sum").item()
+                best, choice = scores.softmax(1).max(1)
+                said.append(choice.numpy())
+                confidence.append(best.numpy())
         count = len(self.task.validation)
         return loss_sum / count, np.concatenate(said), np.concatenate(confidence)
 

@@ -46,7 +46,19 @@ class ViewOf:
         self.problem = problem
 
 
-class Tensor(metaclass=PublicType):
+if TYPE_CHECKING:
+
+    class _TensorType(PublicType):
+        """`_tensor/` attaches the methods, which a type checker cannot see."""
+
+        def __getattr__(cls, name: str) -> Any: ...
+        def __setattr__(cls, name: str, value: Any) -> None: ...
+
+else:
+    _TensorType = PublicType
+
+
+class Tensor(metaclass=_TensorType):
     """A multi-dimensional array with automatic differentiation.
 
     Make one with ``torch.tensor(data)``, ``torch.zeros(size)``, ``torch.randn(size)`` and the like.
@@ -77,6 +89,7 @@ class Tensor(metaclass=PublicType):
     _accumulator: Any = None
     _retains = False
     _inference = False
+    _borrowed = False  # a view made under no_grad of what requires grad: its gradient goes nowhere
 
     if TYPE_CHECKING:
 
@@ -101,6 +114,8 @@ class Tensor(metaclass=PublicType):
         def __and__(self, other: Any) -> Tensor: ...
         def __or__(self, other: Any) -> Tensor: ...
         def __xor__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
         def __lt__(self, other: Any) -> Tensor: ...
         def __le__(self, other: Any) -> Tensor: ...
         def __gt__(self, other: Any) -> Tensor: ...
