@@ -48,10 +48,19 @@ def kernel() -> int:
 def test_every_part_runs_once(kernel: int, threads: int) -> None:
     pool = Pool(threads)
     data = np.zeros(1000, np.int64)
-    for _ in range(2000):
+    for _ in range(300):
         pool.run(kernel, data.ctypes.data, threads)
-    np.testing.assert_array_equal(data, np.full(1000, 2000))
+    np.testing.assert_array_equal(data, np.full(1000, 300))
     pool.close()
+
+
+def test_closed_pools_leave_no_worker_behind(kernel: int) -> None:
+    data = np.zeros(1000, np.int64)
+    for round_ in range(1, 101):  # a worker that outlived its pool would run a later one's parts
+        pool = Pool(2)
+        pool.run(kernel, data.ctypes.data, 2)
+        pool.close()
+        np.testing.assert_array_equal(data, np.full(1000, round_))
 
 
 def test_workers_wake_from_sleep(kernel: int) -> None:
@@ -69,7 +78,7 @@ def test_two_callers_at_once(kernel: int) -> None:
     arrays = [np.zeros(1000, np.int64) for _ in range(2)]
 
     def work(data: np.ndarray) -> None:
-        for _ in range(2000):
+        for _ in range(500):
             pool.run(kernel, data.ctypes.data, 2)
 
     callers = [threading.Thread(target=work, args=(a,)) for a in arrays]
@@ -78,7 +87,7 @@ def test_two_callers_at_once(kernel: int) -> None:
     for c in callers:
         c.join()
     for a in arrays:
-        np.testing.assert_array_equal(a, np.full(1000, 2000))
+        np.testing.assert_array_equal(a, np.full(1000, 500))
     pool.close()
 
 

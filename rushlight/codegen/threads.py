@@ -1,8 +1,8 @@
 """Native threads that run compiled kernels, one call for all of them.
 
-A kernel is a compiled function ``void kernel(ptr arguments, i64 part, i64 parts)``; ``Pool.run`` calls
-it once for each part, the caller's thread taking part 0. How many parts there are is the kernel's
-business (results must not depend on it); the pool only has more hands or fewer.
+A kernel is a compiled function ``void kernel(ptr arguments, i64 part, i64 parts)``; ``Pool.run``
+calls it once for each part, the caller's thread taking part 0. How many parts there are is the
+kernel's business (results must not depend on it); the pool only has more hands or fewer.
 
 The workers are Python threads that stay inside one native function and never hold Python's lock.
 Between calls they spin for a moment and then sleep: on a futex on Linux, elsewhere by yielding.
@@ -172,6 +172,7 @@ class Pool:
         self._owner = 0  # the process whose workers these are
         self._state: Any = None
         self._run: Any = None
+        self._workers: list[threading.Thread] = []
 
     def run(self, kernel: int, arguments: int, parts: int) -> None:
         """Calls a kernel for each part.
@@ -201,21 +202,27 @@ class Pool:
         state = np.zeros(_WORDS + 8, np.int64)
         start = -(state.ctypes.data // 8) % 8  # on a cache line
         self._state = state[start : start + _WORDS]
-        for part in range(1, self.threads):
+        self._workers = [
             threading.Thread(
                 target=worker,
                 args=(self._state.ctypes.data, part, 0),
                 name=f"rushlight-{part}",
                 daemon=True,
-            ).start()
+            )
+            for part in range(1, self.threads)
+        ]
+        for thread in self._workers:
+            thread.start()
         self._keep = state
         self._owner = os.getpid()
 
     def close(self) -> None:
-        """Ends the workers."""
+        """Ends the workers; returns when they no longer look at the shared state."""
         with self._busy:
             if self._owner == os.getpid():
                 engine.function("rl_stop", (ctypes.c_void_p,))(self._state.ctypes.data)
+                for thread in self._workers:
+                    thread.join()
                 self._owner = 0
 
 
