@@ -67,6 +67,7 @@ def floats(*shape):
         ("lp_pool1d", [np.abs(floats(1, 2, 9))], {"norm_type": 3, "kernel_size": 2}),
         ("lp_pool2d", [floats(1, 2, 6, 6)], {"norm_type": float("inf"), "kernel_size": 2}),
         ("lp_pool3d", [floats(1, 2, 4, 4, 4)], {"norm_type": 2, "kernel_size": (1, 2, 2)}),
+        ("conv_tbc", [floats(5, 2, 3), floats(3, 3, 4), floats(4)], {"pad": 1}),
         ("local_response_norm", [floats(2, 7, 3)], {"size": 4, "alpha": 0.3}),
         ("kl_div", [floats(3, 4), np.abs(floats(3, 4))], {"reduction": "none"}),
         ("multilabel_margin_loss", [floats(2, 4), np.array([[3, 0, -1, 1], [0, 1, 2, 3]])], {}),

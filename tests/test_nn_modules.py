@@ -397,6 +397,37 @@ def test_forward_hooks():
     assert len(seen) == 3
 
 
+def test_hooks_are_counted():
+    """`Module.__call__` looks at hooks only while this count is not zero."""
+    from rushlight.nn.modules._hooks import hooks_seen
+
+    layer, seen = nn.ReLU(), []
+    before = len(hooks_seen)
+    hooks = [layer.register_forward_hook(lambda *args: seen.append(1)) for _ in range(6)]
+    twin = copy.deepcopy(layer)
+    assert len(hooks_seen) == before + 12
+    twin(rl.zeros(1))
+    assert len(seen) == 6
+    hooks[0].remove()
+    hooks[0].remove()
+    del layer._forward_hooks[hooks[1].id]
+    layer._forward_hooks.pop(hooks[2].id)
+    layer._forward_hooks.popitem()
+    layer._forward_hooks.popitem(last=False)
+    assert list(layer._forward_hooks) == [hooks[4].id]
+    layer._forward_hooks.clear()
+    twin._forward_hooks.clear()
+    assert len(hooks_seen) == before
+    layer._forward_hooks = OrderedDict({0: lambda *args: seen.append(2)})
+    layer(rl.zeros(1))
+    assert seen[-1] == 2 and len(hooks_seen) == before + 1
+    layer._forward_hooks.clear()
+    layer._forward_hooks[7] = lambda *args: seen.append(3)  # written by hand
+    layer(rl.zeros(1))
+    assert seen[-1] == 3
+    layer._forward_hooks.clear()
+
+
 def test_always_called_hook_runs_on_errors():
     class Broken(nn.Module):
         def forward(self, x):

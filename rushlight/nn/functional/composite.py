@@ -13,6 +13,7 @@ from rushlight.nn._sizes import _pair, _single, _triple
 
 __all__ = [
     "assert_int_or_pair",
+    "conv_tbc",
     "gumbel_softmax",
     "local_response_norm",
     "lp_pool1d",
@@ -28,6 +29,40 @@ def assert_int_or_pair(arg: Any, arg_name: str, message: str) -> None:
     """AssertionError with `message`, formatted with `arg_name`, unless `arg` is an int or two."""
     if not (isinstance(arg, int) or len(arg) == 2):
         raise AssertionError(message.format(arg_name))
+
+
+def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
+    """A convolution over sequences laid out as (time, batch, channels).
+
+    Args:
+        input: (T, N, C_in).
+        weight: (kernel width, C_in, C_out).
+        bias: (C_out).
+        pad: zeros added at both ends. Default: 0.
+
+    Example:
+        >>> import rushlight as rl
+        >>> x, w = rl.zeros(5, 2, 3), rl.zeros(3, 3, 4)
+        >>> rl.nn.functional.conv_tbc(x, w, rl.zeros(4)).shape
+        torch.Size([3, 2, 4])
+    """
+    from rushlight.nn import functional as F
+
+    if input.dim() != 3:
+        raise RuntimeError("Input must have 3 dims: time, batch, in_channel")
+    if weight.dim() != 3:
+        raise RuntimeError(
+            "Weight tensor must have 3 dims: kernel_width, in_channels, out_channels."
+        )
+    if bias.dim() != 1:
+        raise RuntimeError("Bias must be 1-D")
+    if input.size(2) != weight.size(1):
+        raise RuntimeError("Input dim 2 (input channels) is not == dim 1 in the weight tensor")
+    if weight.size(2) != bias.size(0):
+        raise RuntimeError("Bias size must equal dim 2 in the weight tensor (output channels).")
+    # (T, N, C) -> (N, C, T) and (K, C_in, C_out) -> (C_out, C_in, K)
+    y = F.conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+    return y.permute(2, 0, 1).contiguous()
 
 
 def softsign(input: Any) -> Any:

@@ -23,21 +23,46 @@ if TYPE_CHECKING:
 
 FlagDict = OrderedDict[int, bool]
 
-# Not empty once any hook that a call must run was registered in this process: until then
-# `Module.__call__` need not look at the hooks of the module.
+# One entry for each hook around a call that is registered anywhere in this process: while it is
+# empty `Module.__call__` need not look at the hooks of the module.  It may hold too many (a module
+# that died with its hooks leaves them here), never too few.
 hooks_seen: list[bool] = []
 
 
 class HookDict(OrderedDict[int, Callable[..., Any]]):
-    """Hooks by handle number, in order; the first one ever added is noted in `hooks_seen`.
+    """Hooks by handle number, in order; each is counted in `hooks_seen`.
 
     It is copied as itself and pickled as the OrderedDict that PyTorch's files have.
     """
 
     def __setitem__(self, key: int, hook: Callable[..., Any]) -> None:
-        if not hooks_seen:
+        if key not in self:
             hooks_seen.append(True)
         super().__setitem__(key, hook)
+
+    def __delitem__(self, key: int) -> None:
+        super().__delitem__(key)
+        hooks_seen.pop()
+
+    def pop(self, key: int, *default: Any) -> Any:
+        """Remove a hook and return it, or `default`."""
+        if key not in self and default:
+            return default[0]
+        hook = self[key]
+        del self[key]
+        return hook
+
+    def popitem(self, last: bool = True) -> tuple[int, Callable[..., Any]]:
+        """Remove the last (or the first) hook and return it with its number."""
+        if not self:
+            raise KeyError("dictionary is empty")
+        key = next(reversed(self)) if last else next(iter(self))
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        """Remove every hook."""
+        for key in list(self):
+            del self[key]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return OrderedDict, (), None, None, iter(list(self.items()))
