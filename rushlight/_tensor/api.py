@@ -121,7 +121,7 @@ def operand(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, (bool, int, float, complex)):  # subclasses, such as IntEnum
-        kind = next(k for k in (bool, int, float, complex) if isinstance(value, k))
+        kind: Any = next(k for k in (bool, int, float, complex) if isinstance(value, k))
         return kind(value)
     if isinstance(value, np.ndarray):
         return FUNCTIONS["from_numpy"](value)

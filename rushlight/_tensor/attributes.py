@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +21,7 @@ from rushlight._tensor.formats import STRIDED
 from rushlight.devices import device as Device
 from rushlight.dispatch import gate, modes, tape, views
 from rushlight.dispatch.gate import call, write
+from rushlight.dispatch.hooks import hooked
 from rushlight.dispatch.tensor import Tensor, Version, alias, point
 from rushlight.dtypes import dtype as Dtype
 from rushlight.ir.meta import Size, meta
@@ -52,18 +53,12 @@ _property("is_meta", lambda self: self._meta.device.type == "meta")
 _property("is_sparse", lambda self: False)
 _property("is_quantized", lambda self: False)
 _property("is_nested", lambda self: False)
-_property("is_leaf", lambda self: not self._requires_grad or tape_node(self) is None)
-_property(
-    "requires_grad",
-    lambda self: self._requires_grad,
-    lambda self, value: requires_grad_(self, value),
-)
+_property("is_leaf", lambda self: tape_node(self) is None or not self._requires_grad)
 _property("grad_fn", lambda self: tape_node(self), doc="The node that made this tensor.")
 _property("output_nr", lambda self: self._out_nr)
 _property("retains_grad", lambda self: self._retains and not self.is_leaf)
 _property("names", lambda self: (None,) * self._meta.ndim)
 _property("_base", lambda self: self._view.base if self._view is not None else None)
-_property("_version", lambda self: self._counter.value)
 
 
 def tape_node(t: Tensor) -> Any:
@@ -71,6 +66,30 @@ def tape_node(t: Tensor) -> Any:
     if t._view is not None:
         views.refresh(t)
     return t._node
+
+
+def _get_version(self: Tensor) -> int:
+    if self._inference:
+        raise RuntimeError("Inference tensors do not track version counter.")
+    return self._counter.value
+
+
+def _get_requires_grad(self: Tensor) -> bool:
+    if self._view is not None:
+        views.refresh(self)
+    return self._requires_grad
+
+
+def _set_requires_grad(self: Tensor, value: Any) -> None:
+    if value is not True and value is not False:
+        raise RuntimeError("requires_grad must be a bool")
+    if value and self._meta.dtype.kind not in "fc":
+        raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+    requires_grad_(self, value)
+
+
+_property("_version", _get_version)
+_property("requires_grad", _get_requires_grad, _set_requires_grad)
 
 
 @method
@@ -231,7 +250,7 @@ def _format(self: Tensor, spec: str) -> str:
 def _length(self: Tensor) -> int:
     if self._meta.ndim == 0:
         raise TypeError("len() of a 0-d tensor")
-    return self._meta.shape[0]
+    return int(self._meta.shape[0])
 
 
 def _iterate(self: Tensor) -> Iterator[Any]:
@@ -449,7 +468,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 @both
 def zero_(input: Tensor) -> Tensor:
     """Overwrites every element with 0."""
-    return write(arithmetic.fill, (input, 0), ())
+    return write(arithmetic.zero, (input,))
 
 
 @both
@@ -604,7 +623,7 @@ def operand_tensor(value: Any) -> Any:
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Sets whether operations on this leaf are recorded."""
     if requires_grad and self._meta.dtype.kind not in "fc":
-        raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+        raise RuntimeError("only Tensors of floating point dtype can require gradients")
     if tape_node(self) is not None and self._requires_grad and not requires_grad:
         raise RuntimeError(
             "you can only change requires_grad flags of leaf variables. If you want to use a "
@@ -616,6 +635,7 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
             "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
         )
     self._requires_grad = bool(requires_grad)
+    self._borrowed = False
     return self
 
 
@@ -637,6 +657,25 @@ def _get_grad(self: Tensor) -> Any:
     return self._grad
 
 
+_C_NAMES = {  # how PyTorch's text about gradients names element types
+    "float32": "float",
+    "float64": "double",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+    "bool": "bool",
+    "uint8": "unsigned char",
+    "int8": "signed char",
+    "int16": "short int",
+    "int32": "int",
+    "int64": "long int",
+    "uint16": "short unsigned int",
+    "uint32": "unsigned int",
+    "uint64": "long unsigned int",
+}
+
+
 def _set_grad(self: Tensor, value: Any) -> None:
     if value is not None:
         if not isinstance(value, Tensor):
@@ -649,10 +688,12 @@ def _set_grad(self: Tensor, value: Any) -> None:
         have, want = value._meta, self._meta
         if have.dtype is not want.dtype:
             raise RuntimeError(
-                f"attempting to assign a gradient with dtype '{have.dtype.name}' to a tensor with "
-                f"dtype '{want.dtype.name}'. Please ensure that the gradient and the tensor have "
-                "the "
-                "same dtype"
+                f"attempting to assign a gradient with dtype '{_C_NAMES[have.dtype.name]}' to a "
+                f"tensor with grad_dtype '{want.dtype.title}'. The gradient must match the "
+                "tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's "
+                "grad_dtype attribute with a specific dtype, or None to allow any dtype. Set "
+                "grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may "
+                "break downstream systems that assume they match."
             )
         if have.device is not want.device:
             raise RuntimeError(
@@ -678,14 +719,7 @@ _property("grad", _get_grad, _set_grad, "The gradient that backward() accumulate
 @method
 def retain_grad(self: Tensor) -> None:
     """Makes backward() fill ``.grad`` of this non-leaf tensor too."""
-    if not self._requires_grad:
-        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    node = tape_node(self)
-    if node is None or self._retains:
-        return
-    self._retains = True
-    node.retained = node.retained or {}
-    node.retained[self._out_nr] = weakref.ref(self)
+    tape.retain(self)
 
 
 @method
@@ -696,10 +730,10 @@ def register_hook(self: Tensor, hook: Any) -> Any:
     node = tape_node(self)
     if node is None:
         if self._hooks is None:
-            self._hooks = {}
-        return tape.RemovableHandle(self._hooks, hook)
+            self._hooks = OrderedDict()
+        return hooked(self._hooks, hook)
     node.tensor_hooks = node.tensor_hooks or {}
-    return tape.RemovableHandle(node.tensor_hooks.setdefault(self._out_nr, {}), hook)
+    return hooked(node.tensor_hooks.setdefault(self._out_nr, OrderedDict()), hook)
 
 
 @method
@@ -710,8 +744,8 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> Any:
     if tape_node(self) is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     if self._post_hooks is None:
-        self._post_hooks = {}
-    return tape.RemovableHandle(self._post_hooks, hook)
+        self._post_hooks = OrderedDict()
+    return hooked(self._post_hooks, hook)
 
 
 @method

@@ -115,6 +115,10 @@ class set_grad_enabled(_Switch):
 class inference_mode(_Switch):
     """Context or decorator like ``no_grad`` whose tensors can never take part in autograd."""
 
+    mode: Any
+
+    mode: Any
+
     def __new__(cls, mode: Any = True) -> Any:
         self = object.__new__(cls)
         if callable(mode):

@@ -217,7 +217,8 @@ def _scalar(value: Any, kinds: set[Any]) -> Any:
     elif isinstance(value, np.generic):
         value = value.item()
     elif isinstance(value, (bool, int, float, complex)):
-        value = next(k for k in (bool, int, float, complex) if isinstance(value, k))(value)
+        number: Any = next(k for k in (bool, int, float, complex) if isinstance(value, k))
+        value = number(value)
     elif hasattr(value, "__index__"):
         value = value.__index__()
     elif hasattr(value, "__float__") and not isinstance(value, (str, bytes)):

@@ -189,7 +189,8 @@ def _nested(values: Any, indent: int, summarise: bool, fmt: Any) -> str:
         parts += [_nested(values[i], indent + 1, summarise, fmt) for i in range(n - edge, n)]
     else:
         parts = [_nested(v, indent + 1, summarise, fmt) for v in values]
-    return "[" + ("," + "\n" * (values.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
+    between: str = "," + "\n" * (values.ndim - 1) + " " * (indent + 1)
+    return "[" + between.join(parts) + "]"
 
 
 def _body(t: Tensor, indent: int) -> str:
@@ -262,4 +263,4 @@ def _repr(self: Tensor, *, tensor_contents: Any = None) -> str:
     return tensor_text(self)
 
 
-Tensor.__repr__ = _repr  # type: ignore[method-assign]
+Tensor.__repr__ = _repr  # type: ignore[method-assign,assignment]

@@ -305,7 +305,8 @@ def isclose(
             other.to(FUNCTIONS["get_default_dtype"]()),
         )
     gap = (input - other).abs()
-    return close | (gap.isfinite() & (gap <= atol + (rtol * other).abs()))
+    within: Tensor = close | (gap.isfinite() & (gap <= atol + (rtol * other).abs()))
+    return within
 
 
 @both

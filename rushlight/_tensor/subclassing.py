@@ -19,7 +19,7 @@ __all__ = ["converted"]
 
 def _subclassed(cls: type, **kwargs: Any) -> None:
     """A new subclass overrides, unless it says that it does not."""
-    super(Tensor, cls).__init_subclass__(**kwargs)
+    super(Tensor, cls).__init_subclass__(**kwargs)  # type: ignore[misc]  # type: ignore[misc]
     handler = cls.__dict__.get("__torch_function__")
     if (
         handler is not None
@@ -119,7 +119,7 @@ def converted(result: Any, cls: type) -> Any:
     return result
 
 
-Tensor.__init_subclass__ = classmethod(_subclassed)  # type: ignore[assignment,method-assign]
+Tensor.__init_subclass__ = classmethod(_subclassed)  # type: ignore[assignment,method-assign,arg-type]
 Tensor.__torch_function__ = classmethod(_torch_function)
 FUNCTIONS["_disabled_torch_function_impl"] = _disabled_torch_function_impl
 

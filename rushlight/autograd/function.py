@@ -215,7 +215,7 @@ def _attach(node: FunctionNode, args: Sequence[Any], outs: list[Any]) -> list[An
         for before, after in zip(outs, fixed, strict=True)
         if isinstance(after, Tensor)
     }
-    saved = []
+    saved: list[tuple[Any, int]] = []
     for t in node.to_save:
         if t is None:
             saved.append((None, 0))
@@ -225,9 +225,9 @@ def _attach(node: FunctionNode, args: Sequence[Any], outs: list[Any]) -> list[An
                 "save_for_backward can only save variables, but argument 0 is of type "
                 f"{type(t).__name__}"
             )
-        nr = originals.get(id(t))
-        own = nr is not None and fixed_is_output(tensors, nr, node)
-        saved.append((tape.SavedTensor(tensors[nr] if own and nr is not None else t, own), nr or 0))
+        at = originals.get(id(t))
+        own = at is not None and fixed_is_output(tensors, at, node)
+        saved.append((tape.SavedTensor(tensors[at] if own and at is not None else t, own), at or 0))
     node.saved = tuple(saved)
     node.to_save = ()
     return fixed

@@ -91,7 +91,7 @@ def _max_pool(
         for s, k, st, p, d in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
     )
     size = x.shape[2:]
-    padded = x
+    padded: Any = x
     reach = _reach(x, kernel, stride, padding, dilation, positions)
     if list(size) != reach:
         padded = np.full((*x.shape[:2], *reach), _lowest(x.dtype), x.dtype)
@@ -267,7 +267,7 @@ def _avg_pool(
         for s, k, st, p in zip(x.shape[2:], kernel, stride, padding, strict=True)
     )
     reach = _reach(x, kernel, stride, padding, ones, positions)
-    padded = np.zeros((*x.shape[:2], *reach), x.dtype)
+    padded: Any = np.zeros((*x.shape[:2], *reach), x.dtype)
     padded[(..., *(slice(p, p + s) for p, s in zip(padding, x.shape[2:], strict=True)))] = x
     total = np.zeros((*x.shape[:2], *positions), x.dtype)
     for tap in _taps(kernel, ones):
@@ -297,7 +297,7 @@ def _avg_spread(
     share = g / by.astype(g.dtype)
     ones = (1,) * len(kernel)
     reach = _reach(np.empty(shape, np.bool_), kernel, stride, padding, ones, positions)
-    padded = np.zeros((*shape[:2], *reach), g.dtype)
+    padded: Any = np.zeros((*shape[:2], *reach), g.dtype)
     for tap in _taps(kernel, ones):
         padded[(..., *_window_at(tap, positions, stride))] += share
     return padded[(..., *(slice(p, p + s) for p, s in zip(padding, size, strict=True)))]

@@ -64,7 +64,7 @@ def _check_dtype(name: str, m: Meta, dtype: Any) -> None:
 
 
 def _norm(x: Any, ord: float, dim: Any, keepdim: bool, dtype: Any) -> Any:
-    options = {"axis": dim_list(dim, x.ndim) if x.ndim else (), "keepdims": keepdim}
+    options: dict[str, Any] = {"axis": dim_list(dim, x.ndim) if x.ndim else (), "keepdims": keepdim}
     if ord == 2 and x.dtype.kind != "c":
         return np.sqrt(np.sum(x * x, **options))
     size = np.abs(x)
