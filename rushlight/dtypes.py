@@ -280,7 +280,7 @@ class finfo(metaclass=PublicType):
         if kind is bfloat16:
             import ml_dtypes
 
-            info: Any = ml_dtypes.finfo(kind.numpy)  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]
+            info: Any = ml_dtypes.finfo(kind.numpy)  # type: ignore[no-untyped-call]
         else:
             info = np.finfo(kind.numpy)
         self.bits = kind.itemsize * 8

@@ -117,8 +117,6 @@ class inference_mode(_Switch):
 
     mode: Any
 
-    mode: Any
-
     def __new__(cls, mode: Any = True) -> Any:
         self = object.__new__(cls)
         if callable(mode):

@@ -19,7 +19,7 @@ __all__ = ["converted"]
 
 def _subclassed(cls: type, **kwargs: Any) -> None:
     """A new subclass overrides, unless it says that it does not."""
-    super(Tensor, cls).__init_subclass__(**kwargs)  # type: ignore[misc]  # type: ignore[misc]
+    super(Tensor, cls).__init_subclass__(**kwargs)  # type: ignore[misc]
     handler = cls.__dict__.get("__torch_function__")
     if (
         handler is not None

@@ -198,4 +198,4 @@ def meta(
 
 def scalar_meta(kind: type) -> ScalarMeta | None:
     """The ScalarMeta of a Python number's type, or None for other types."""
-    return _SCALARS.get(kind)  # type: ignore[arg-type]  # type: ignore[arg-type]
+    return _SCALARS.get(kind)  # type: ignore[arg-type]
