@@ -14,6 +14,7 @@ __all__ = [
     "DamagedPickleError",
     "EmptyFileError",
     "FileFormatError",
+    "LinAlgError",
     "MissingClassError",
     "OutOfMemoryError",
     "RefusedPickleError",
@@ -41,6 +42,14 @@ class RefusedPickleError(FileFormatError, pickle.UnpicklingError):
 
 class MissingClassError(FileFormatError, AttributeError):
     """A file needs a class that its module does not define (any more)."""
+
+
+class LinAlgError(RuntimeError):
+    """A matrix is singular or not positive-definite, or an algorithm did not converge."""
+
+
+LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"  # as PyTorch names it
+_LinAlgError = LinAlgError
 
 
 class OutOfMemoryError(RuntimeError):

@@ -1,22 +1,23 @@
-"""The tape: graph nodes, saved tensors and the backward engine.
+"""The tape: graph nodes and the tensors that they save.
 
-A node is noted by the gate for each call whose result needs a gradient.  The engine runs nodes in
-the reverse of the order in which they were made, as PyTorch does.
+A node is noted by the gate for each call whose result needs a gradient; `engine.py` runs them.
 """
 
 from __future__ import annotations
 
-import heapq
 import itertools
+import re
 import weakref
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from rushlight.dispatch import modes
-from rushlight.dispatch.tensor import Tensor, array_of, new
+from rushlight.dispatch.hooks import RemovableHandle, hooked
+from rushlight.dispatch.tensor import Tensor, new
 from rushlight.ir.op import Op
 
-__all__ = ["AccumulateGrad", "Node", "SavedTensor", "gradient_edge", "run_backward"]
+__all__ = ["AccumulateGrad", "Node", "SavedTensor", "gradient_edge", "node_class", "retain"]
 
 _sequence = itertools.count()
 Edge = tuple["Node", int]
@@ -28,6 +29,13 @@ class SavedTensor:
     __slots__ = ("hook", "is_output", "packed", "tensor", "version")
 
     def __init__(self, tensor: Tensor, is_output: bool) -> None:
+        if tensor._inference and not is_output:
+            raise RuntimeError(
+                "Inference tensors cannot be saved for backward. Please do not use Tensors created "
+                "in inference mode in computation tracked by autograd. To work around this, you "
+                "can make a clone to get a normal tensor and use it in autograd, or use "
+                "`torch.no_grad()` instead of `torch.inference_mode()`."
+            )
         self.version = tensor._counter.value
         self.is_output = is_output
         self.hook = modes.state.packing[-1] if modes.state.packing else None
@@ -67,12 +75,13 @@ def _modified(t: Tensor, node: Node, saved: SavedTensor) -> RuntimeError:
     where = ""
     producer = node.name() if saved.is_output else (t._node.name() if t._node is not None else "")
     if producer:
-        where = f", which is output {t._out_nr} of {producer},"
+        where = f", which is output {t._out_nr} of {short_name(producer)},"
     error = RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace "
         f"operation: {what}{where} is at version {t._counter.value}; expected version "
         f"{saved.version} instead. Hint: enable anomaly detection to find the operation that "
-        "failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+        "failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, "
+        "check_nan=False)."
     )
     error.add_note(
         f"{node.name()} needs this tensor as it was when the forward pass ran; write the change "
@@ -81,13 +90,23 @@ def _modified(t: Tensor, node: Node, saved: SavedTensor) -> RuntimeError:
     return error
 
 
+def short_name(name: str) -> str:
+    """A node's name as error texts give it: without `Backward0`."""
+    return re.sub(r"Backward\d*$", "", name)
+
+
 class Node:
     """One call in the gradient graph; what ``tensor.grad_fn`` shows.
 
     Attributes:
         edges: for each input, the node and output index that receive its gradient, or None.
         outs: the Metas of the call's results.
+        chain: what `next_functions` shows, an entry each: the index of an edge, None for an input
+            without a gradient, or (name, *entries) for a node that PyTorch has in between; None
+            for all edges.  See `Op.chain`.
     """
+
+    chain: Any = None
 
     __slots__ = (
         "__dict__",
@@ -137,13 +156,7 @@ class Node:
 
     def name(self) -> str:
         """The name that PyTorch gives such a node."""
-        metas = tuple(
-            [
-                x.tensor._meta if isinstance(x, SavedTensor) and x.tensor is not None else x
-                for x in self.inputs
-            ]
-        )
-        return str(self.op.node_name(metas, self.attrs))
+        return type(self).__name__
 
     def apply(self, grads: Sequence[Any], needs: tuple[bool, ...]) -> Sequence[Any]:
         """The gradients of the inputs from those of the outputs."""
@@ -177,7 +190,24 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that receive gradients from this one, with the output index of each."""
-        return tuple([(None, 0) if e is None else e for e in self.edges])
+        if self.chain is None:
+            return tuple([(None, 0) if e is None else e for e in self.edges])
+        found: tuple[tuple[Any, int], ...] | None = self.__dict__.get("_next")
+        if found is None:
+            found = self.__dict__["_next"] = tuple([_follow(self, x) for x in self.chain])
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        """``_saved_self``, ``_saved_result``, ``_saved_dim``: what the call was made with."""
+        if not name.startswith("_saved_") or self.op is None:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return _saved(self, name.removeprefix("_saved_"))
+
+    def __call__(self, *grads: Any) -> Any:
+        """The gradients of the inputs from those of the outputs."""
+        with modes.no_grad():
+            found = tuple(self.apply(grads, self.needs))
+        return found[0] if len(found) == 1 else found
 
     @property
     def metadata(self) -> dict[Any, Any]:
@@ -185,20 +215,86 @@ class Node:
         found: dict[Any, Any] = self.__dict__.setdefault("_metadata", {})
         return found
 
-    def register_hook(self, hook: Any) -> Any:
+    def register_hook(self, hook: Any) -> RemovableHandle:
         """Calls ``hook(grad_inputs, grad_outputs)`` after this node has run."""
         if self.post_hooks is None:
-            self.post_hooks = {}
-        return RemovableHandle(self.post_hooks, hook)
+            self.post_hooks = OrderedDict()
+        return hooked(self.post_hooks, hook)
 
-    def register_prehook(self, hook: Any) -> Any:
+    def register_prehook(self, hook: Any) -> RemovableHandle:
         """Calls ``hook(grad_outputs)`` before this node runs."""
         if self.pre_hooks is None:
-            self.pre_hooks = {}
-        return RemovableHandle(self.pre_hooks, hook)
+            self.pre_hooks = OrderedDict()
+        return hooked(self.pre_hooks, hook)
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+        return f"<{type(self).__name__} object at {id(self):#x}>"
+
+
+class Link(Node):
+    """Stands for a node that PyTorch has between an operator's node and one of its inputs."""
+
+    __slots__ = ("below",)
+
+    def __init__(self, below: tuple[tuple[Any, int], ...], outs: Any) -> None:
+        super().__init__(None, (), (), outs)
+        self.below = below
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes that receive gradients from this one."""
+        return self.below
+
+
+def _follow(node: Node, entry: Any) -> tuple[Any, int]:
+    """What an entry of a node's chain shows."""
+    if entry is None:
+        return (None, 0)
+    if isinstance(entry, int):
+        edge = node.edges[entry] if entry < len(node.edges) else None
+        return (None, 0) if edge is None else edge
+    below = tuple([_follow(node, x) for x in entry[1:]])
+    if all(target is None for target, _ in below):
+        return (None, 0)
+    return node_class(entry[0], None, Link)(below, node.outs), 0
+
+
+def _saved(node: Node, name: str) -> Any:
+    """An input, attribute or the result of a node's call, by PyTorch's name for it."""
+    if node.released:
+        raise _second_time(node)
+    op: Op = node.op
+    name = {"self": "input"}.get(name, name)
+    if name == "result" and node.outputs:
+        found = node.outputs[0]
+    elif name in op.inputs:
+        found = node.inputs[op.inputs.index(name)]
+    elif name in op.attrs:
+        return node.attrs[op.attrs.index(name)]
+    else:
+        raise AttributeError(f"'{node.name()}' object has no attribute '_saved_{name}'")
+    if type(found) is SavedTensor:
+        return found.unpack(node, 0)
+    if hasattr(found, "strides"):  # a Meta: the gradient does not read this tensor
+        raise AttributeError(f"'{node.name()}' object has no attribute '_saved_{name}'")
+    return found
+
+
+_classes: dict[Any, Any] = {}
+
+
+def node_class(name: str, chain: Any = None, base: type[Node] = Node) -> Any:
+    """The class of nodes of this name: users look at ``type(t.grad_fn).__name__``."""
+    found = _classes.get((name, chain, base))
+    if found is None:
+        fields = {"__slots__": (), "__module__": "builtins", "chain": chain}
+        found = _classes[name, chain, base] = type(name, (base,), fields)
+    return found
+
+
+def class_for(op: Op, metas: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+    """The class of the nodes of an operator for inputs of these Metas."""
+    return node_class(op.node_name(metas, attrs), op.shown(metas, attrs))
 
 
 def _second_time(node: Node) -> RuntimeError:
@@ -216,27 +312,6 @@ def _second_time(node: Node) -> RuntimeError:
     return error
 
 
-class RemovableHandle:
-    """What registering a hook returns; ``remove()`` takes the hook away again."""
-
-    _ids = itertools.count()
-
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self.hooks = hooks
-        self.id = next(self._ids)
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        """Takes the hook away."""
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
-
-
 def rules(
     op: Op,
     needs: tuple[bool, ...],
@@ -251,7 +326,9 @@ def rules(
     if op.backward is not None:
         if len(outputs) == 1:
             return op.backward(o, needs, grads[0], inputs, outputs, *attrs)  # type: ignore[no-any-return]
-        return op.backward(o, needs, fill_missing(o, grads, outputs), inputs, outputs, *attrs)  # type: ignore[no-any-return]
+        if op.materialize:
+            grads = fill_missing(o, grads, outputs)
+        return op.backward(o, needs, grads, inputs, outputs, *attrs)  # type: ignore[no-any-return]
     assert op.grads is not None
     result: list[Any] = [None] * len(needs)
     given = (o, grads[0], *inputs, *outputs[:1], *attrs)
@@ -292,8 +369,11 @@ class AccumulateGrad(Node):
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"
 
-    def __repr__(self) -> str:
-        return f"<AccumulateGrad object at {id(self):#x}>"
+    def __call__(self, *grads: Any) -> None:
+        """Adds a gradient to the leaf's ``.grad``."""
+        from rushlight.dispatch.engine import run_backward
+
+        run_backward([((self, 0), grads[0])], False, False)
 
     def release(self) -> None:
         pass
@@ -318,270 +398,30 @@ def gradient_edge(t: Tensor) -> Edge | None:
         refresh(t)
     if t._node is not None:
         return t._node, t._out_nr
-    return accumulator(t), 0
+    return None if t._borrowed else (accumulator(t), 0)
 
 
-class _Run:
-    """The state of one backward pass."""
+def note_origin(node: Node) -> None:
+    """Notes where in the user's program a node is made, for anomaly detection."""
+    import traceback
 
-    def __init__(self, retain_graph: bool, create_graph: bool) -> None:
-        self.retain_graph = retain_graph
-        self.create_graph = create_graph
-        self.buffers: dict[Node, list[Any]] = {}
-        self.pending: dict[Node, int] = {}
-        self.nodes: list[Node] = []
-        self.goals: list[Node] = []  # kept alive: leaves hold their nodes weakly
-        self.needed: set[Node] | None = None
-        self.captures: dict[Edge, list[int]] = {}
-        self.captured: dict[int, Any] = {}
-        self.given: set[int] = set()  # storages that somebody besides the engine holds
+    frames = traceback.extract_stack()
+    own = __name__.split(".")[0]
+    last = max(
+        (i for i, f in enumerate(frames) if f"/{own}/" not in f.filename.replace("\\", "/")),
+        default=len(frames) - 1,
+    )
+    node.metadata["traceback_"] = traceback.format_list(frames[: last + 1])
 
 
-def run_backward(
-    roots: Sequence[tuple[Edge, Any]],
-    retain_graph: bool,
-    create_graph: bool,
-    inputs: Sequence[Tensor] | None = None,
-    accumulate: bool = True,
-) -> list[Any]:
-    """Runs the backward pass from the roots.
-
-    Args:
-        roots: (edge, gradient) of each differentiated tensor.
-        retain_graph: keep saved tensors for another pass.
-        create_graph: record the pass itself, for higher derivatives.
-        inputs: the tensors whose gradients are wanted; all leaves if None.
-        accumulate: add to ``.grad`` (backward) rather than return the gradients (grad).
-
-    Returns:
-        the gradients of ``inputs`` (None where there is no path), if not accumulating.
-    """
-    run = _Run(retain_graph, create_graph)
-    was = modes.state.grad
-    modes.state.grad = create_graph
-    try:
-        for _, grad in roots:
-            run.given.add(id(grad._storage))
-        _count(run, [edge[0] for edge, _ in roots])
-        if inputs is not None:
-            _restrict(run, inputs, accumulate)
-        _execute(run, roots)
-    finally:
-        modes.state.grad = was
-    if inputs is not None and not accumulate:
-        return [run.captured.get(i) for i in range(len(inputs))]
-    return []
-
-
-def _count(run: _Run, roots: Iterable[Node]) -> None:
-    """Finds the reachable nodes and how many edges lead to each."""
-    pending = run.pending
-    run.nodes = list(dict.fromkeys(roots))
-    seen = set(run.nodes)
-    for node in run.nodes:  # grows while it is walked
-        for edge in node.edges:
-            if edge is not None:
-                target = edge[0]
-                pending[target] = pending.get(target, 0) + 1
-                if target not in seen:
-                    seen.add(target)
-                    run.nodes.append(target)
-
-
-def _restrict(run: _Run, inputs: Sequence[Tensor], accumulate: bool) -> None:
-    """Only nodes from which a wanted input can be reached will run."""
-    goals: list[Node] = []
-    for i, x in enumerate(inputs):
-        edge = gradient_edge(x)
-        if edge is not None:
-            goals.append(edge[0])
-            run.goals.append(edge[0])
-            if not (accumulate and isinstance(edge[0], AccumulateGrad)):
-                run.captures.setdefault(edge, []).append(i)
-    parents: dict[Node, list[Node]] = {}
-    for node in run.nodes:
-        for edge in node.edges:
-            if edge is not None:
-                parents.setdefault(edge[0], []).append(node)
-    needed = set(goals)
-    while goals:
-        for parent in parents.get(goals.pop(), ()):
-            if parent not in needed:
-                needed.add(parent)
-                goals.append(parent)
-    run.needed = needed
-
-
-def _execute(run: _Run, roots: Sequence[tuple[Edge, Any]]) -> None:
-    heap: list[tuple[int, int, Node]] = []
-    tie = itertools.count()
-    ready: set[Node] = set()
-
-    def offer(node: Node) -> None:
-        if node not in ready and run.pending.get(node, 0) == 0:
-            ready.add(node)
-            heapq.heappush(heap, (-node.sequence, next(tie), node))
-
-    for (node, nr), grad in roots:
-        _add(run, node, nr, grad)
-    for (node, _), _grad in roots:
-        offer(node)
-    while heap:
-        node = heapq.heappop(heap)[2]
-        buffer = run.buffers.pop(node, None)
-        grads = _run_node(run, node, buffer)
-        for edge, grad in zip(node.edges, grads, strict=False):
-            if edge is None:
-                continue
-            target, nr = edge
-            if grad is not None:
-                _add(run, target, nr, grad)
-            run.pending[target] -= 1
-            offer(target)
-
-
-def _add(run: _Run, node: Node, nr: int, grad: Tensor) -> None:
-    buffer = run.buffers.get(node)
-    if buffer is None:
-        buffer = run.buffers[node] = [None] * len(node.outs)
-    buffer[nr] = grad if buffer[nr] is None else buffer[nr] + grad
-
-
-def _run_node(run: _Run, node: Node, buffer: list[Any] | None) -> Sequence[Any]:
-    """Runs hooks and the node itself; returns a gradient or None for each edge."""
-    nothing = [None] * len(node.edges)
-    if buffer is None:
-        return nothing
-    leaf = node.variable if isinstance(node, AccumulateGrad) else None
-    hooks = {0: leaf._hooks} if leaf is not None and leaf._hooks else node.tensor_hooks
-    if hooks:
-        for nr, table in hooks.items():
-            for hook in list(table.values()):
-                if buffer[nr] is not None:
-                    changed = hook(buffer[nr])
-                    if changed is not None:
-                        buffer[nr] = changed
-    if node.retained:
-        for nr, ref in node.retained.items():
-            if (t := ref()) is not None and buffer[nr] is not None:
-                _accumulate(run, t, buffer[nr])
-    if run.captures:
-        for nr in range(len(buffer)):
-            for i in run.captures.get((node, nr), ()):
-                if buffer[nr] is not None:
-                    run.given.add(id(buffer[nr]._storage))
-                run.captured[i] = buffer[nr]
-    if run.needed is not None and node not in run.needed:
-        return nothing
-    if leaf is not None:
-        if run.captures and (node, 0) in run.captures:
-            return ()
-        if node.pre_hooks:
-            for hook in list(node.pre_hooks.values()):
-                changed = hook(tuple(buffer))
-                if changed is not None:
-                    buffer = list(changed)
-        if buffer[0] is not None:
-            _accumulate(run, leaf, buffer[0])
-            for hook in list((leaf._post_hooks or {}).values()):
-                hook(leaf)
-            for hook in list((node.post_hooks or {}).values()):
-                hook((), tuple(buffer))
-        return ()
-    if run.needed is not None and not any(e is not None and e[0] in run.needed for e in node.edges):
-        return nothing
-    if node.pre_hooks:
-        for hook in list(node.pre_hooks.values()):
-            changed = hook(tuple(buffer))
-            if changed is not None:
-                buffer = list(changed) if isinstance(changed, tuple) else [changed]
-    if all(g is None for g in buffer):
-        return nothing
-    needs = node.needs
-    if run.needed is not None:
-        needs = tuple([e is not None and e[0] in run.needed for e in node.edges])
-    grads = list(node.apply(buffer, needs))
-    _validate(node, grads)
-    if not run.retain_graph:
-        node.release()
-    if node.post_hooks:
-        for hook in list(node.post_hooks.values()):
-            changed = hook(tuple(grads), tuple(buffer))
-            if changed is not None:
-                grads = list(changed)
-    return grads
-
-
-def _validate(node: Node, grads: list[Any]) -> None:
-    """Fits each gradient to the shape and dtype of what it is the gradient of."""
-    from rushlight.dispatch.namespace import o
-
-    if len(grads) < len(node.edges):
-        raise RuntimeError(
-            f"{node.name()} returned {len(grads)} gradients, expected {len(node.edges)}"
-        )
-    for i, edge in enumerate(node.edges):
-        g = grads[i]
-        if edge is None or g is None:
-            continue
-        want = edge[0].outs[edge[1]]
-        have = g._meta
-        if have.shape != want.shape:
-            try:
-                g = o.sum_to(g, want.shape)
-            except RuntimeError:
-                raise RuntimeError(
-                    f"Function {node.name()} returned an invalid gradient at index {i} - got "
-                    f"{list(have.shape)} but expected shape compatible with {list(want.shape)}"
-                ) from None
-        if have.dtype is not want.dtype:
-            if have.dtype.is_complex and not want.dtype.is_complex:
-                g = o.real(g)
-            g = o.to(g, want.dtype)
-        if g._meta.device is not want.device:
-            raise RuntimeError(
-                f"Function {node.name()} returned an invalid gradient at index {i} - expected "
-                f"device {want.device} but got {g._meta.device}"
-            )
-        grads[i] = g
-        if modes.state.anomaly and not bool(_finite(g)):
-            raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
-
-
-def _finite(g: Tensor) -> bool:
-    import numpy as np
-
-    array = array_of(g)
-    return not bool(np.isnan(array).any())
-
-
-def _accumulate(run: _Run, leaf: Tensor, grad: Tensor) -> None:
-    """Adds to ``leaf.grad``: a fresh gradient is taken over, an existing one is added to."""
-    from rushlight.dispatch.namespace import o
-
-    have = leaf._grad
-    if have is None:
-        if modes.state.grad:
-            leaf._grad = o.clone(grad)
-            return
-        meta, want = grad._meta, leaf._meta
-        fresh = (
-            id(grad._storage) not in run.given
-            and not grad._requires_grad
-            and grad._view is None
-            and not meta.conj
-            and not meta.neg
-            and grad._storage.nbytes == meta.numel * meta.dtype.itemsize
-            and (meta.strides == want.strides or (not want.dense and meta.contiguous))
-            and not grad._overrides
-        )
-        if fresh:
-            run.given.add(id(grad._storage))
-            leaf._grad = alias(grad)
-        else:
-            leaf._grad = o.copy_laid_out(grad, want)
+def retain(t: Tensor) -> None:
+    """Makes backward passes fill ``.grad`` of a tensor that is not a leaf."""
+    if not t._requires_grad:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    edge = gradient_edge(t)
+    if edge is None or t._node is None or t._retains:
         return
-    if modes.state.grad:
-        leaf._grad = have + grad
-    else:
-        o.add_in_place(have, grad)
+    t._retains = True
+    node = edge[0]
+    node.retained = node.retained or {}
+    node.retained[t._out_nr] = weakref.ref(t)

@@ -49,9 +49,10 @@ class Plan:
         single: whether the operator returns one tensor rather than a tuple.
         compute: the dtype to which tensor inputs are converted before the kernel, if any.
         offsets: for views, how far each result starts behind its base; otherwise None.
+        node: the class of graph nodes, set when the first one is made.
     """
 
-    __slots__ = ("compute", "offsets", "outs", "single")
+    __slots__ = ("compute", "node", "offsets", "outs", "single")
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Plan:
         self.outs: tuple[Meta, ...] = (outs,) if isinstance(outs, Meta) else tuple(outs)
         self.compute = compute
         self.offsets = offsets
+        self.node: Any = None
 
 
 class View:
@@ -92,12 +94,17 @@ class Op:
             which only re-reads memory.  Kernels of kind create and random take the result's Meta
             first; those of kind random return a flat array in memory order.
         grads, backward, keeps_inputs, keeps_outputs: the gradient, see the file's head.
+        materialize: whether outputs that got no gradient are given as zeros rather than None.
         node: the name that ``grad_fn`` shows: text, or a function of (metas, attrs).
+        chain: what its ``next_functions`` shows if that is not the inputs with a gradient rule: a
+            tuple, or a function of (metas, attrs) that gives one, with an entry for each function:
+            an input's index, None, or (name, *entries) for a node that PyTorch has in between.
         api: where it is published, for example ``"torch method inplace"``.
         doc: the public docstring.
         samples: a function that yields (inputs, attrs) for the tests, given a SampleMaker.
         domain: the interval from which the tests draw values.
-        exact: false where a result is only defined up to rounding of another algorithm.
+        ufunc: a NumPy ufunc that does what the kernel does with default attributes, on numbers
+            other than bool; writes in place use it without a temporary.
     """
 
     __slots__ = (
@@ -105,6 +112,7 @@ class Op:
         "api",
         "attrs",
         "backward",
+        "chain",
         "defaults",
         "doc",
         "domain",
@@ -114,11 +122,13 @@ class Op:
         "keeps_outputs",
         "kernel",
         "kind",
+        "materialize",
         "name",
         "node",
         "public",
         "rule",
         "samples",
+        "ufunc",
         "variadic",
     )
 
@@ -136,11 +146,14 @@ class Op:
         backward: Callable[..., Any] | None = None,
         keeps_inputs: tuple[int, ...] = (),
         keeps_outputs: tuple[int, ...] = (),
+        materialize: bool = True,
         node: str | Callable[..., str] | None = None,
+        chain: tuple[Any, ...] | Callable[..., Any] | None = None,
         api: str = "",
         doc: str = "",
         samples: Callable[..., Any] | None = None,
         domain: tuple[float, float] = (-3.0, 3.0),
+        ufunc: Any = None,
     ) -> None:
         if name in _REGISTRY:
             raise ValueError(f"operator {name} has two records")
@@ -158,11 +171,14 @@ class Op:
         self.backward = backward
         self.keeps_inputs = keeps_inputs
         self.keeps_outputs = keeps_outputs
+        self.materialize = materialize
         self.node = node
+        self.chain = chain
         self.api = api
         self.doc = doc
         self.samples = samples
         self.domain = domain
+        self.ufunc = ufunc
         self.public: Callable[..., Any] | None = None
         self._keeps: dict[Any, tuple[frozenset[int] | None, frozenset[int]]] = {}
         _REGISTRY[name] = self
@@ -184,6 +200,21 @@ class Op:
             parts = self.name.lstrip("_").split("_")
             return "".join(p[:1].upper() + p[1:] for p in parts) + "Backward0"
         return self.node if isinstance(self.node, str) else self.node(metas, attrs)
+
+    def shown(self, metas: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+        """The entries of ``next_functions``, see `chain`; None for all inputs."""
+        if self.chain is not None:
+            return self.chain(metas, attrs) if callable(self.chain) else self.chain
+        if self.variadic:
+            return None
+        return tuple(
+            [
+                i
+                for i, m in enumerate(metas)
+                if not (m is not None and m.is_scalar)
+                and (self.grads is None or self.grads[i] is not None)
+            ]
+        )
 
     def keeps(self, needs: tuple[bool, ...]) -> tuple[frozenset[int], frozenset[int]]:
         """Which inputs and outputs the gradient reads, if these inputs need one."""
