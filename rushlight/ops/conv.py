@@ -10,6 +10,7 @@ kernels gather windows into columns (im2col) a few images at a time and multiply
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,9 +21,13 @@ from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import channels_last_strides, is_channels_last
 from rushlight.ops.build import opmath
 
-_COLUMN_BYTES = 1 << 24  # columns of a few images at a time stay in the cache
+_COLUMN_BYTES = 1 << 21  # columns of a few images at a time stay in the cache (measured)
 
 Ints = tuple[int, ...]
+
+
+def _count(shape: Any) -> int:
+    return math.prod(shape)
 
 
 def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -160,8 +165,8 @@ def _columns(
 ) -> Iterator[tuple[slice, Any]]:
     """Batches of columns: (images, array (n, groups, C / groups * taps, positions))."""
     n, channels = padded.shape[:2]
-    count = int(np.prod(positions, dtype=np.int64))
-    rows = channels // groups * int(np.prod(kernel, dtype=np.int64))
+    count = _count(positions)
+    rows = channels // groups * _count(kernel)
     view = windows(padded, kernel, stride, dilation, positions)
     step = max(1, _COLUMN_BYTES // max(rows * groups * count * padded.itemsize, 1))
     for start in range(0, n, step):
@@ -176,9 +181,7 @@ def _conv(x: Any, w: Any, b: Any, stride: Ints, padding: Ints, dilation: Ints, g
         out_size(s, ks, st, 0, d)
         for s, ks, st, d in zip(padded.shape[2:], kernel, stride, dilation, strict=True)
     )
-    out = np.empty(
-        (x.shape[0], groups, k // groups, int(np.prod(positions, dtype=np.int64))), x.dtype
-    )
+    out = np.empty((x.shape[0], groups, k // groups, _count(positions)), x.dtype)
     matrix = np.ascontiguousarray(w).reshape(groups, k // groups, -1)
     for part, columns in _columns(padded, kernel, stride, dilation, positions, groups):
         np.matmul(matrix, columns, out=out[part])
@@ -198,54 +201,152 @@ def _conv_input(
     groups: int,
 ) -> Any:
     """Spreads each output position over the window it came from."""
-    n, kernel = g.shape[0], w.shape[2:]
-    per_group = w.shape[1]
-    channels = per_group * groups
+    kernel, spatial = w.shape[2:], len(size)
+    if groups > 1 and w.shape[:2] == (groups, 1):
+        result = _depthwise_input(g, w, size, stride, padding, dilation)
+    elif _flips(g, w, size, stride, padding, dilation):
+        around = tuple(d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding, strict=True))
+        return _conv(g, _flipped(w, groups), b, stride, around, dilation, groups)
+    else:
+        result = _spread_columns(g, w, size, stride, padding, dilation, groups)
+    return result if b is None else result + b.reshape(-1, *(1,) * spatial)
+
+
+def _flips(g: Any, w: Any, size: Ints, stride: Ints, padding: Ints, dilation: Ints) -> bool:
+    """Whether the adjoint is computed as a convolution by the flipped weight.
+
+    That saves adding columns up, and pays while it does not multiply much more (measured).
+    """
+    if any(st != 1 for st in stride) or w.shape[0] > 2 * w.shape[1]:
+        return False
+    reaches = [d * (k - 1) for d, k in zip(dilation, w.shape[2:], strict=True)]
+    if any(p > r for p, r in zip(padding, reaches, strict=True)):
+        return False
+    # the size that these positions came from, without output padding
+    usual = [m + r - 2 * p for m, r, p in zip(g.shape[2:], reaches, padding, strict=True)]
+    return list(size) == usual and _count(size) <= 1.5 * _count(g.shape[2:])
+
+
+def _flipped(w: Any, groups: int) -> Any:
+    """The weight of the adjoint: taps reversed, inputs and outputs exchanged within each group."""
+    k, c = w.shape[:2]
+    back = (slice(None),) * 3 + (slice(None, None, -1),) * (w.ndim - 2)
+    grouped = w.reshape(groups, k // groups, c, *w.shape[2:])[back]
+    return grouped.swapaxes(1, 2).reshape(groups * c, k // groups, *w.shape[2:])
+
+
+def _taps_at(
+    kernel: Ints, stride: Ints, dilation: Ints, positions: Ints
+) -> Iterator[tuple[Any, tuple[slice, ...]]]:
+    """Each tap of the kernel, and the slices of the padded input that it reads."""
+    for tap in np.ndindex(*kernel):
+        yield (
+            tap,
+            tuple(
+                slice(t * d, t * d + (m - 1) * st + 1, st)
+                for t, d, m, st in zip(tap, dilation, positions, stride, strict=True)
+            ),
+        )
+
+
+def _spread_columns(
+    g: Any, w: Any, size: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Any:
+    n, kernel, positions = g.shape[0], w.shape[2:], g.shape[2:]
+    channels = w.shape[1] * groups
     padded_size = tuple(s + 2 * p for s, p in zip(size, padding, strict=True))
     out = np.zeros((n, channels, *padded_size), g.dtype)
-    positions = g.shape[2:]
-    count = int(np.prod(positions, dtype=np.int64))
+    count = _count(positions)
     matrix = np.ascontiguousarray(w).reshape(groups, w.shape[0] // groups, -1).swapaxes(1, 2)
-    rows = channels * int(np.prod(kernel, dtype=np.int64))
+    rows = channels * _count(kernel)
     step = max(1, _COLUMN_BYTES // max(rows * count * g.itemsize, 1))
     grouped = np.ascontiguousarray(g).reshape(n, groups, w.shape[0] // groups, count)
     for start in range(0, n, step):
         part = slice(start, start + step)
         columns = np.matmul(matrix, grouped[part])
         columns = columns.reshape(columns.shape[0], channels, *kernel, *positions)
-        for tap in np.ndindex(*kernel):
-            at = tuple(
-                slice(t * d, t * d + (m - 1) * st + 1, st)
-                for t, d, m, st in zip(tap, dilation, positions, stride, strict=True)
-            )
+        for tap, at in _taps_at(kernel, stride, dilation, positions):
             out[(part, slice(None), *at)] += columns[(slice(None), slice(None), *tap)]
-    result = out[_inner(size, padding)]
-    return result if b is None else result + b.reshape(-1, *(1,) * len(size))
+    return out[_inner(size, padding)]
+
+
+def _depthwise_input(
+    g: Any, w: Any, size: Ints, stride: Ints, padding: Ints, dilation: Ints
+) -> Any:
+    """One channel a group: no products of matrices, a multiple of the gradient for each tap."""
+    padded_size = tuple(s + 2 * p for s, p in zip(size, padding, strict=True))
+    out = np.zeros((*g.shape[:2], *padded_size), g.dtype)
+    part = np.empty(g.shape, g.dtype)
+    for tap, at in _taps_at(w.shape[2:], stride, dilation, g.shape[2:]):
+        factor = w[(slice(None), 0, *tap)].reshape(-1, *(1,) * len(size))
+        out[(slice(None), slice(None), *at)] += np.multiply(g, factor, out=part)
+    return out[_inner(size, padding)]
 
 
 def _conv_weight(
     g: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
 ) -> Any:
     """Correlates the output's gradient with the windows it came from."""
-    k, positions = g.shape[1], g.shape[2:]
+    n, k, positions = g.shape[0], g.shape[1], g.shape[2:]
+    count, per_group = _count(positions), x.shape[1] // groups
+    if groups == 1 and (count < 16 or (x.shape[1] >= 8 and _count(kernel) > 1)):
+        return _weight_of_rows(g, x, kernel, stride, padding, dilation)
     padded = _pad(x, padding)
-    per_group = x.shape[1] // groups
-    rows = per_group * int(np.prod(kernel, dtype=np.int64))
+    if per_group == 1 and k == groups:
+        return _depthwise_weight(g, padded, kernel, stride, dilation)
+    rows = per_group * _count(kernel)
     out = np.zeros((groups, k // groups, rows), g.dtype)
-    grouped = np.ascontiguousarray(g).reshape(
-        g.shape[0], groups, k // groups, int(np.prod(positions, dtype=np.int64))
-    )
+    grouped = np.ascontiguousarray(g).reshape(n, groups, k // groups, count)
     for part, columns in _columns(padded, kernel, stride, dilation, positions, groups):
-        piece = grouped[part]
-        if groups == 1 and piece.shape[0] > 1:
-            # one product for all these images: (K, n P) times (n P, rows)
-            left = piece[:, 0].transpose(1, 0, 2).reshape(k, -1)
-            right = columns[:, 0].transpose(0, 2, 1).reshape(-1, rows)
-            out[0] += left @ right
-        else:
-            for image, column in zip(piece, columns, strict=True):
-                out += np.matmul(image, column.swapaxes(1, 2))
+        for image, column in zip(grouped[part], columns, strict=True):
+            out += np.matmul(image, column.swapaxes(1, 2))
     return out.reshape(k, per_group, *kernel)
+
+
+def _weight_of_rows(
+    g: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints
+) -> Any:
+    """Windows as rows with the channels last: one product for several images.
+
+    (K, images * positions) times (images * positions, taps * C).
+    """
+    n, k, positions, c = g.shape[0], g.shape[1], g.shape[2:], x.shape[1]
+    count, rows = _count(positions), _count(kernel) * c
+    shape = (n, *(s + 2 * p for s, p in zip(x.shape[2:], padding, strict=True)), c)
+    padded = np.zeros(shape, x.dtype)
+    inner = (slice(p, p + s) for p, s in zip(padding, x.shape[2:], strict=True))
+    padded[(slice(None), *inner)] = np.moveaxis(x, 1, -1)
+    s = padded.strides
+    view = np.lib.stride_tricks.as_strided(
+        padded,
+        (n, *positions, *kernel, c),
+        (
+            s[0],
+            *(a * st for a, st in zip(s[1:-1], stride, strict=True)),
+            *(a * d for a, d in zip(s[1:-1], dilation, strict=True)),
+            s[-1],
+        ),
+        writeable=False,
+    )
+    out = np.zeros((k, rows), g.dtype)
+    flat = g.reshape(n, k, count)
+    step = max(1, _COLUMN_BYTES // max(rows * count * g.itemsize, 1))
+    for start in range(0, n, step):
+        piece = flat[start : start + step]
+        left = piece[0] if len(piece) == 1 else piece.transpose(1, 0, 2).reshape(k, -1)
+        out += left @ view[start : start + step].reshape(-1, rows)
+    return np.moveaxis(out.reshape(k, *kernel, c), -1, 1)
+
+
+def _depthwise_weight(g: Any, padded: Any, kernel: Ints, stride: Ints, dilation: Ints) -> Any:
+    """One channel a group: for each tap the sum of gradient times input."""
+    out = np.empty((g.shape[1], 1, *kernel), g.dtype)
+    product = np.empty(g.shape, g.dtype)
+    others = (0, *range(2, g.ndim))
+    for tap, at in _taps_at(kernel, stride, dilation, g.shape[2:]):
+        np.multiply(g, padded[(slice(None), slice(None), *at)], out=product)
+        out[(slice(None), 0, *tap)] = product.sum(others)
+    return out
 
 
 def _conv_backward(
