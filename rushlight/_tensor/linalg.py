@@ -6,6 +6,7 @@ The records in ops/linalg.py compute; here their ``info`` becomes errors, and wh
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -232,9 +233,7 @@ def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False, *, out: Any = 
             f"Incompatible matrix sizes for cholesky_solve: each A matrix is {a[-1]} by {a[-1]} "
             f"but each b matrix is {b[-2]} by {b[-1]}"
         )
-    lower = L.mH if upper else L
-    half = solve_triangular(lower, input, upper=False)
-    return result_or_out(solve_triangular(lower.mH, half, upper=True), out)
+    return result_or_out(call(records.cholesky_solve, (input, L), (bool(upper),)), out)
 
 
 @both
@@ -459,7 +458,7 @@ def matrix_power(input: Tensor, n: int, *, out: Any = None) -> Any:
     if n == 0:
         size = input._meta.shape[-1]
         eye = FUNCTIONS["eye"](size, dtype=input._meta.dtype, device=input._meta.device)
-        return result_or_out(eye.expand(input._meta.shape).clone(), out)
+        return result_or_out(input.clone().copy_(eye), out)
     base = inv(input) if n < 0 else input
     n = abs(n)
     if n == 1:
@@ -518,7 +517,7 @@ def multi_dot(tensors: Any, *, out: Any = None) -> Any:
     for i, t in enumerate(chain[1:-1], 1):
         if t._meta.ndim != 2:
             raise RuntimeError(f"multi_dot(): tensor {i} must be 2D but got {t._meta.ndim}D")
-    for i, (a, b) in enumerate(zip(chain, chain[1:], strict=False)):
+    for i, (a, b) in enumerate(itertools.pairwise(chain)):
         if a._meta.shape[-1] != b._meta.shape[0]:
             raise RuntimeError(
                 f"multi_dot(): tensors {i} and {i + 1} with shapes {list(a._meta.shape)} and "
@@ -571,17 +570,11 @@ def pinv(
     """
     if A._meta.ndim < 2 or A._meta.dtype.is_integral or A._meta.dtype.itemsize == 2:
         raise RuntimeError(
-            f"linalg.pinv({A._meta.dtype.title}{{{list(A._meta.shape)}}}): expected a tensor with 2 "
-            "or more dimensions of float, double, cfloat or cdouble types"
+            f"linalg.pinv({A._meta.dtype.title}{{{list(A._meta.shape)}}}): expected a tensor with "
+            "2 or more dimensions of float, double, cfloat or cdouble types"
         )
     rtol = rcond if rtol is None else rtol
-    if not hermitian:
-        return result_or_out(call(orthogonal.pinv, (A, atol, rtol)), out)
-    values, vectors = call(records.eigh, (A,), ("L",))
-    size = values.abs()
-    keep = size > _limit(A, size.amax(-1, True) if size._meta.numel else size, atol, rtol)
-    inverse_ = FUNCTIONS["where"](keep, values.reciprocal(), FUNCTIONS["zeros_like"](values))
-    return result_or_out((vectors * inverse_.unsqueeze(-2)) @ vectors.mH, out)
+    return result_or_out(call(orthogonal.pinv, (A, atol, rtol), (bool(hermitian),)), out)
 
 
 def _limit(A: Tensor, largest: Tensor, atol: Any, rtol: Any) -> Any:

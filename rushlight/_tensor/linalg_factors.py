@@ -265,8 +265,8 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
         full = bool((rank == n).all())
         if driver != "gelsy":
             values = s
-    residuals: Any = none.to(A._meta.dtype.to_real())
-    if m > n and full:
+    residuals: Any = found.reshape(-1)[:0].abs()
+    if m > n and full and driver != "gelsy":
         difference = A @ found - right
         residuals = difference.abs().square().sum(-2)
         residuals = residuals.squeeze(-1) if vector and residuals._meta.ndim > 1 else residuals

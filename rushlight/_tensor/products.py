@@ -105,7 +105,8 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> A
 
 def linalg_vander(x: Tensor, *, N: int | None = None) -> Any:
     """The powers 0 to N-1 of each element, along a new last dimension."""
-    n = (x._meta.shape[-1] if x._meta.ndim else 1) if N is None else N
+    x = x if x._meta.ndim else x.unsqueeze(0)
+    n = x._meta.shape[-1] if N is None else N
     if n <= 1:
         raise RuntimeError("N must be greater than 1.")
     if x._meta.dtype.name == "bool":

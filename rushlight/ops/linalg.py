@@ -9,6 +9,7 @@ Gradients: Giles 2008, "An extended collection of matrix derivative results"; To
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def lu_arrays(a: Any) -> tuple[Any, Any, Any]:
     m, n = a.shape[-2:]
     k = min(m, n)
     lead = a.shape[:-2]
-    work = a.reshape(-1, m, n).copy()
+    work = a.reshape(math.prod(lead), m, n).copy()
     batch = np.arange(work.shape[0])
     pivots = np.zeros((work.shape[0], k), np.int32)
     info = np.zeros(work.shape[0], np.int32)
@@ -107,7 +108,7 @@ def lu_arrays(a: Any) -> tuple[Any, Any, Any]:
 def permutation(pivots: Any, m: int) -> Any:
     """The row order that the exchanges of an LU lead to."""
     lead, k = pivots.shape[:-1], pivots.shape[-1]
-    flat = pivots.reshape(-1, k)
+    flat = pivots.reshape(math.prod(lead), k)
     order = np.tile(np.arange(m), (flat.shape[0], 1))
     batch = np.arange(flat.shape[0])
     for j in range(k):
@@ -489,6 +490,45 @@ cholesky_ex = Op(
     backward=_cholesky_backward,
     keeps_outputs=(0,),
     materialize=False,
+)
+
+
+def _cholesky_solve(b: Any, factor: Any, upper: bool) -> Any:
+    lower = np.swapaxes(factor, -1, -2).conj() if upper else factor
+    half = _solve_triangular(lower, b, False, True, False)
+    return _solve_triangular(np.swapaxes(lower, -1, -2).conj(), half, True, True, False)
+
+
+def _cholesky_solve_rule(b: Meta, factor: Meta, upper: bool) -> Plan:
+    need_float("cholesky_solve", b)
+    return Plan(fortran(b, (*broadcast(b.shape[:-2], factor.shape[:-2]), *b.shape[-2:])))
+
+
+def _cholesky_solve_backward(
+    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, upper: bool
+) -> Any:
+    """gB = A^-1 gX; gL = -(gB H(X) + its conjugate transpose) L."""
+    b, factor = inputs
+    gb = o.cholesky_solve(g, factor, upper)
+    gl = None
+    if needs[1]:
+        common = gb @ _h(o, outputs[0])
+        common = common + _h(o, common)
+        gl = o.sum_to(-(factor @ common) if upper else -(common @ factor), factor._meta.shape)
+    return o.sum_to(gb, b.shape) if needs[0] else None, gl
+
+
+cholesky_solve = Op(
+    "cholesky_solve",
+    kind="opaque",
+    inputs=("input", "L"),
+    attrs=("upper",),
+    defaults=(False,),
+    rule=_cholesky_solve_rule,
+    kernel=_cholesky_solve,
+    backward=_cholesky_solve_backward,
+    keeps_inputs=(1,),
+    keeps_outputs=(0,),
 )
 
 # Eigenvalues

@@ -198,20 +198,25 @@ geqrf = Op("geqrf", kind="opaque", rule=_geqrf_rule, kernel=_geqrf)
 # The pseudo-inverse
 
 
-def _pinv_rule(a: Meta, atol: Any, rtol: Any) -> Plan:
+def _pinv_rule(a: Meta, atol: Any, rtol: Any, hermitian: bool) -> Plan:
     need_matrix("linalg.pinv", a)
     need_float("linalg.pinv", a)
     return Plan(a.like(shape=(*a.shape[:-2], a.shape[-1], a.shape[-2])))
 
 
-def _pinv(a: Any, atol: Any, rtol: Any) -> Any:
+def _pinv(a: Any, atol: Any, rtol: Any, hermitian: bool) -> Any:
     if 0 in a.shape:
         return np.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
-    u, s, vh = _svd(a, False)
+    if hermitian:  # the signs of the eigenvalues go to one side
+        values, u = np.linalg.eigh(a)
+        s = np.abs(values)
+        vh = np.swapaxes(u * np.sign(values)[..., None, :], -1, -2).conj()
+    else:
+        u, s, vh = _svd(a, False)
     if rtol is None:
         least = np.finfo(s.dtype).eps * max(a.shape[-2:])
         rtol = np.where(np.asarray(0 if atol is None else atol) > 0, 0, least)
-    limit = np.maximum(np.asarray(0 if atol is None else atol), np.asarray(rtol) * s[..., 0])
+    limit = np.maximum(np.asarray(0 if atol is None else atol), np.asarray(rtol) * s.max(-1))
     keep = s > limit[..., None]
     inverse = np.where(keep, 1 / np.where(keep, s, 1), 0).astype(s.dtype)
     vs = np.swapaxes(vh, -1, -2).conj() * inverse[..., None, :]
@@ -235,6 +240,8 @@ pinv = Op(
     "linalg_pinv",
     kind="opaque",
     inputs=("input", "atol", "rtol"),
+    attrs=("hermitian",),
+    defaults=(False,),
     rule=_pinv_rule,
     kernel=_pinv,
     grads=(_pinv_backward, None, None),
