@@ -761,6 +761,10 @@ def test_recurrent_dropout_and_errors():
         layer(rl.zeros(1, 1, 5))
     with pytest.raises(RuntimeError, match=r"Expected hidden size \(1, 4, 3\), got \[1, 2, 3\]"):
         layer(rl.zeros(1, 4, 2), rl.zeros(1, 2, 3))
+    with pytest.raises(RuntimeError, match="input has inconsistent input_size: got 5 expected 2"):
+        nn.GRUCell(2, 3)(rl.zeros(1, 5))
+    with pytest.raises(RuntimeError, match="hidden1 has inconsistent hidden_size: got 4, expec"):
+        nn.LSTMCell(2, 3)(rl.zeros(1, 2), (rl.zeros(1, 3), rl.zeros(1, 4)))
     layer.weight_hh_l0 = nn.Parameter(rl.zeros(9, 3))
     assert layer._flat_weights[1] is layer.weight_hh_l0
     assert "_flat_weight_refs" not in layer.__getstate__()
@@ -809,6 +813,12 @@ def test_constructor_errors():
         nn.Unflatten(1, (2, "3"))
     with pytest.raises(ValueError, match="requested an output size of"):
         nn.ConvTranspose2d(1, 1, 3, stride=2)(rl.zeros(1, 1, 3, 3), output_size=[20, 20])
+
+
+def test_wrong_arguments_name_the_class():
+    for name in ("ReLU", "SiLU", "Hardswish", "Softmax"):
+        with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) takes from 1 to 2 positional"):
+            getattr(nn, name)(1, 2)
 
 
 def test_deprecated_loss_arguments():

@@ -237,7 +237,27 @@ def lstm(*args: Any) -> tuple[Any, Any, Any]:
     return _layers(_lstm_step, True, *args)  # type: ignore[no-any-return]
 
 
+def _check_cell(x: Any, hx: Any, w_ih: Any, w_hh: Any) -> None:
+    """Refuse sizes that do not fit."""
+    if x.size(1) != w_ih.size(1):
+        raise RuntimeError(
+            f"input has inconsistent input_size: got {x.size(1)} expected {w_ih.size(1)}"
+        )
+    states = [("", hx)] if isinstance(hx, Tensor) else [("0", hx[0]), ("1", hx[1])]
+    for label, h in states:
+        if h.size(0) != x.size(0):
+            raise RuntimeError(
+                f"Input batch size {x.size(0)} doesn't match hidden{label} batch size {h.size(0)}"
+            )
+        if h.size(1) != w_hh.size(1):
+            raise RuntimeError(
+                f"hidden{label} has inconsistent hidden_size: got {h.size(1)}, "
+                f"expected {w_hh.size(1)}"
+            )
+
+
 def _cell(step: Step, x: Any, hx: Any, *params: Any) -> Any:
+    _check_cell(x, hx, *params[:2])
     weights = _Weights(*params)
     return step(weights.from_input(x), hx, weights)
 
@@ -265,6 +285,5 @@ def lstm_cell(
     input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None
 ) -> tuple[Any, Any]:
     """One step of an LSTM for input (N, H_in) and hx = (h, c); returns (h', c')."""
-    weights = _Weights(w_ih, w_hh, b_ih, b_hh)
-    h, c = _lstm_step(weights.from_input(input), hx, weights)
+    h, c = _cell(_lstm_step, input, tuple(hx), w_ih, w_hh, b_ih, b_hh)
     return h, c

@@ -16,37 +16,10 @@ from rushlight.nn.parameter import Parameter
 from .attention import MultiheadAttention
 from .module import Module
 
-__all__ = [
-    "Threshold",
-    "ReLU",
-    "RReLU",
-    "Hardtanh",
-    "ReLU6",
-    "Sigmoid",
-    "Hardsigmoid",
-    "Tanh",
-    "SiLU",
-    "Mish",
-    "Hardswish",
-    "ELU",
-    "CELU",
-    "SELU",
-    "GLU",
-    "GELU",
-    "Hardshrink",
-    "LeakyReLU",
-    "LogSigmoid",
-    "Softplus",
-    "Softshrink",
-    "MultiheadAttention",
-    "PReLU",
-    "Softsign",
-    "Tanhshrink",
-    "Softmin",
-    "Softmax",
-    "Softmax2d",
-    "LogSoftmax",
-]
+__all__ = ["Threshold", "ReLU", "RReLU", "Hardtanh", "ReLU6", "Sigmoid", "Hardsigmoid", "Tanh"]
+__all__ += ["SiLU", "Mish", "Hardswish", "ELU", "CELU", "SELU", "GLU", "GELU", "Hardshrink"]
+__all__ += ["LeakyReLU", "LogSigmoid", "Softplus", "Softshrink", "MultiheadAttention", "PReLU"]
+__all__ += ["Softsign", "Tanhshrink", "Softmin", "Softmax", "Softmax2d", "LogSoftmax"]
 
 
 class _Inplace(Module):
@@ -109,6 +82,9 @@ class ReLU(_Inplace):
         >>> rl.nn.ReLU()(rl.tensor([-1.0, 2.0]))
         tensor([0., 2.])
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
 
     def forward(self, input: Any) -> Any:
         """Apply the function to `input`."""
@@ -264,6 +240,9 @@ class Hardsigmoid(_Inplace):
         tensor([0.0000, 0.5000])
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
+
     def forward(self, input: Any) -> Any:
         """Apply the function to `input`."""
         return F.hardsigmoid(input, self.inplace)
@@ -300,6 +279,9 @@ class SiLU(_Inplace):
         tensor([0.])
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
+
     def forward(self, input: Any) -> Any:
         """Apply the function to `input`."""
         return F.silu(input, inplace=self.inplace)
@@ -319,6 +301,9 @@ class Mish(_Inplace):
         tensor([0.])
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
+
     def forward(self, input: Any) -> Any:
         """Apply the function to `input`."""
         return F.mish(input, inplace=self.inplace)
@@ -337,6 +322,9 @@ class Hardswish(_Inplace):
         >>> rl.nn.Hardswish()(rl.tensor([-4.0, 3.0]))
         tensor([-0., 3.])
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
 
     def forward(self, input: Any) -> Any:
         """Apply the function to `input`."""
@@ -424,6 +412,9 @@ class SELU(_Inplace):
         >>> rl.nn.SELU()(rl.zeros(1))
         tensor([0.])
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__(inplace)
 
     def forward(self, input: Any) -> Any:
         """Apply the function to `input`."""
@@ -720,6 +711,9 @@ class Softmin(_AlongDim):
         tensor([0.5000, 0.5000])
     """
 
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__(dim)
+
     def forward(self, input: Any) -> Any:
         """Apply the function to `input`."""
         return F.softmin(input, self.dim, _stacklevel=5)
@@ -736,6 +730,9 @@ class Softmax(_AlongDim):
         >>> rl.nn.Softmax(dim=1)(rl.zeros(1, 4))
         tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__(dim)
 
     def forward(self, input: Any) -> Any:
         """Apply the function to `input`."""
@@ -774,6 +771,9 @@ class LogSoftmax(_AlongDim):
         >>> rl.nn.LogSoftmax(dim=0)(rl.zeros(2))
         tensor([-0.6931, -0.6931])
     """
+
+    def __init__(self, dim: int | None = None) -> None:
+        super().__init__(dim)
 
     def forward(self, input: Any) -> Any:
         """Apply the function to `input`."""
