@@ -5,17 +5,7 @@ In: nothing.  Out: aliases such as `_size_2_t`: an int, or two of them.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-T = TypeVar("T")
-
-_scalar_or_tuple_any_t = T | tuple[T, ...]
-_scalar_or_tuple_1_t = T | tuple[T]
-_scalar_or_tuple_2_t = T | tuple[T, T]
-_scalar_or_tuple_3_t = T | tuple[T, T, T]
-_scalar_or_tuple_4_t = T | tuple[T, T, T, T]
-_scalar_or_tuple_5_t = T | tuple[T, T, T, T, T]
-_scalar_or_tuple_6_t = T | tuple[T, T, T, T, T, T]
+from typing import Any
 
 _size_any_t = int | tuple[int, ...]
 _size_1_t = int | tuple[int]
