@@ -25,6 +25,10 @@ __all__ = ["call", "clear_plans", "write", "write_into"]
 
 state = modes.state
 PLAIN: set[type] = {Tensor, int, float, bool, complex, type(None)}  # types without overrides
+_METAS: dict[type, Any] = {
+    **{kind: scalar_meta(kind) for kind in (bool, int, float, complex)},
+    type(None): None,
+}
 _plans: dict[Any, Plan] = {}
 _MOST_PLANS = 20_000
 
@@ -48,11 +52,7 @@ def call(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any:
     if plan.offsets is not None:
         return _view_call(op, plan, inputs, attrs)
     outs = _compute(op, plan, inputs, attrs)
-    if (
-        state.grad
-        and op.differentiable
-        and any([getattr(x, "_requires_grad", False) for x in inputs])
-    ):
+    if state.grad and op.differentiable and _wants_grad(inputs):
         _record(op, plan, inputs, attrs, outs)
     if state.inference:
         for t in outs:
@@ -60,16 +60,31 @@ def call(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any:
     return outs[0] if plan.single else tuple(outs)
 
 
+def _wants_grad(inputs: Sequence[Any]) -> bool:
+    """Whether an input requires grad, perhaps because its base was written to since."""
+    for x in inputs:
+        if getattr(x, "_requires_grad", False):
+            return True
+        view = getattr(x, "_view", None)
+        if view is not None and view.seen != x._counter.value:
+            views.refresh(x)
+            if x._requires_grad:
+                return True
+    return False
+
+
 def plan_of(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Plan:
     """The rule's decision for these inputs, from the cache if it was made before."""
     try:
-        metas = tuple([x._meta for x in inputs])
-    except AttributeError:  # numbers or None among them
+        metas = tuple(
+            [_METAS[type(x)] if type(x) in _METAS else x._meta for x in inputs]  # noqa: SIM401
+        )
+    except AttributeError:  # something else among them, which the error will name
         metas = tuple(
             [getattr(x, "_meta", None) or _operand_meta(op, i, x) for i, x in enumerate(inputs)]
         )
     static = attrs[:-1] if op.kind == "random" else attrs  # the engine decides nothing
-    key = (op, metas, static, tuple([type(a) for a in static]))
+    key = (op, metas, static, tuple(map(type, static))) if static else (op, metas)
     plan = _plans.get(key)
     if plan is None:
         if len(_plans) >= _MOST_PLANS:
@@ -137,8 +152,12 @@ def _overridden(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> tupl
 def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) -> list[Tensor]:
     if plan.outs and plan.outs[0].device is not CPU:
         return [new(Tensor, Storage(_extent(m), m.device), m) for m in plan.outs]
-    operands = [array_of(x) if isinstance(x, Tensor) else x for x in inputs]
+    operands = [x if type(x) in _METAS else array_of(x) for x in inputs]
     arrays = cpu.run(op, plan, operands, attrs)
+    if plan.single:
+        m = plan.outs[0]
+        storage, placed = cpu.place(arrays[0], m, operands)
+        return [new(Tensor, storage, m, 0, placed)]
     outs = []
     for array, m in zip(arrays, plan.outs, strict=True):
         storage, placed = cpu.place(array, m, operands)
@@ -161,11 +180,20 @@ def _record(
     if not differentiable:
         return
     edges = tuple([tape.gradient_edge(x) if isinstance(x, Tensor) else None for x in inputs])
-    node = tape.Node(op, attrs, edges, plan.outs)
+    node = (plan.node or _node_class(op, plan, inputs, attrs))(op, attrs, edges, plan.outs)
+    if state.anomaly:
+        tape.note_origin(node)
     node.save(inputs, outs)
     for nr, t in enumerate(outs):
         if t._meta.dtype.kind in "fc":
             t._requires_grad, t._node, t._out_nr = True, node, nr
+
+
+def _node_class(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) -> Any:
+    """The class of the nodes for calls with this plan; kept with the plan."""
+    metas = tuple([x._meta if isinstance(x, Tensor) else scalar_meta(type(x)) for x in inputs])
+    plan.node = tape.class_for(op, metas, attrs)
+    return plan.node
 
 
 def _view_call(op: Op, plan: Plan, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
@@ -180,8 +208,13 @@ def _view_call(op: Op, plan: Plan, inputs: tuple[Any, ...], attrs: tuple[Any, ..
         if source._inference:
             t._inference = True
         outs.append(t)
-    if state.grad and source._requires_grad and op.differentiable:
-        _record(op, plan, inputs, attrs, outs)
+    if op.differentiable and (source._requires_grad or source._view is not None):
+        if state.grad:
+            if _wants_grad(inputs):
+                _record(op, plan, inputs, attrs, outs)
+        elif source._requires_grad:
+            for t in outs:
+                t._requires_grad = t._borrowed = t._meta.dtype.kind in "fc"
     return outs[0] if plan.single else tuple(outs)
 
 
@@ -197,26 +230,32 @@ def write(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Tenso
     if not isinstance(target, Tensor):
         _operand_meta(op, 0, target)
         raise TypeError(f"{op.name}_(): the first argument must be a Tensor")
-    wants = (
-        state.grad
-        and op.differentiable
-        and any([getattr(x, "_requires_grad", False) for x in inputs[1:]])
-    )
+    wants = state.grad and op.differentiable and _wants_grad(inputs[1:])
     views.check_write(target, wants)
     plan = plan_of(op, inputs, attrs)
     _check_result(plan.outs[0], target._meta)
     node: Any = None
     if state.grad and op.differentiable and (wants or target._requires_grad):
         edges = tuple([tape.gradient_edge(x) if isinstance(x, Tensor) else None for x in inputs])
-        node = tape.Node(op, attrs, edges, (target._meta,))
+        cls = plan.node or _node_class(op, plan, inputs, attrs)
+        node = cls(op, attrs, edges, (target._meta,))
+        if state.anomaly:
+            tape.note_origin(node)
         first = _snapshot(target) if 0 in op.keeps(node.needs)[0] else target
         node.save((first, *inputs[1:]), ())
-    if target._meta.device is CPU:
-        operands = [array_of(x) if isinstance(x, Tensor) else x for x in inputs]
+    m = target._meta
+    if m.device is CPU:
+        operands = [x if type(x) in _METAS else array_of(x) for x in inputs]
         if op.kind == "random":
-            plan = Plan(target._meta, plan.compute)
-        array = cpu.run(op, plan, operands, attrs)[0]
-        _store(target, array)
+            plan = Plan(m, plan.compute)
+        if (
+            op.ufunc is None
+            or attrs != op.defaults
+            or m.conj
+            or m.neg
+            or not cpu.run_into(op, plan, operands, raw_array(target))
+        ):
+            _store(target, cpu.run(op, plan, operands, attrs)[0])
     target._counter.value += 1
     if node is not None:
         node.outputs = (
@@ -270,10 +309,7 @@ def write_into(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...], out: Any
     for t in targets:
         if not isinstance(t, Tensor):
             raise TypeError(f"{op.name}(): argument 'out' must be Tensor, not {type(t).__name__}")
-    if state.grad and (
-        any([getattr(x, "_requires_grad", False) for x in inputs])
-        or any([t._requires_grad for t in targets])
-    ):
+    if state.grad and (_wants_grad(inputs) or any([t._requires_grad for t in targets])):
         raise RuntimeError(
             f"{op.name}(): functions with out=... arguments don't support automatic "
             "differentiation, but one of the arguments requires grad."

@@ -27,13 +27,18 @@ def wrap_dim(dim: Any, ndim: int, scalar_ok: bool = True) -> int:
     return int(dim + span if dim < 0 else dim)
 
 
+_ALL = tuple(tuple(range(n)) for n in range(8))
+
+
 def dim_list(dim: Any, ndim: int, all_if_empty: bool = True) -> tuple[int, ...]:
     """Dimensions of a reduction: None or an empty tuple means all of them.
 
     Raises:
         RuntimeError: if a dimension appears twice.
     """
-    if dim is None or (all_if_empty and isinstance(dim, (tuple, list)) and len(dim) == 0):
+    if dim is None:
+        return _ALL[ndim] if ndim < len(_ALL) else tuple(range(ndim))
+    if all_if_empty and isinstance(dim, (tuple, list)) and len(dim) == 0:
         return tuple(range(ndim))
     if isinstance(dim, (tuple, list)):
         found = tuple(wrap_dim(d, ndim) for d in dim)

@@ -68,6 +68,11 @@ def _times(o: Any, g: Any, alpha: Any) -> Any:
     return g if alpha == 1 else g * o.conj(alpha)
 
 
+def _both_shown(metas: Any, attrs: Any) -> tuple[Any, ...]:
+    """PyTorch makes a number into a tensor here, so that it has a place in the graph."""
+    return (1, None) if metas[0].is_scalar else (0, 1)
+
+
 add = Op(
     "add",
     kind="elementwise",
@@ -76,11 +81,13 @@ add = Op(
     defaults=(1,),
     rule=_alpha_rule("add"),
     kernel=_add,
+    ufunc=np.add,
     grads=(
         lambda o, g: g,  # d(x + a y)/dx = 1
         lambda o, g, _x, _y, _out, alpha: _times(o, g, alpha),  # d/dy = a
     ),
     api="method inplace",
+    chain=_both_shown,
 )
 sub = Op(
     "sub",
@@ -90,10 +97,13 @@ sub = Op(
     defaults=(1,),
     rule=_alpha_rule("sub"),
     kernel=_sub,
+    ufunc=np.subtract,
     grads=(
         lambda o, g: g,  # d(x - a y)/dx = 1
         lambda o, g, _x, _y, _out, alpha: -_times(o, g, alpha),  # d/dy = -a
     ),
+    node=lambda metas, attrs: "RsubBackward1" if metas[0].is_scalar else "SubBackward0",
+    chain=lambda metas, attrs: (1,) if metas[0].is_scalar else (0, 1),
 )
 
 
@@ -108,8 +118,10 @@ mul = elementwise(
         lambda o, g, _x, y: g * o.conj(y),  # d(xy)/dx = y
         lambda o, g, x: g * o.conj(x),  # d(xy)/dy = x
     ),
+    ufunc=np.multiply,
     inputs=BINARY,
     doc="Product of two tensors, element by element, with broadcasting.",
+    chain=_both_shown,
 )
 
 
@@ -164,6 +176,7 @@ div = Op(
     defaults=(None,),
     rule=_div_rule,
     kernel=_div,
+    ufunc=np.true_divide,
     grads=(
         # d(x/y)/dx = 1/y, d(x/y)/dy = -x/y^2; rounded quotients are constant almost everywhere
         lambda o, g, _x, y, _out, mode: g / o.conj(y) if mode is None else o.zeros_like(g),
@@ -172,6 +185,14 @@ div = Op(
         ),
     ),
     domain=(0.5, 4.0),
+    node=lambda metas, attrs: (
+        "MulBackward0" if metas[0].is_scalar and attrs[0] is None else "DivBackward0"
+    ),
+    chain=lambda metas, attrs: (
+        (("ReciprocalBackward0", 1), None)
+        if metas[0].is_scalar and attrs[0] is None
+        else _both_shown(metas, attrs)
+    ),
 )
 
 
@@ -274,10 +295,11 @@ pow = Op(
     kernel=_pow,
     grads=(_pow_grad_base, _pow_grad_exponent),
     node=lambda metas, attrs: (
-        "PowBackward1"
-        if isinstance(metas[1], object)
-        and not getattr(metas[1], "is_scalar", not hasattr(metas[1], "shape"))
-        else "PowBackward0"
+        "PowBackward0"
+        if metas[1].is_scalar
+        else "PowBackward2"
+        if metas[0].is_scalar
+        else "PowBackward1"
     ),
     domain=(0.5, 3.0),
 )
@@ -409,6 +431,8 @@ def _clamp_rule(x: Any, low: Any, high: Any) -> Plan:
 
 
 def _clamp(x: Any, low: Any, high: Any) -> Any:
+    if x.size > 4096 and low is not None and high is not None:
+        return np.clip(x, low, high)  # faster, but only when there is much to do
     if low is not None:
         x = np.maximum(x, low)
     return x if high is None else np.minimum(x, high)
@@ -418,6 +442,10 @@ def _inside(o: Any, x: Any, low: Any, high: Any) -> Any:
     if low is None:
         return x <= high
     return (x >= low) if high is None else (x >= low) & (x <= high)
+
+
+def _bounded_by_tensors(metas: Any) -> bool:
+    return any(m is not None and not m.is_scalar for m in metas[1:])
 
 
 clamp = Op(
@@ -435,11 +463,8 @@ clamp = Op(
             (x > high) if low is None else (x > high) | (high <= low), g, o.zeros_like(g)
         ),
     ),
-    node=lambda metas, attrs: (
-        "ClampBackward0"
-        if not any(hasattr(m, "strides") and not m.is_scalar for m in metas[1:] if m is not None)
-        else "ClampBackward1"
-    ),
+    node=lambda metas, attrs: "ClampBackward" + ("0" if _bounded_by_tensors(metas) else "1"),
+    chain=lambda metas, attrs: (0, 1, 2) if _bounded_by_tensors(metas) else (0,),
 )
 
 
@@ -558,6 +583,14 @@ fill = Op(
     kernel=lambda x, value: np.broadcast_to(np.asarray(value), x.shape),
     samples=lambda make: [((make(2, 3), 2.5), ()), ((make(2, 3), make()), ())],
     grads=(lambda o, g: o.zeros_like(g), lambda o, g: g),
+)
+
+zero = Op(
+    "zero",
+    kind="elementwise",
+    rule=lambda m: Plan(m.like(strides=m.strides if m.dense else None)),
+    kernel=np.zeros_like,
+    grads=(lambda o, g: o.zeros_like(g),),
 )
 
 

@@ -26,7 +26,7 @@ def _spread(o: Any, g: Any, shape: Any, dim: Any, keepdim: bool) -> Any:
 
 
 def _sum(x: Any, dims: Any, keepdim: bool, dtype: Any = None) -> Any:
-    return np.sum(x, axis=dims, keepdims=keepdim, dtype=x.dtype)
+    return np.add.reduce(x, dims, x.dtype, None, keepdim)
 
 
 def _numbered(name: str) -> Any:
@@ -82,7 +82,7 @@ mean = Op(
 
 def _mean(x: Any, dims: Any, keepdim: bool) -> Any:
     count = _count(x.shape, dims)
-    total = np.sum(x, axis=dims, keepdims=keepdim, dtype=x.dtype)
+    total = np.add.reduce(x, dims, x.dtype, None, keepdim)
     return np.divide(total, x.dtype.type(count))
 
 

@@ -27,16 +27,22 @@ def _special(name: str, kernel: Any, grads: Any = None, **more: Any) -> Op:
     inputs = more.get("inputs", ("input",))
     if grads is None:
         grads = (no_derivative(name),) * len(inputs)
+    if len(inputs) == 1:
+        kernel = functions.blockwise(kernel)
     more.setdefault("api", "" if name.startswith("special_") else "torch method inplace")
     return elementwise(name, kernel, grads, result="float", kinds="buif", wide=True, **more)
 
 
 # Error functions
 
-erf = _special(
+_erf_single = functions.blockwise(functions.erf_single)
+_erf_double = functions.blockwise(functions.erf)
+erf = elementwise(
     "erf",
-    functions.erf,
+    lambda x: _erf_single(x) if x.dtype.itemsize == 4 else _erf_double(x),
     lambda o, g, x: g * (2 / _SQRT_PI) * o.exp(-x * x),
+    result="float",
+    kinds="buif",
     doc="The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
 )
 erfc = _special(

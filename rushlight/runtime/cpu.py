@@ -11,6 +11,7 @@ from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import memory_order
 from rushlight.runtime import blas
+from rushlight.runtime.quiet import quietly
 from rushlight.runtime.storage import Storage
 
 __all__ = ["array_over", "empty", "in_memory_order", "place", "run"]
@@ -50,15 +51,15 @@ def run(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> list
         operands = convert(operands, plan.compute)
     if op.kind in ("contraction", "window"):
         _share_product(op, plan, operands)
-    with np.errstate(all="ignore"):
-        if op.kind in ("create", "random"):
-            results = kernel(plan.outs[0] if plan.single else plan.outs, *operands, *attrs)
-            if op.kind == "random" and plan.single:
-                results = in_memory_order(results, plan.outs[0])
-        else:
-            results = kernel(*operands, *attrs)
+    if op.kind in ("create", "random"):
+        out = plan.outs[0] if plan.single else plan.outs
+        results = quietly(kernel, (out, *operands, *attrs))
+        if op.kind == "random" and plan.single:
+            results = in_memory_order(results, plan.outs[0])
+    else:
+        results = quietly(kernel, (*operands, *attrs))
     if plan.single:
-        return [np.asarray(results)]
+        return [results if type(results) is np.ndarray else np.asarray(results)]
     return [np.asarray(r) for r in results]
 
 
@@ -76,17 +77,31 @@ def _share_product(op: Op, plan: Plan, operands: list[Any]) -> None:
 def convert(operands: list[Any], compute: Any) -> list[Any]:
     """Operands in the dtype in which an elementwise or reducing kernel computes."""
     dt = compute.numpy
-    return [
-        x
-        if x is None
-        else (x if x.dtype == dt else x.astype(dt))
-        if isinstance(x, np.ndarray)
-        else _number(x, compute)
-        for x in operands
-    ]
+    made: list[Any] = []
+    for x in operands:
+        if type(x) is np.ndarray:
+            made.append(x if x.dtype is dt or x.dtype == dt else x.astype(dt))
+        else:
+            made.append(None if x is None else _number(x, compute))
+    return made
+
+
+def run_into(op: Op, plan: Plan, operands: list[Any], target: Any) -> bool:
+    """Computes an operator that is one ufunc straight into memory, if the dtypes allow.
+
+    Returns:
+        whether it did; otherwise nothing has happened.
+    """
+    compute = plan.compute
+    if compute is None or compute.numpy != target.dtype or compute.kind == "b":
+        return False
+    quietly(op.ufunc, (*convert(operands, compute), target))
+    return True
 
 
 def _number(value: Any, compute: Any) -> Any:
+    if compute.kind == "f" and type(value) is not complex:
+        return compute.numpy.type(value)
     if compute.is_integral and not isinstance(value, bool):
         bits = 8 * compute.itemsize
         if compute.name == "bool":
@@ -106,18 +121,19 @@ def place(array: Any, meta: Meta, operands: list[Any]) -> tuple[Storage, Any]:
     A fresh result in the right layout is adopted; any other is copied.
     """
     dt = meta.dtype.numpy
-    if (
-        array.dtype == dt
-        and meta.contiguous
-        and array.flags.c_contiguous
-        and array.flags.owndata
-        and array.shape == meta.shape
-        and not any(x is array for x in operands)
-    ):
-        return Storage.adopt(array), array
+    if array.base is None and array.dtype == dt and meta.contiguous and array.shape == meta.shape:
+        flags = array.flags
+        if flags.c_contiguous and flags.owndata:
+            for x in operands:
+                if x is array:
+                    break
+            else:
+                return Storage.adopt(array), array
     storage, out = empty(meta)
-    with np.errstate(all="ignore"):
-        cast_into(out, array)
+    if array.dtype == dt:
+        np.copyto(out, array)
+    else:
+        quietly(cast_into, (out, array))
     return storage, out
 
 
@@ -129,6 +145,8 @@ def cast_into(target: Any, values: Any) -> None:
     if (values.dtype.kind == "f" and kind == "u") or (kind == "i" and values.dtype.kind == "f"):
         if target.dtype.itemsize < 8 or kind == "u":
             values = values.astype(np.int64)  # as C does on x86-64, then wraps
+    if values.dtype != target.dtype and values.size > 1 and not any(values.strides):
+        values = values[(0,) * values.ndim].astype(target.dtype)  # one number everywhere
     np.copyto(target, values, casting="unsafe")
 
 
