@@ -60,7 +60,7 @@ def test_shapes_are_made_quickly() -> None:
 
 def test_a_linear_model_stays_below_half() -> None:
     """Softmax regression on pixels, the best of all iterations on the validation images."""
-    train, labels = shapes.make(5000, (0, 0))
+    train, labels = shapes.make(6000, (0, 0))
     held, truth = shapes.make(1000, (0, 1))
     mean, scale = train.mean(axis=(0, 1, 2)), train.std()
     x = ((train - mean) / scale).reshape(len(train), -1).astype(np.float32)

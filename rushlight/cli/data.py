@@ -97,7 +97,7 @@ class ImageBatches(Dataset[Any]):
 
 
 def _shapes(options: argparse.Namespace) -> Task:
-    train = shapes.make(options.train_size or 5000, (options.seed, 0))
+    train = shapes.make(options.train_size or 6000, (options.seed, 0))
     validation = shapes.make(options.validation_size or 1000, (options.seed, 1))
     return Task(
         name="shapes",
