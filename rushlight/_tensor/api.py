@@ -44,6 +44,11 @@ def both(f: F) -> F:
     return method(function(f))
 
 
+def tensor_property(name: str, getter: Any, setter: Any = None, doc: str = "") -> None:
+    """Publishes a property of Tensor."""
+    setattr(Tensor, name, property(getter, setter, None, doc))
+
+
 def alias(name: str, f: Callable[..., Any]) -> None:
     """Publishes a second name of a function that is both in ``torch`` and on Tensor."""
     FUNCTIONS[name] = f

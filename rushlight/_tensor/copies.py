@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from rushlight._tensor import attributes as _attributes  # noqa: F401  publishes detach
+from rushlight._tensor import gradients as _gradients  # noqa: F401  publishes detach
 from rushlight._tensor import movement as _movement  # noqa: F401  publishes the views
 from rushlight._tensor.api import FUNCTIONS, function, result_or_out
 from rushlight._tensor.formats import FORMATS

@@ -30,6 +30,8 @@ __all__: list[str] = []
 
 
 def _finish(t: Tensor, requires_grad: bool) -> Tensor:
+    if requires_grad and t._meta.dtype.kind not in "fc":
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     return t.requires_grad_(True) if requires_grad else t  # type: ignore[no-any-return]
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from rushlight import devices, dtypes
 from rushlight._tensor.api import function
 from rushlight.dispatch import gate, modes
+from rushlight.naming import PublicType
 
 __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
 
@@ -18,7 +19,7 @@ state = modes.state
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Switch:
+class _Switch(metaclass=PublicType):
     """A context that can also decorate a function (or a generator)."""
 
     def __call__(self, f: F) -> F:
@@ -36,6 +37,9 @@ class _Switch:
 
     def _again(self) -> Any:
         return type(self)()
+
+    def __repr__(self) -> str:
+        return f"<torch.autograd.grad_mode.{type(self).__name__} object at {id(self):#x}>"
 
     def clone(self) -> Any:
         """Another context of the same kind."""
@@ -105,6 +109,9 @@ class set_grad_enabled(_Switch):
     def _again(self) -> Any:
         return set_grad_enabled(self.mode)
 
+    def __repr__(self) -> str:
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
+
     def __enter__(self) -> None:
         state.grad = self.mode
 
@@ -138,6 +145,10 @@ class inference_mode(_Switch):
         state.grad, state.inference = self.was
 
 
+for _switch in (no_grad, enable_grad, set_grad_enabled, inference_mode):
+    _switch.__module__ = "rushlight.autograd.grad_mode"
+
+
 @function
 def is_grad_enabled() -> bool:
     """Whether gradients are recorded on this thread."""
@@ -148,6 +159,18 @@ def is_grad_enabled() -> bool:
 def is_inference_mode_enabled() -> bool:
     """Whether inference mode is on."""
     return state.inference
+
+
+@function
+def is_anomaly_enabled() -> bool:
+    """Whether anomaly detection is on."""
+    return state.anomaly
+
+
+@function
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether anomaly detection looks for NaN."""
+    return state.check_nan
 
 
 @function

@@ -173,8 +173,6 @@ def adjoint(input: Tensor) -> Tensor:
 
 def _numpy_t(self: Tensor) -> Tensor:
     n = self._meta.ndim
-    if n == 2:
-        return call(movement.t, (self,))  # type: ignore[no-any-return]
     return call(movement.permute, (self,), (tuple(range(n - 1, -1, -1)),))  # type: ignore[no-any-return]
 
 

@@ -237,10 +237,12 @@ def tensor_text(t: Tensor, prefix: str | None = None) -> str:
     suffixes = _suffixes(t)
     body = "..." if m.device.type == "meta" else _body(t, len(head))
     if t._requires_grad:
-        from rushlight._tensor.attributes import tape_node
+        from rushlight._tensor.gradients import tape_node
 
         node = tape_node(t)
-        suffixes.append(f"grad_fn=<{node.name()}>" if node is not None else "requires_grad=True")
+        suffixes.append(
+            f"grad_fn=<{type(node).__name__}>" if node is not None else "requires_grad=True"
+        )
     text = prefix + body
     last = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:

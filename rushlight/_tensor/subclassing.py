@@ -131,7 +131,7 @@ def as_subclass(self: Tensor, cls: type) -> Any:
     t._requires_grad, t._node, t._out_nr = self._requires_grad, self._node, self._out_nr
     t._view, t._inference = self._view, self._inference
     if self._requires_grad and self._node is None:  # a leaf's alias feeds the leaf
-        aliased = tape.Node(_ALIAS, (), (tape.gradient_edge(self),), (self._meta,))
+        aliased = tape.node_class("AliasBackward0")(_ALIAS, (), (tape.gradient_edge(self),), (self._meta,))
         t._node = aliased
     return t
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight._tensor.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
-from rushlight.autograd import function, functional, graph
-from rushlight.autograd.anomaly import detect_anomaly, set_detect_anomaly
+from rushlight.autograd import function, functional, grad_mode, graph
+from rushlight.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from rushlight.autograd.checking import GradcheckError, gradcheck, gradgradcheck
 from rushlight.autograd.function import Function
 from rushlight.dispatch.backward import backward as _backward
@@ -25,6 +25,7 @@ __all__ = [
     "enable_grad",
     "function",
     "functional",
+    "grad_mode",
     "grad",
     "gradcheck",
     "gradgradcheck",

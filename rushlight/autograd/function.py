@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from rushlight.dispatch import modes, tape, views
+from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
+from rushlight.naming import PublicType
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
@@ -55,8 +58,8 @@ class FunctionNode(tape.Node, FunctionCtx):
         self.tensor_places: tuple[int, ...] = ()
         self.count = 0
 
-    def name(self) -> str:
-        return self.function_class.__name__ + "Backward"
+    def __repr__(self) -> str:
+        return f"<torch.autograd.function.{self.name()} object at {id(self):#x}>"
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -74,8 +77,6 @@ class FunctionNode(tape.Node, FunctionCtx):
     saved_variables = saved_tensors
 
     def apply(self, grads: Sequence[Any], needs: tuple[bool, ...]) -> Sequence[Any]:
-        from rushlight.dispatch.namespace import o
-
         if self.released:
             raise tape._second_time(self)
         given = list(grads)
@@ -94,7 +95,7 @@ class FunctionNode(tape.Node, FunctionCtx):
             )
         for i, g in enumerate(found):
             if g is not None and not isinstance(g, Tensor):
-                raise TypeError(f"expected Variable or None (got {type(g).__name__})")
+                raise RuntimeError(f"expected Variable or None (got {type(g).__name__})")
             if g is not None and i not in self.tensor_places:
                 raise RuntimeError(
                     f"function {self.name()} returned a gradient different than None at position "
@@ -113,7 +114,7 @@ class FunctionNode(tape.Node, FunctionCtx):
             self.saved = ()
 
 
-class Function:
+class Function(metaclass=PublicType):
     """A differentiable function with a backward of one's own.
 
     Subclass it with static methods ``forward(ctx, *args)`` (or ``forward(*args)`` and
@@ -137,10 +138,12 @@ class Function:
     generate_vmap_rule = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError(
+        warnings.warn(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all "
             "static, so you should invoke them on the class itself. Instantiating an autograd "
-            "function will raise an error in a future version of PyTorch."
+            "function will raise an error in a future version of PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
         )
 
     @staticmethod
@@ -159,22 +162,32 @@ class Function:
         )
 
     @classmethod
-    def apply(cls, *args: Any) -> Any:
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Calls ``forward`` and notes the function in the graph."""
-        needs = tuple([isinstance(a, Tensor) and a._requires_grad for a in args])
-        node = FunctionNode(cls, needs)
+        needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
+        node = _node_class(cls)(cls, needs)
         recording = modes.state.grad and any(needs)
         with modes.no_grad():
             if "setup_context" in _own(cls):
-                output = cls.forward(*args)
+                output = cls.forward(*args, **kwargs)
                 cls.setup_context(node, args, output)  # type: ignore[attr-defined]
             else:
-                output = cls.forward(node, *args)
+                output = cls.forward(node, *args, **kwargs)
         many = isinstance(output, tuple)
         outs = list(output) if many else [output]
         if recording:
             outs = _attach(node, args, outs)
         return tuple(outs) if many else outs[0]
+
+
+def _node_class(cls: type) -> Any:
+    """The class of a function's nodes, whose name users see in ``grad_fn``."""
+    found = cls.__dict__.get("_backward_cls")
+    if found is None:
+        fields = {"__slots__": (), "__module__": "rushlight.autograd.function"}
+        found = type(cls.__name__ + "Backward", (FunctionNode,), fields)
+        cls._backward_cls = found  # type: ignore[attr-defined]
+    return found
 
 
 def _own(cls: type) -> set[str]:
@@ -185,6 +198,8 @@ def _attach(node: FunctionNode, args: Sequence[Any], outs: list[Any]) -> list[An
     """Makes the outputs results of the node, and saves what was asked for."""
     node.tensor_places = tuple([i for i, a in enumerate(args) if isinstance(a, Tensor)])
     node.count = len(args)
+    if modes.state.anomaly:
+        tape.note_origin(node)
     node.edges = tuple([tape.gradient_edge(args[i]) for i in node.tensor_places])
     node.needs = tuple([e is not None for e in node.edges])
     fixed = []
@@ -196,9 +211,14 @@ def _attach(node: FunctionNode, args: Sequence[Any], outs: list[Any]) -> list[An
             fixed.append(t)
             continue
         if id(t) in dirty:
+            if t._requires_grad and t._node is None and t._view is None:
+                raise RuntimeError(
+                    "a leaf Variable that requires grad has been used in an in-place operation."
+                )
             t._counter.value += 1
         elif any(t is a for a in args):  # an input returned as it is: a new tensor over its memory
-            t = tape.alias(t)
+            with modes.no_grad():
+                t = o.view(t, tuple(t._meta.shape))
         fixed.append(t)
     tensors = [t for t in fixed if isinstance(t, Tensor)]
     node.outs = tuple([t._meta for t in tensors])
@@ -210,19 +230,22 @@ def _attach(node: FunctionNode, args: Sequence[Any], outs: list[Any]) -> list[An
             views.rebase(t, node)
         else:
             t._requires_grad, t._node, t._out_nr = True, node, nr
+            t._borrowed = False
+            if t._view is not None and id(t) not in dirty:
+                t._view.problem = "function"
     originals = {
         id(before): made[id(after)]
         for before, after in zip(outs, fixed, strict=True)
         if isinstance(after, Tensor)
     }
     saved: list[tuple[Any, int]] = []
-    for t in node.to_save:
+    for i, t in enumerate(node.to_save):
         if t is None:
             saved.append((None, 0))
             continue
         if not isinstance(t, Tensor):
             raise TypeError(
-                "save_for_backward can only save variables, but argument 0 is of type "
+                f"save_for_backward can only save variables, but argument {i} is of type "
                 f"{type(t).__name__}"
             )
         at = originals.get(id(t))
@@ -271,7 +294,7 @@ class _Blocked(tape.Node):
         return made
 
     def name(self) -> str:
-        return "Error"
+        return "torch::autograd::Error"
 
     def apply(self, grads: Sequence[Any], needs: tuple[bool, ...]) -> Sequence[Any]:
         raise RuntimeError(

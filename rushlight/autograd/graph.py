@@ -33,6 +33,8 @@ class saved_tensors_hooks:
         self.hooks = (pack_hook, unpack_hook)
 
     def __enter__(self) -> None:
+        if modes.state.refusal is not None:
+            raise RuntimeError(modes.state.refusal)
         modes.state.packing = (*modes.state.packing, self.hooks)
 
     def __exit__(self, *exc: object) -> None:
@@ -59,15 +61,13 @@ class disable_saved_tensors_hooks:
         self.message = error_message
 
     def __enter__(self) -> None:
-        def refuse(_: Any) -> Any:
+        if modes.state.packing:
             raise RuntimeError(self.message)
-
-        self.was = modes.state.packing
-        if self.was:
-            refuse(None)
+        self.was = modes.state.refusal
+        modes.state.refusal = self.message
 
     def __exit__(self, *exc: object) -> None:
-        modes.state.packing = self.was
+        modes.state.refusal = self.was
 
 
 class GradientEdge(tuple[Any, ...]):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from rushlight.dispatch import tape
+from rushlight.dispatch.engine import run_backward
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
 
@@ -15,9 +17,7 @@ __all__ = ["backward", "grad"]
 def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any]) -> list[tuple[Any, Tensor]]:
     """Each tensor's place in the graph and the gradient to start from."""
     if len(tensors) != len(gradients):
-        raise RuntimeError(
-            f"Mismatch in length of tensors and grad_tensors: {len(tensors)} and {len(gradients)}"
-        )
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(gradients)} gradients")
     roots = []
     for i, (t, g) in enumerate(zip(tensors, gradients, strict=True)):
         m = t._meta
@@ -73,16 +73,30 @@ def backward(
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     keep = create_graph if retain_graph is None else retain_graph
     roots = _roots(many, given)
-    if inputs is None:
-        tape.run_backward(roots, keep, create_graph)
+    if create_graph:
+        _warn_of_cycle()
+    for x in inputs or ():
+        tape.retain(x)
+    run_backward(roots, keep, create_graph, inputs, accumulate=True)
+
+
+class _Told:
+    cycle = False
+
+
+def _warn_of_cycle() -> None:
+    if _Told.cycle:
         return
-    leaves = [x for x in inputs if x._node is None]
-    others = [x for x in inputs if x._node is not None]
-    for x in inputs:
-        if not x._requires_grad:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
-    found = tape.run_backward(roots, keep, create_graph, [*leaves, *others], accumulate=True)
-    del found
+    _Told.cycle = True
+    warnings.warn(
+        "Using backward() with create_graph=True will create a reference cycle between the "
+        "parameter and its gradient which can cause a memory leak. We recommend using "
+        "autograd.grad when creating the graph to avoid this. If you have to use this function, "
+        "make sure to reset the .grad fields of your parameters to None after use to break the "
+        "cycle and avoid the leak.",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def grad(
@@ -107,18 +121,25 @@ def grad(
             "allow_unused=False."
         )
     unused_ok = materialize_grads if allow_unused is None else allow_unused
+    if not ins:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     for x in ins:
-        if not x._requires_grad:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
+        if not isinstance(x, Tensor):
+            raise RuntimeError(
+                f"all inputs have to be Tensors or GradientEdges, but got {type(x).__name__}"
+            )
+    roots = _roots(outs, given)
+    if not all([x._requires_grad for x in ins]):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
     keep = create_graph if retain_graph is None else retain_graph
-    found = tape.run_backward(_roots(outs, given), keep, create_graph, ins, accumulate=False)
+    found = run_backward(roots, keep, create_graph, ins, accumulate=False)
     for i, g in enumerate(found):
         if g is None:
             if materialize_grads:
                 found[i] = o.zeros_like(ins[i])
             elif not unused_ok:
                 raise RuntimeError(
-                    "One of the differentiated Tensors appears to not have been used in the graph. "
-                    "Set allow_unused=True if this is the desired behavior."
+                    f"The differentiated Tensor at index {i} appears to not have been used in the "
+                    "graph. Set allow_unused=True if this is the desired behavior."
                 )
     return tuple(found)

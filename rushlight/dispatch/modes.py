@@ -22,6 +22,8 @@ class _State(threading.local):
     stack: tuple[Any, ...] = ()  # modes, innermost last: mode(op, inputs, attrs, call) -> result
     packing: tuple[tuple[Callable[..., Any], Callable[..., Any]], ...] = ()
     anomaly = False
+    check_nan = True
+    refusal: str | None = None  # the error of disable_saved_tensors_hooks
 
 
 state = _State()

@@ -12,7 +12,6 @@ from typing import Any
 
 from rushlight.dispatch import modes, tape
 from rushlight.dispatch.tensor import Tensor, ViewOf
-from rushlight.ir.strides import overlaps_itself
 
 __all__ = ["check_write", "rebase", "refresh"]
 
@@ -20,6 +19,13 @@ _MULTIPLE = (
     "This view is the output of a function that returns multiple views. Such functions do not "
     "allow the output views to be modified inplace. You should replace the inplace operation by "
     "an out-of-place one."
+)
+
+_FUNCTION = (
+    "This view was created inside a custom Function (or because an input was returned as-is) and "
+    "the autograd logic to handle view+inplace would override the custom backward associated with "
+    "the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix "
+    "this by cloning the output of the custom Function."
 )
 
 
@@ -57,11 +63,11 @@ def refresh(view: Tensor) -> None:
     record = view._view
     if record is None or record.seen == view._counter.value:
         return
-    if record.base._requires_grad and record.problem != "no_grad":
+    if record.base._requires_grad and record.problem not in ("no_grad", "function"):
         was = modes.state.grad
         modes.state.grad = True
         try:
-            again = walk(record.base, record.steps)
+            again = _again(view, record)
         finally:
             modes.state.grad = was
         view._node, view._out_nr = again._node, again._out_nr
@@ -69,10 +75,24 @@ def refresh(view: Tensor) -> None:
     record.seen = view._counter.value
 
 
+def _again(view: Tensor, record: ViewOf) -> Tensor:
+    """The view made anew from its base: by one as_strided, as PyTorch does, if that can be."""
+    from rushlight.dispatch.namespace import o
+
+    m, base = view._meta, record.base._meta
+    alike = m.dtype is base.dtype and m.conj == base.conj and m.neg == base.neg
+    if alike and base.dense:
+        again: Tensor = o.as_strided(
+            record.base, m.shape, m.strides, view._offset - record.base._offset
+        )
+        return again
+    return walk(record.base, record.steps)
+
+
 def check_write(target: Tensor, wants_grad: bool, op: Any = None) -> None:
     """Refuses in-place writes that PyTorch refuses, in its words."""
     m = target._meta
-    if not m.dense and overlaps_itself(m.shape, m.strides):
+    if not m.dense and any([s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)]):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation."
@@ -99,8 +119,14 @@ def check_write(target: Tensor, wants_grad: bool, op: Any = None) -> None:
     if record.problem == "multiple":
         name = target._node.name() if target._node is not None else "None"
         raise RuntimeError(
-            f"Output {target._out_nr} of {name} is a view and is being modified inplace. "
-            f"{_MULTIPLE}"
+            f"Output {target._out_nr} of {tape.short_name(name)} is a view and is being modified "
+            f"inplace. {_MULTIPLE}"
+        )
+    if record.problem == "function":
+        name = target._node.name() if target._node is not None else "None"
+        raise RuntimeError(
+            f"Output {target._out_nr} of {tape.short_name(name)} is a view and is being modified "
+            f"inplace. {_FUNCTION}"
         )
     if record.problem == "no_grad":
         raise RuntimeError(
@@ -144,7 +170,7 @@ class CopySlices(tape.Node):
         self.write = write
 
     def name(self) -> str:
-        return "CopySlices"
+        return "torch::autograd::CopySlices"
 
     def apply(self, grads: Sequence[Any], needs: tuple[bool, ...]) -> Sequence[Any]:
         from rushlight.dispatch.namespace import o

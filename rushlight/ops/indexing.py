@@ -495,6 +495,7 @@ index = Op(
     inputs=("*tensors",),
     rule=_index_rule,
     kernel=lambda x, *indices: x[_wrapped(x, indices)],
+    chain=(0,),
     backward=_index_grad,
     keeps_inputs=tuple(range(1, 65)),
 )

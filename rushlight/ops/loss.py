@@ -287,6 +287,7 @@ nll_loss = Op(
     keeps_inputs=(1, 2),
     keeps_outputs=(1,),
     node=lambda metas, attrs: "NllLoss2DBackward0" if metas[0].ndim > 2 else "NllLossBackward0",
+    chain=(0,),
 )
 
 

@@ -415,6 +415,18 @@ def _linear_node(metas: Any, attrs: Any) -> str:
     return "ViewBackward0" if b is not None else "UnsafeViewBackward0"
 
 
+def _linear_chain(metas: Any, attrs: Any) -> tuple[Any, ...]:
+    """PyTorch composes it of t, mm or addmm and views of the rows."""
+    x, w, b = metas
+    weight = ("TBackward0", 1)
+    if x.ndim == 2:
+        return (0, weight) if b is None else (2, 0, weight)
+    if x.ndim == 1 and b is None:
+        return (("MmBackward0", ("UnsqueezeBackward0", 0), weight),)
+    rows = ("ViewBackward0", 0)
+    return (("MmBackward0", rows, weight) if b is None else ("AddmmBackward0", 2, rows, weight),)
+
+
 linear = Op(
     "linear",
     kind="contraction",
@@ -424,4 +436,5 @@ linear = Op(
     backward=_linear_backward,
     keeps_inputs=(0, 1),
     node=_linear_node,
+    chain=_linear_chain,
 )

@@ -408,6 +408,7 @@ real_part = Op(
     rule=lambda m: _parts(m, 0),
     grads=(lambda o, g: o.complex(g, o.zeros_like(g)),),
     node="SelectBackward0",
+    chain=(("ViewAsRealBackward0", 0),),
 )
 imag_part = Op(
     "imag_part",
@@ -415,6 +416,7 @@ imag_part = Op(
     rule=_imag_rule,
     grads=(lambda o, g: o.complex(o.zeros_like(g), g),),
     node="SelectBackward0",
+    chain=(("ViewAsRealBackward0", 0),),
 )
 
 

@@ -116,6 +116,7 @@ batch_norm = Op(
     keeps_inputs=(0, 1, 3, 4),
     keeps_outputs=(1, 2),
     node="NativeBatchNormBackward0",
+    chain=(0, 1, 2),
 )
 
 

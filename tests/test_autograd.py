@@ -1,0 +1,240 @@
+"""Automatic differentiation: transcripts of PyTorch, deep graphs, memory, threads, hooks.
+
+Values are compared with formulas and finite differences; what errors and graphs look like, with the
+transcript `transcripts/autograd.txt`, which runs on real torch too where it is installed.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import threading
+import tracemalloc
+import weakref
+
+import pytest
+from transcripts import blocks, check
+
+import rushlight as rl
+from rushlight import nn
+
+BLOCKS = blocks("autograd")
+
+
+@pytest.mark.parametrize("steps", [s for _, s in BLOCKS], ids=[t for t, _ in BLOCKS])
+def test_transcript(steps):
+    check(steps, rl)
+
+
+@pytest.mark.parametrize("steps", [s for _, s in BLOCKS], ids=[t for t, _ in BLOCKS])
+def test_transcript_is_what_torch_says(steps):
+    check(steps, pytest.importorskip("torch"))
+
+
+def test_deep_graphs_neither_run_nor_die_recursively():
+    x = rl.tensor([1.0], requires_grad=True)
+    y = x
+    for _ in range(10_000):
+        y = y * 1.0
+    y.backward()
+    assert x.grad.item() == 1.0
+    del y
+    chains = (
+        (50_000, lambda y: y * 1.0),
+        (2_000, lambda y: y.view(1)),
+        (20_000, lambda y: y.clone().mul_(1.0)),
+    )
+    for length, make in chains:
+        y = x
+        for _ in range(length):
+            y = make(y)
+        del y  # a recursive deallocation would overflow the C stack here
+
+
+def test_deep_graph_through_views_of_one_base():
+    y = rl.ones(50, requires_grad=True) * 1
+    for i in range(50):
+        y[i] = y[i - 1] * 0.5 if i else y[0] * 2.0
+    y.sum().backward()
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(6, 8)
+        self.second = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.second(self.first(x).relu())
+
+
+def training_step(net, optimizer, x, y):
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(net(x), y)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def test_a_training_step_leaves_no_cycles():
+    net = Net()
+    optimizer = rl.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    x, y = rl.randn(4, 6), rl.tensor([0, 1, 2, 0])
+    for _ in range(3):
+        training_step(net, optimizer, x, y)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            training_step(net, optimizer, x, y)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_a_graph_dies_with_its_results():
+    x = rl.ones(3, requires_grad=True)
+    y = (x.exp() * x).sigmoid()
+    y.retain_grad()
+    v = y[1:]
+    node = weakref.ref(y.grad_fn)
+    gc.disable()
+    try:
+        del y, v
+        assert node() is None
+    finally:
+        gc.enable()
+
+
+def test_memory_stays_flat():
+    net = Net()
+    optimizer = rl.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    x, y = rl.randn(4, 6), rl.tensor([0, 1, 2, 0])
+    for _ in range(100):
+        training_step(net, optimizer, x, y)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(2000):
+            training_step(net, optimizer, x, y)
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 20_000
+
+
+def test_two_threads_train_at_once():
+    def train(results, key):
+        net = Net()
+        with rl.no_grad():
+            for p in net.parameters():
+                p.copy_(rl.linspace(-0.5, 0.5, p.numel()).view(p.shape))
+        optimizer = rl.optim.SGD(net.parameters(), lr=0.1)
+        x, y = rl.linspace(-1, 1, 24).view(4, 6), rl.tensor([0, 1, 2, 0])
+        results[key] = [training_step(net, optimizer, x, y) for _ in range(60)]
+
+    results = {}
+    threads = [threading.Thread(target=train, args=(results, i)) for i in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    train(results, 2)
+    assert results[0] == results[1] == results[2]
+    assert results[2][-1] < results[2][0]
+
+
+def test_modes_belong_to_their_thread():
+    seen = []
+    with rl.inference_mode(), rl.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+        t = threading.Thread(
+            target=lambda: seen.append((rl.is_grad_enabled(), rl.is_inference_mode_enabled()))
+        )
+        t.start()
+        t.join()
+    assert seen == [(True, False)]
+
+
+def test_module_backward_hooks():
+    net = Net()
+    log = []
+    handles = [
+        net.first.register_full_backward_hook(
+            lambda m, gi, go: log.append(("full", gi[0].shape, go[0].shape))
+        ),
+        net.second.register_full_backward_pre_hook(
+            lambda m, go: log.append(("pre", go[0].shape)) or (go[0] * 2,)
+        ),
+    ]
+    x = rl.ones(4, 6, requires_grad=True)
+    net(x).sum().backward()
+    assert log == [("pre", (4, 3)), ("full", (4, 6), (4, 8))]
+    doubled = x.grad.clone()
+    for h in handles:
+        h.remove()
+    x.grad = None
+    net(x).sum().backward()
+    assert rl.allclose(doubled, 2 * x.grad)
+    assert len(log) == 2
+
+
+def test_handles_are_the_public_class():
+    x = rl.ones(1, requires_grad=True)
+    handle = x.register_hook(print)
+    assert isinstance(handle, rl.utils.hooks.RemovableHandle)
+    handle.remove()
+    handle.remove()
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_higher_derivatives(order):
+    x = rl.tensor([0.3, -0.7, 1.1], dtype=rl.float64, requires_grad=True)
+    y = (x.sin() * x.exp()).sum()
+    for _ in range(order):
+        (y,) = rl.autograd.grad(y.sum(), x, create_graph=True)
+    # the n-th derivative of e^x sin x is 2^(n/2) e^x sin(x + n pi/4)
+    wanted = [
+        2 ** (order / 2) * math.exp(v) * math.sin(v + order * math.pi / 4) for v in x.tolist()
+    ]
+    assert y.tolist() == pytest.approx(wanted, rel=1e-12)
+
+
+def test_gradients_of_leaves_are_their_own():
+    a, b = (rl.ones(3, requires_grad=True) for _ in range(2))
+    (a + b).backward(rl.ones(3))
+    a.grad.add_(1)
+    assert b.grad.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_views_of_a_base_that_came_to_require_grad():
+    """A view taken before its base was written to takes part in the graph afterwards."""
+    x = rl.tensor([1.0, 2.0], requires_grad=True)
+    base = rl.zeros(4)
+    view, whole = base[:2], base.view(2, 2)
+    base[:2] = x * 3
+    (view * rl.tensor([1.0, 10.0])).sum().backward(retain_graph=True)
+    assert x.grad.tolist() == [3.0, 30.0]
+    x.grad = None
+    whole.t()[0].sum().backward()
+    assert x.grad.tolist() == [3.0, 0.0]
+
+
+def test_nodes_say_what_they_saved():
+    x = rl.ones(2, 3, requires_grad=True)
+    assert x.exp().grad_fn._saved_result.tolist() == rl.exp(x).tolist()
+    assert (x * x).grad_fn._saved_other is x
+    with pytest.raises(AttributeError):
+        _ = x.exp().grad_fn._saved_nothing
+    total = x.exp().sum()
+    total.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        _ = total.grad_fn.next_functions[0][0]._saved_result
+
+
+def test_anomaly_names_the_line():
+    x = rl.zeros(1, requires_grad=True)
+    with pytest.warns(UserWarning, match=r"(?s)SqrtBackward0.*test_autograd.*rl\.sqrt"):
+        with rl.autograd.set_detect_anomaly(True), pytest.raises(RuntimeError, match="nan"):
+            (rl.sqrt(x) * 0).backward()
