@@ -31,9 +31,10 @@ class _ParameterMeta(_TensorMeta):  # type: ignore[misc]
     """Lets custom tensor subclasses marked `_is_param` pass `isinstance(x, Parameter)`."""
 
     def __instancecheck__(self, instance: Any) -> bool:
-        if self is Parameter and isinstance(instance, Tensor) and hasattr(instance, "_is_param"):
-            return bool(instance._is_param)
-        return super().__instancecheck__(instance)  # type: ignore[no-any-return]
+        if type.__instancecheck__(self, instance):
+            return True
+        marked = self is Parameter and isinstance(instance, Tensor)
+        return marked and bool(getattr(instance, "_is_param", False))
 
 
 class Parameter(Tensor, metaclass=_ParameterMeta):
@@ -200,9 +201,10 @@ class _BufferMeta(_TensorMeta):  # type: ignore[misc]
     """`isinstance(x, Buffer)` asks for the mark that `Buffer(...)` leaves on a tensor."""
 
     def __instancecheck__(self, instance: Any) -> bool:
-        if self is Buffer and isinstance(instance, Tensor) and hasattr(instance, "_is_buffer"):
-            return bool(instance._is_buffer)
-        return super().__instancecheck__(instance)  # type: ignore[no-any-return]
+        if type.__instancecheck__(self, instance):
+            return True
+        marked = self is Buffer and isinstance(instance, Tensor)
+        return marked and bool(getattr(instance, "_is_buffer", False))
 
 
 class Buffer(Tensor, metaclass=_BufferMeta):
