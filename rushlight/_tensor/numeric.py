@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from rushlight import dtypes
 from rushlight._tensor.api import FUNCTIONS, both, function, method, number, operand, result_or_out
 from rushlight._tensor.reduction import return_type
+from rushlight.dispatch import gate
 from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor
 from rushlight.ops import arithmetic, numeric, unary
@@ -202,5 +204,43 @@ def fill(input: Tensor, value: Any) -> Any:
 
 
 arithmetic.fill.public = fill
-for _name in ("fill_", "zero_"):
+# In-place methods of Tensor that are functions of ``torch`` too
+for _name in """clamp_ clamp_max_ clamp_min_ clip_ fill_ gcd_ lcm_ round_ square_ xlogy_
+    zero_""".split():
     FUNCTIONS[_name] = getattr(Tensor, _name)
+
+
+# Python functions of elements
+
+
+def _each(input: Tensor, others: tuple[Tensor, ...], f: Callable[..., Any], name: str) -> Tensor:
+    if input._requires_grad and gate.state.grad:
+        raise RuntimeError(f"Can't call {name}() on Variable that requires grad.")
+    columns = [t.reshape(-1).tolist() for t in (input, *others)]
+    made = [f(*values) for values in zip(*columns, strict=True)]
+    tensor = FUNCTIONS["tensor"](made, dtype=input._meta.dtype)
+    return input.copy_(tensor.reshape(input._meta.shape))  # type: ignore[no-any-return]
+
+
+@method
+def apply_(input: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+    """Replaces every element x by ``callable(x)``; slow, one Python call an element."""
+    return _each(input, (), callable, "apply_")
+
+
+@method
+def map_(input: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+    """Replaces every element x by ``callable(x, y)`` with y from ``tensor``."""
+    return _each(input, (tensor.expand_as(input),), callable, "map_")
+
+
+@method
+def map2_(input: Tensor, x: Tensor, y: Tensor, callable: Callable[..., Any]) -> Tensor:
+    """Replaces every element by ``callable(element, x, y)`` of three tensors' elements."""
+    return _each(input, (x.expand_as(input), y.expand_as(input)), callable, "map2_")
+
+
+@both
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same shape."""
+    return input._meta.shape == other._meta.shape

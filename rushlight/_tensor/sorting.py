@@ -142,8 +142,13 @@ records.mode.public = mode
 # Unique elements; their number depends on the values, so these read them
 
 
-def _tensors(input: Tensor, values: Any, inverse: Any, counts: Any) -> tuple[Any, Any, Any]:
+def _tensors(
+    input: Tensor, values: Any, inverse: Any, counts: Any, dim: int = 0
+) -> tuple[Any, Any, Any]:
+    """The three results; slices are laid out one after the other, and moved to ``dim``."""
     made = from_array(np.array(values, order="C"), input._meta.dtype)
+    if dim:
+        made = made.movedim(0, dim)
     index = from_array(np.array(inverse, order="C"), dtypes.int64)
     return made, index, from_array(np.array(counts), dtypes.int64)
 
@@ -233,7 +238,7 @@ def unique(
         starts = _runs(rows[order])
         inverse, counts = _grouped(rows, starts, order)
         values = rows[order][starts]
-        parts = _tensors(input, np.moveaxis(values, 0, d), inverse, counts)
+        parts = _tensors(input, values, inverse, counts, d)
     return _chosen(parts, return_inverse, return_counts)
 
 
@@ -256,7 +261,7 @@ def unique_consecutive(
         rows = _as_rows(array, d) if array.ndim else array.reshape(1)
         starts = _runs(rows)
         inverse, counts = _grouped(rows, starts)
-        parts = _tensors(input, np.moveaxis(rows[starts], 0, d), inverse, counts)
+        parts = _tensors(input, rows[starts], inverse, counts, d)
     return _chosen(parts, return_inverse, return_counts)
 
 
