@@ -6,11 +6,10 @@ import itertools
 from typing import Any
 
 from rushlight import dtypes
-from rushlight._tensor.api import FUNCTIONS, both, function, method, result_or_out
+from rushlight._tensor.api import FUNCTIONS, both, function, result_or_out
 from rushlight.dispatch.gate import call, write_into
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
-from rushlight.ir.shapes import broadcast
 from rushlight.ops import products as records
 
 __all__: list[str] = []
@@ -258,23 +257,6 @@ def corrcoef(input: Tensor) -> Any:
     if c._meta.dtype.is_complex:
         return FUNCTIONS["complex"](c.real.clip(-1, 1), c.imag.clip(-1, 1))
     return c.clip(-1, 1)
-
-
-@method
-def sum_to_size(self: Tensor, *size: Any) -> Any:
-    """Summed over the dimensions along which this size would be broadcast to the tensor's."""
-    from rushlight._tensor.api import size_of
-
-    want = size_of(size)
-    try:
-        fits = tuple(broadcast(want, self._meta.shape)) == tuple(self._meta.shape)
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise RuntimeError(
-            f"size {{{list(want)}}} is not expandable to size {{{list(self._meta.shape)}}}."
-        )
-    return o.sum_to(self, want)
 
 
 @function
