@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight import dtypes
+from rushlight._tensor import pointwise  # noqa: F401  its methods get second names here
 from rushlight._tensor.api import FUNCTIONS, both, function, method, number, operand, result_or_out
 from rushlight._tensor.reduction import return_type
 from rushlight.dispatch import gate
