@@ -7,6 +7,7 @@ within the unpadded plane of one channel, row-major, as PyTorch's do.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -85,33 +86,107 @@ def _reach(
 def _max_pool(
     x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool
 ) -> Any:
-    """A running maximum over the taps; the first of equals wins, NaN wins over all."""
+    """The maximum of each window and its place; the first of equals wins, NaN wins over all."""
     positions = tuple(
         window_output(s, k, st, p, d, ceil_mode)
         for s, k, st, p, d in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
     )
+    how = (kernel, stride, padding, dilation, positions)
+    if x.dtype.itemsize == 2 and x.dtype.kind not in "iu":
+        best, where = _max_pool(x.astype(np.float32), kernel, stride, padding, dilation, ceil_mode)
+        return best.astype(x.dtype), where
+    if x.size and math.prod(positions) and not (x.dtype.kind == "f" and np.isnan(x.max())):
+        found = _quick_max(x, *how)
+        if found is not None:
+            return found
+    return _careful_max(x, *how)
+
+
+def _padded_to_reach(
+    x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, positions: Ints
+) -> Any:
     size = x.shape[2:]
-    padded: Any = x
     reach = _reach(x, kernel, stride, padding, dilation, positions)
-    if list(size) != reach:
-        padded = np.full((*x.shape[:2], *reach), _lowest(x.dtype), x.dtype)
-        padded[(..., *(slice(p, p + s) for p, s in zip(padding, size, strict=True)))] = x
+    if list(size) == reach:
+        return x
+    padded = np.full((*x.shape[:2], *reach), _lowest(x.dtype), x.dtype)
+    inner: Any = (..., *(slice(p, p + s) for p, s in zip(padding, size, strict=True)))
+    padded[inner] = x
+    return padded
+
+
+def _quick_max(
+    x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, positions: Ints
+) -> Any:
+    """Maxima axis by axis, remembering the winner's tap as a small number.
+
+    None if a window holds nothing above the padding, whose place this could not tell.
+    """
+    best = padded = _padded_to_reach(x, kernel, stride, padding, dilation, positions)
+    taps = math.prod(kernel)
+    small = np.int8 if taps < 128 else np.int16 if taps < 1 << 15 else np.int32
+    where: Any = None
+    step = 1
+    for d in range(len(kernel) - 1, -1, -1):  # the last axis first: row-major order decides ties
+        at = [
+            (..., slice(t, t + (positions[d] - 1) * stride[d] + 1, stride[d]))
+            + (slice(None),) * (len(kernel) - 1 - d)
+            for t in range(0, kernel[d] * dilation[d], dilation[d])
+        ]
+        parts = [best[i] for i in at]
+        marks = None if where is None else [where[i] for i in at]
+        best, where = _running_maximum(parts, marks, step, small)
+        step *= kernel[d]
+    if padded is not x and (best == _lowest(x.dtype)).any():
+        return None
+    size = x.shape[2:]
+    first: Any = 0
+    table: Any = 0
+    for places, s, offsets in zip(
+        _axis_places((0,) * len(kernel), positions, stride, padding),
+        size,
+        _axis_places((0,) * len(kernel), kernel, dilation, (0,) * len(kernel)),
+        strict=True,
+    ):
+        first, table = first * s + places, table * s + offsets
+    index = np.take(np.asarray(table, np.int64).reshape(-1), where)
+    index += first
+    return best, index
+
+
+def _running_maximum(parts: list[Any], marks: list[Any] | None, step: int, small: Any) -> Any:
+    """(maximum, mark of the first part that has it); part t's marks are raised by ``t * step``."""
+    best = parts[0].copy()
+    where = np.zeros_like(best, small) if marks is None else marks[0].copy()
+    better = np.empty_like(best, np.bool_)
+    for t, part in enumerate(parts[1:], 1):
+        np.greater(part, best, out=better)
+        np.maximum(best, part, out=best)
+        # marks of later parts exceed all earlier ones, so the latest improvement is their maximum
+        mark = better.astype(small)
+        mark *= small(t * step) if marks is None else marks[t] + small(t * step)
+        np.maximum(where, mark, out=where)
+    return best, where
+
+
+def _careful_max(
+    x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, positions: Ints
+) -> Any:
+    """A running maximum over the taps that keeps to what lies inside, with NaN."""
+    size = x.shape[2:]
+    padded = _padded_to_reach(x, kernel, stride, padding, dilation, positions)
     best: Any = None
     where: Any = None
+    seen: Any = None
     for tap in _taps(kernel, dilation):
-        at = tuple(
-            slice(t, t + (n - 1) * st + 1, st)
-            for t, n, st in zip(tap, positions, stride, strict=True)
-        )
-        values = padded[(..., *at)]
+        values = padded[(..., *_window_at(tap, positions, stride))]
         index = _plane_index(tap, positions, stride, padding, size)
+        inside = _inside(tap, positions, stride, padding, size)
         if best is None:
             best = values.copy()
             where = np.broadcast_to(index, best.shape).copy()
-            inside = _inside(tap, positions, stride, padding, size)
             seen = np.broadcast_to(inside, best.shape).copy()
             continue
-        inside = _inside(tap, positions, stride, padding, size)
         better = (
             (values > best) | (np.isnan(values) if x.dtype.kind == "f" else False) | ~seen
         ) & inside
@@ -145,7 +220,13 @@ def _inside(tap: Ints, positions: Ints, stride: Ints, padding: Ints, size: Ints)
 
 
 def _max_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, *how: Any) -> Any:
-    return (o.plane_scatter(g[0], outputs[1], tuple(inputs[0].shape)),)
+    apart = False  # whether windows are disjoint, so that no place occurs twice
+    if len(how) > 1:
+        kernel, stride, _padding, dilation, _ceil = how
+        apart = all(
+            st >= (k - 1) * d + 1 for k, st, d in zip(kernel, stride, dilation, strict=True)
+        )
+    return (o.plane_scatter(g[0], outputs[1], tuple(inputs[0].shape), apart),)
 
 
 max_pool = Op(
@@ -160,20 +241,19 @@ max_pool = Op(
 )
 
 
-def _scatter_kernel(g: Any, index: Any, shape: Ints) -> Any:
+def _scatter_kernel(g: Any, index: Any, shape: Ints, distinct: bool) -> Any:
     """Adds each value at its index within its plane."""
     planes = shape[0] * shape[1]
-    size = int(np.prod(shape[2:], dtype=np.int64))
-    flat = np.ascontiguousarray(index).reshape(planes, -1)
-    if flat.size and (flat.min() < 0 or flat.max() >= size):
-        bad = flat.min() if flat.min() < 0 else flat.max()
-        raise RuntimeError(f"Found an invalid max index: {bad} (output volumes are of size {size})")
-    places = (flat + np.arange(planes)[:, None] * size).reshape(-1)
+    size = math.prod(shape[2:])
+    places = np.ascontiguousarray(index).reshape(planes, g.size // max(planes, 1))
+    places = (places + np.arange(planes)[:, None] * size).reshape(-1)
     values = np.ascontiguousarray(g).reshape(-1)
-    if values.dtype.kind == "f" and values.dtype.itemsize <= 8:
-        total = np.bincount(places, values, planes * size).astype(g.dtype)
+    if not distinct and values.dtype.kind == "f":
+        return np.bincount(places, values, planes * size).astype(g.dtype).reshape(shape)
+    total = np.zeros(planes * size, g.dtype)
+    if distinct:
+        total[places] = values
     else:
-        total = np.zeros(planes * size, g.dtype)
         np.add.at(total, places, values)
     return total.reshape(shape)
 
@@ -182,8 +262,9 @@ plane_scatter = Op(
     "plane_scatter",
     kind="indexing",
     inputs=("grad_output", "indices"),
-    attrs=("shape",),
-    rule=lambda g, index, shape: g.like(
+    attrs=("shape", "distinct"),
+    defaults=(False,),
+    rule=lambda g, index, shape, distinct: g.like(
         shape=shape, strides=suggested_strides(shape, g.shape, g.strides)
     ),
     kernel=_scatter_kernel,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.ir.meta import Meta
+from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import suggested_strides
 
@@ -190,12 +190,19 @@ def _unpool(x: Any, index: Any, size: Ints) -> Any:
     return out.reshape(*x.shape[:2], *size)
 
 
+def _unpool_rule(x: Meta, index: Meta, size: Ints) -> Plan:
+    shape = (*x.shape[:2], *size)
+    # only images keep the layout with the channels last
+    strides = suggested_strides(shape, x.shape, x.strides) if len(size) == 2 else None
+    return Plan(meta(shape, x.dtype, strides, x.device))
+
+
 max_unpool = Op(
     "max_unpool",
     kind="indexing",
     inputs=("input", "indices"),
     attrs=("size",),
-    rule=lambda x, index, size: Plan(x.like(shape=(*x.shape[:2], *size))),
+    rule=_unpool_rule,
     kernel=_unpool,
     grads=(lambda o, g, _x, index: o.plane_gather(g, index), None),
     node=lambda metas, attrs: f"MaxUnpool{len(attrs[0])}DBackward0",
