@@ -153,6 +153,12 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
     if plan.outs and plan.outs[0].device is not CPU:
         return [new(Tensor, Storage(_extent(m), m.device), m) for m in plan.outs]
     operands = [x if type(x) in _METAS else array_of(x) for x in inputs]
+    if plan.single and op.kind == "elementwise" and plan.outs[0].numel >= cpu.WORTH_BLOCKS:
+        m = plan.outs[0]
+        if m.contiguous:
+            storage, placed = cpu.empty(m)
+            if cpu.run_in_blocks(op, plan, operands, attrs, placed, False):
+                return [new(Tensor, storage, m, 0, placed)]
     arrays = cpu.run(op, plan, operands, attrs)
     if plan.single:
         m = plan.outs[0]
@@ -255,7 +261,7 @@ def write(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Tenso
             or m.neg
             or not cpu.run_into(op, plan, operands, raw_array(target))
         ):
-            _store(target, cpu.run(op, plan, operands, attrs)[0])
+            _compute_into(target, op, plan, operands, attrs)
     target._counter.value += 1
     if node is not None:
         node.outputs = (
@@ -263,6 +269,16 @@ def write(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Tenso
         )
         views.rebase(target, node)
     return target
+
+
+def _compute_into(
+    target: Tensor, op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]
+) -> None:
+    m = target._meta
+    if m.numel >= cpu.WORTH_BLOCKS and not (m.conj or m.neg):
+        if cpu.run_in_blocks(op, plan, operands, attrs, raw_array(target), True):
+            return
+    _store(target, cpu.run(op, plan, operands, attrs)[0])
 
 
 def _snapshot(t: Tensor) -> Tensor:

@@ -99,6 +99,63 @@ def run_into(op: Op, plan: Plan, operands: list[Any], target: Any) -> bool:
     return True
 
 
+# Large elementwise results are computed a block at a time: the kernels' temporaries then stay in
+# the cache, and below the size at which the C library maps fresh pages for each of them
+# (benchmarks/elementwise.py: lerp 2.3 times faster, gelu 1.8, an update with alpha 1.3).
+_BLOCK = 1 << 14
+WORTH_BLOCKS = 1 << 18
+
+
+def run_in_blocks(
+    op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...], out: Any, writes: bool
+) -> bool:
+    """Computes a large elementwise operator block by block into ``out``, where that is possible.
+
+    Args:
+        out: a C-contiguous array of the result's shape.
+        writes: whether ``out`` is memory that operands may share (in-place operators).
+
+    Returns:
+        whether it did; otherwise nothing has happened.
+    """
+    if op.kind != "elementwise" or out.size < WORTH_BLOCKS or not out.flags.c_contiguous:
+        return False
+    if isinstance(op.kernel, np.ufunc) or (op.ufunc is not None and attrs == op.defaults):
+        return False  # one pass already
+    flat: list[Any] = []
+    for x in operands:
+        if type(x) is np.ndarray and x.ndim:
+            if x.shape != out.shape or not x.flags.c_contiguous:
+                return False
+            same = x.ctypes.data == out.ctypes.data and x.itemsize == out.itemsize
+            if writes and not same and np.may_share_memory(x, out):
+                return False
+            flat.append(x.reshape(-1))
+        else:
+            flat.append(x)
+    quietly(_blocks, (op.kernel, plan.compute, flat, attrs, out.reshape(-1)))
+    return True
+
+
+def _blocks(kernel: Any, compute: Any, flat: list[Any], attrs: tuple[Any, ...], out: Any) -> None:
+    """The loop over blocks; operands with dimensions are cut, others are the same everywhere."""
+    if compute is not None:
+        flat = [x if type(x) is np.ndarray and x.ndim else convert([x], compute)[0] for x in flat]
+        dt = compute.numpy
+        casts = any([type(x) is np.ndarray and x.dtype != dt for x in flat])
+    else:
+        casts = False
+    pieces = [type(x) is np.ndarray and x.ndim > 0 for x in flat]
+    for start in range(0, out.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        cut = [x[part] if piece else x for x, piece in zip(flat, pieces, strict=True)]
+        result = kernel(*(convert(cut, compute) if casts else cut), *attrs)
+        if type(result) is np.ndarray and result.dtype == out.dtype:
+            out[part] = result
+        else:
+            cast_into(out[part], np.asarray(result))
+
+
 def _number(value: Any, compute: Any) -> Any:
     if compute.kind == "f" and type(value) is not complex:
         return compute.numpy.type(value)
