@@ -93,7 +93,7 @@ def binary(op: Op) -> None:
     def f(input: Any, other: Any, *, out: Tensor | None = None) -> Any:
         if type(other) not in gate.PLAIN:
             other = operand(other)
-        if tensors_only:
+        if tensors_only or other is None or input is None:
             must_be_tensors(op, input, other)
         if type(input) not in gate.PLAIN:
             input = operand(input)
@@ -121,7 +121,7 @@ def must_be_tensors(op: Op, *values: Any) -> None:
         TypeError: in PyTorch's words.
     """
     for i, value in enumerate(values):
-        if isinstance(value, (bool, int, float, complex)):
+        if value is None or isinstance(value, (bool, int, float, complex)):
             raise TypeError(
                 f"{op.name}(): argument '{op.inputs[i]}' (position {i + 1}) must be Tensor, "
                 f"not {type(value).__name__}"

@@ -325,9 +325,9 @@ for _new, _old in (
 
 def _operator(op: Any, attrs: tuple[Any, ...] = ()) -> Any:
     def forward(self: Tensor, other: Any) -> Any:
-        if type(other) not in PLAIN:
+        if type(other) not in PLAIN or other is None:
             other = operand(other)
-            if not is_operand(other):
+            if other is None or not is_operand(other):
                 return NotImplemented
         return call(op, (self, other), attrs)
 
@@ -336,9 +336,9 @@ def _operator(op: Any, attrs: tuple[Any, ...] = ()) -> Any:
 
 def _reflected(op: Any, attrs: tuple[Any, ...] = ()) -> Any:
     def backward(self: Tensor, other: Any) -> Any:
-        if type(other) not in PLAIN:
+        if type(other) not in PLAIN or other is None:
             other = operand(other)
-            if not is_operand(other):
+            if other is None or not is_operand(other):
                 return NotImplemented
         return call(op, (other, self), attrs)
 
@@ -371,7 +371,7 @@ for _name, _record, _attrs in (
     setattr(Tensor, f"__i{_name}__", _in_place(_record, _attrs))
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(Tensor, f"__{_name}__", _operator(getattr(arithmetic, _name)))
-Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign,assignment]
+Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]
 Tensor.__neg__ = lambda self: call(unary_ops.neg, (self,))  # type: ignore[method-assign]
 Tensor.__pos__ = lambda self: self
 Tensor.__abs__ = lambda self: call(unary_ops.abs, (self,))

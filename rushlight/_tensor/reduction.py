@@ -6,6 +6,8 @@ import functools
 from collections import namedtuple
 from typing import Any
 
+import numpy as np
+
 from rushlight._tensor.api import (
     FUNCTIONS,
     both,
@@ -34,7 +36,7 @@ def return_type(name: str, fields: str) -> Any:
         inner = ",\n".join(f"{k}={v!r}" for k, v in zip(self._fields, self, strict=True))
         return f"torch.return_types.{name}(\n{inner})"
 
-    base.__repr__ = show  # type: ignore[method-assign,assignment]
+    base.__repr__ = show  # type: ignore[method-assign]
     base.__module__ = "rushlight.return_types"
     RETURN_TYPES[name] = base
     return base
@@ -55,11 +57,21 @@ def numpy_names(f: Any) -> Any:
     return wrapper
 
 
+def _flag(name: str, keepdim: Any) -> bool:
+    """``keepdim``, which must be a bool: ``x.sum(0, 1)`` is a mistake for ``x.sum((0, 1))``."""
+    if isinstance(keepdim, (bool, np.bool_)):
+        return bool(keepdim)
+    raise TypeError(
+        f"{name}(): argument 'keepdim' (position 2) must be bool, not {type(keepdim).__name__}"
+    )
+
+
 def _with_dtype(op: Any, doc: str) -> None:
     def f(
         input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
     ) -> Any:
-        attrs = (ints(dim), bool(keepdim), None if dtype is None else dtype_of(dtype))
+        flag = _flag(op.name, keepdim)
+        attrs = (ints(dim), flag, None if dtype is None else dtype_of(dtype))
         return call(op, (input,), attrs) if out is None else write_into(op, (input,), attrs, out)
 
     f.__name__ = f.__qualname__ = op.name
@@ -89,7 +101,7 @@ def prod(
 
 def _plain(op: Any, doc: str, needs_dim: bool = False) -> None:
     def f(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
-        attrs = (ints(dim), bool(keepdim))
+        attrs = (ints(dim), _flag(op.name, keepdim))
         return call(op, (input,), attrs) if out is None else write_into(op, (input,), attrs, out)
 
     f.__name__ = f.__qualname__ = op.name
@@ -105,7 +117,17 @@ _plain(reduce.any, "Whether any element is true, over all or over dimensions.")
 _plain(reduce.all, "Whether all elements are true, over all or over dimensions.")
 _plain(reduce.argmax, "Where the largest value stands (the first of equals).")
 _plain(reduce.argmin, "Where the smallest value stands (the first of equals).")
-_plain(reduce.logsumexp, "The logarithm of the sum of exponentials, computed without overflow.")
+
+
+@both
+@numpy_names
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False, *, out: Any = None) -> Any:
+    """The logarithm of the sum of exponentials over dimensions, computed without overflow."""
+    op, attrs = reduce.logsumexp, (ints(dim), _flag("logsumexp", keepdim))
+    return call(op, (input,), attrs) if out is None else write_into(op, (input,), attrs, out)
+
+
+reduce.logsumexp.public = logsumexp
 
 
 @both
@@ -278,9 +300,19 @@ def sum_to_size(input: Tensor, *size: Any) -> Any:
     return o.sum_to(input, shape)
 
 
+def _tensors(name: str, input: Any, other: Any) -> None:
+    for i, (label, value) in enumerate((("input", input), ("other", other))):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name}(): argument '{label}' (position {i + 1}) must be Tensor, "
+                f"not {type(value).__name__}"
+            )
+
+
 @both
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two tensors have the same size and elements."""
+    _tensors("equal", input, other)
     if input._meta.shape != other._meta.shape:
         return False
     return bool((input == other).all())
@@ -291,6 +323,7 @@ def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Tensor:
     """Where ``|input - other| <= atol + rtol * |other|``."""
+    _tensors("isclose", input, other)
     a, b = input._meta.dtype, other._meta.dtype
     if a is not b:
         raise RuntimeError(f"{a.title} did not match {b.title}")
@@ -314,4 +347,5 @@ def allclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
     """Whether all elements are close."""
+    _tensors("allclose", input, other)
     return bool(isclose(input, other, rtol, atol, equal_nan).all())

@@ -186,8 +186,9 @@ def _as_rows(array: Any, dim: int) -> Any:
 
 def _row_order(rows: Any) -> Any:
     """The stable order of rows, compared element by element."""
-    flat = rows.reshape(rows.shape[0], -1)
-    return np.lexsort(flat.T[::-1]) if rows.shape[0] else np.zeros(0, np.int64)
+    if not rows.size:
+        return np.arange(rows.shape[0])
+    return np.lexsort(rows.reshape(rows.shape[0], -1).T[::-1])
 
 
 def _grouped(rows: Any, starts: Any, order: Any = None) -> tuple[Any, Any]:
@@ -345,5 +346,10 @@ def isin(
     tensor = FUNCTIONS["tensor"]
     a = elements if isinstance(elements, Tensor) else tensor(elements)
     b = test_elements if isinstance(test_elements, Tensor) else tensor(test_elements)
+    for t in (a, b):
+        if t._meta.dtype.kind in "bc":
+            raise RuntimeError(
+                f"Unsupported input type encountered for isin(): {t._meta.dtype.title}"
+            )
     found = np.isin(values_of(a), values_of(b).reshape(-1), invert=invert)
     return from_array(np.asarray(found), dtypes.bool_)

@@ -20,6 +20,7 @@ from rushlight.ops.build import (
 )
 
 BINARY = ("input", "other")
+TENSORS = "torch method inplace tensors"  # not with Python numbers
 
 
 def _add(x: Any, y: Any, alpha: Any) -> Any:
@@ -135,7 +136,7 @@ def _div_rule(x: Any, y: Any, rounding_mode: str | None) -> Plan:
             "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
             f"'{rounding_mode}'"
         )
-    elif dt.is_complex:
+    elif dt.is_complex or dt.kind == "b":
         raise NotImplementedError(f"\"div_{rounding_mode}_cpu\" not implemented for '{dt.title}'")
     return Plan(elementwise_meta((x, y), dt), compute=opmath(dt))
 
@@ -234,6 +235,8 @@ fmod = elementwise(
 
 def _pow_rule(x: Any, y: Any) -> Plan:
     dt = combined_dtype((x, y))
+    if dt.kind == "b":
+        raise unsupported("pow", dt)
     return Plan(elementwise_meta((x, y), dt), compute=opmath(dt))
 
 
@@ -244,8 +247,6 @@ def _pow(x: Any, y: Any) -> Any:
             if not isinstance(y, np.ndarray):  # a Python number
                 raise RuntimeError("Integers to negative integer powers are not allowed.")
             return _negative_power(base, exponent)
-        if base.dtype.kind == "b":
-            return np.logical_or(base, np.logical_not(exponent))
         return np.power(base, exponent)
     if exponent.ndim == 0:
         if exponent == 2:
@@ -325,9 +326,15 @@ def _truth(kernel: Any) -> Any:
     return lambda *arrays: kernel(*[np.not_equal(a, 0) for a in arrays])
 
 
-logical_and = elementwise("logical_and", _truth(np.logical_and), inputs=BINARY, result="bool")
-logical_or = elementwise("logical_or", _truth(np.logical_or), inputs=BINARY, result="bool")
-logical_xor = elementwise("logical_xor", _truth(np.logical_xor), inputs=BINARY, result="bool")
+logical_and = elementwise(
+    "logical_and", _truth(np.logical_and), inputs=BINARY, result="bool", api=TENSORS
+)
+logical_or = elementwise(
+    "logical_or", _truth(np.logical_or), inputs=BINARY, result="bool", api=TENSORS
+)
+logical_xor = elementwise(
+    "logical_xor", _truth(np.logical_xor), inputs=BINARY, result="bool", api=TENSORS
+)
 logical_not = elementwise("logical_not", lambda x: np.equal(x, 0), result="bool")
 bitwise_and = elementwise("bitwise_and", np.bitwise_and, inputs=BINARY, kinds="bui")
 bitwise_or = elementwise("bitwise_or", np.bitwise_or, inputs=BINARY, kinds="bui")
@@ -421,10 +428,10 @@ where = Op(
 
 def _clamp_rule(x: Any, low: Any, high: Any) -> Plan:
     if low is None and high is None:
-        raise ValueError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     dt = combined_dtype((x, low, high))
     if dt.is_complex:
-        raise RuntimeError("clamp is not supported for complex types")
+        raise NotImplementedError("clamp is not supported for complex types")
     if dt.kind == "b":
         raise NotImplementedError("\"clamp_scalar_cpu\" not implemented for 'Bool'")
     return Plan(elementwise_meta((x, low, high), dt), compute=opmath(dt))

@@ -165,6 +165,11 @@ def reduction(
             out = dt.to_real()
         dims = dim_list(dim, m.ndim)
         if nonempty is not None:
+            if dim is None and m.numel == 0:
+                raise RuntimeError(
+                    f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                    "Specify the reduction dim with the 'dim' argument."
+                )
             for d in dims:
                 if m.ndim and m.shape[d] == 0:
                     raise IndexError(nonempty.format(name=name, dim=d))

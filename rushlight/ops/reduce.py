@@ -16,6 +16,7 @@ from rushlight.ir.shapes import dim_list, reduced, wrap_dim
 from rushlight.ops.build import opmath, reduction, unsupported
 from rushlight.ops.refusals import refusal
 
+_add_up: Any = np.add.reduce
 _NO_IDENTITY = "{name}(): Expected reduction dim {dim} to have non-zero size."
 
 
@@ -26,7 +27,7 @@ def _spread(o: Any, g: Any, shape: Any, dim: Any, keepdim: bool) -> Any:
 
 
 def _sum(x: Any, dims: Any, keepdim: bool, dtype: Any = None) -> Any:
-    return np.add.reduce(x, dims, x.dtype, None, keepdim)
+    return _add_up(x, dims, x.dtype, None, keepdim)
 
 
 def _numbered(name: str) -> Any:
@@ -82,7 +83,7 @@ mean = Op(
 
 def _mean(x: Any, dims: Any, keepdim: bool) -> Any:
     count = _count(x.shape, dims)
-    total = np.add.reduce(x, dims, x.dtype, None, keepdim)
+    total = _add_up(x, dims, x.dtype, None, keepdim)
     return np.divide(total, x.dtype.type(count))
 
 

@@ -27,12 +27,14 @@ _NEGATION = (
     "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
     "mask, use the `~` or `logical_not()` operator instead."
 )
+_INVERSION = "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
 _SPREAD = "std and var only support floating point and complex dtypes"
 _TEXTS: dict[tuple[str, str], tuple[type[Exception], str]] = {
     ("argmax", "b"): (RuntimeError, "argmax(): does not support bool input"),
     ("argmax", "c"): (RuntimeError, "argmax(): does not support complex input"),
     ("argmin", "b"): (RuntimeError, "argmin(): does not support bool input"),
     ("argmin", "c"): (RuntimeError, "argmin(): does not support complex input"),
+    **{("bitwise_not", kind): (TypeError, _INVERSION) for kind in "fc"},
     ("ceil", "c"): (NotImplementedError, "ceil is not supported for complex inputs"),
     ("deg2rad", "c"): (RuntimeError, "deg2rad is not supported for complex tensors."),
     ("floor", "c"): (NotImplementedError, "floor is not supported for complex inputs"),

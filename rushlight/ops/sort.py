@@ -126,7 +126,8 @@ def _selected(x: Any, index: Any, dim: int, keepdim: bool) -> Any:
 def _kth_rule(m: Meta, k: int, dim: int, keepdim: bool) -> Plan:
     plan = _selection_metas("kthvalue", m, dim, keepdim, "uif")
     if not 1 <= k <= (m.shape[wrap_dim(dim, m.ndim)] if m.ndim else 1):
-        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
+        d = wrap_dim(dim, m.ndim)
+        raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {d}")
     return plan
 
 

@@ -30,7 +30,8 @@ def _special(name: str, kernel: Any, grads: Any = None, **more: Any) -> Op:
     if len(inputs) == 1:
         kernel = functions.blockwise(kernel)
     more.setdefault("api", "" if name.startswith("special_") else "torch method inplace")
-    return elementwise(name, kernel, grads, result="float", kinds="buif", wide=True, **more)
+    more.setdefault("kinds", "buif")
+    return elementwise(name, kernel, grads, result="float", wide=True, **more)
 
 
 # Error functions
@@ -145,6 +146,7 @@ igamma = _special(
     "igamma",
     functions.gammainc,
     (no_derivative("igamma: input"), lambda o, g, a, x: _gamma_density(o, g, a, x)),
+    kinds="f",
     inputs=("input", "other"),
     api="torch method inplace tensors",
     domain=(0.2, 4.0),
@@ -154,6 +156,7 @@ igammac = _special(
     "igammac",
     functions.gammaincc,
     (no_derivative("igammac: input"), lambda o, g, a, x: -_gamma_density(o, g, a, x)),
+    kinds="f",
     inputs=("input", "other"),
     api="torch method inplace tensors",
     domain=(0.2, 4.0),
