@@ -18,8 +18,15 @@ Dims = tuple[int, ...]
 
 def _transformed_last(m: Meta, shape: Any, dims: Dims, dtype: Any) -> Plan:
     """The result's layout: dimensions that are transformed lie innermost, in their order."""
+    if m.dtype.is_integral or m.dtype.itemsize == 2:
+        raise RuntimeError(f"Unsupported dtype {m.dtype.title}")
     batch = sorted((d for d in range(m.ndim) if d not in dims), key=lambda d: -m.strides[d])
     return Plan(m.like(shape=shape, dtype=dtype, strides=strides_in_order(shape, [*batch, *dims])))
+
+
+def _complex(make: Any, *shape: int) -> Any:
+    """A complex sample."""
+    return make(*shape) + 1j * make(*shape)
 
 
 def _scaled(x: Any, scale: float) -> Any:
@@ -40,6 +47,10 @@ fft_c2c = Op(
     kernel=_c2c,
     grads=(lambda o, g, _x, _y, dims, scale, forward: o.fft_c2c(g, dims, scale, not forward),),
     node="FftC2CBackward0",
+    samples=lambda make: [
+        ((_complex(make, 3, 4),), ((0, 1), 0.5, True)),
+        ((_complex(make, 3, 4),), ((1,), 1.0, False)),
+    ],
 )
 
 
@@ -75,6 +86,11 @@ fft_r2c = Op(
     kernel=_r2c,
     grads=(_r2c_grad,),
     node="FftR2CBackward0",
+    samples=lambda make: [
+        ((make(3, 4),), ((0, 1), 0.5, True)),
+        ((make(3, 5),), ((1,), 1.0, True)),
+        ((make(4),), ((0,), 1.0, False)),
+    ],
 )
 
 
@@ -110,4 +126,8 @@ fft_c2r = Op(
     kernel=_c2r,
     grads=(_c2r_grad,),
     node="FftC2RBackward0",
+    samples=lambda make: [
+        ((_complex(make, 3, 3),), ((0, 1), 0.5, 4)),
+        ((_complex(make, 3, 3),), ((1,), 1.0, 5)),
+    ],
 )

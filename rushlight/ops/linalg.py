@@ -76,6 +76,12 @@ def _diagonal(o: Any, x: Any) -> Any:
     return o.diagonal(x, 0, -2, -1)
 
 
+def _regular(make: Any, *shape: int) -> Any:
+    """Sample matrices far from singular."""
+    n = shape[-1]
+    return make(*shape, n, low=-1.0, high=1.0) + 3 * np.eye(n)
+
+
 # LU, in NumPy, all matrices of the batch at once
 
 
@@ -166,6 +172,9 @@ lu_factor_ex = Op(
     backward=_lu_backward,
     keeps_outputs=(0, 1),
     materialize=False,
+    samples=lambda make: [
+        ((make(*shape),), (True,)) for shape in ((3, 3), (4, 2), (2, 4), (2, 3, 3))
+    ],
 )
 
 
@@ -182,6 +191,7 @@ pivots_matrix = Op(
     attrs=("m", "dtype"),
     rule=lambda p, m, dtype: meta((*p.shape[:-1], m, m), dtype, None, p.device),
     kernel=_pivots_matrix,
+    samples=lambda make: [((np.array([2, 3, 3], np.int32),), (4, dtypes.float64))],
 )
 
 # Inverse, solve, determinants
@@ -213,6 +223,7 @@ inv_ex = Op(
     ),
     keeps_outputs=(0,),
     materialize=False,
+    samples=lambda make: [((_regular(make, 3),), ()), ((_regular(make, 2, 3),), ())],
 )
 
 
@@ -298,6 +309,11 @@ solve_ex = Op(
     keeps_inputs=(0,),
     keeps_outputs=(0,),
     materialize=False,
+    samples=lambda make: [
+        ((_regular(make, 3), make(3, 2)), (True,)),
+        ((_regular(make, 2, 3), make(2, 3)), (True,)),
+        ((_regular(make, 3), make(2, 3)), (False,)),
+    ],
 )
 
 
@@ -363,6 +379,10 @@ solve_triangular = Op(
     keeps_inputs=(0,),
     keeps_outputs=(0,),
     materialize=False,
+    samples=lambda make: [
+        ((_regular(make, 3), make(3, 2)), (True, True, False)),
+        ((_regular(make, 3), make(2, 3)), (False, False, True)),
+    ],
 )
 
 
@@ -391,6 +411,7 @@ det = Op(
     rule=_det_rule,
     kernel=np.linalg.det,
     grads=(_det_grad,),
+    samples=lambda make: [((_regular(make, 3),), ()), ((_regular(make, 2, 3),), ())],
 )
 
 
@@ -426,6 +447,7 @@ slogdet = Op(
     keeps_inputs=(0,),
     keeps_outputs=(0,),
     materialize=False,
+    samples=lambda make: [((_regular(make, 3),), ()), ((_regular(make, 2, 3),), ())],
 )
 
 # Cholesky

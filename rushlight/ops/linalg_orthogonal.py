@@ -102,6 +102,9 @@ svd = Op(
     backward=_svd_backward,
     keeps_outputs=(0, 1, 2),
     materialize=False,
+    samples=lambda make: [
+        ((make(*shape),), (False,)) for shape in ((3, 3), (4, 2), (2, 4), (2, 3, 2))
+    ],
 )
 
 # QR
@@ -177,6 +180,9 @@ qr = Op(
     backward=_qr_backward,
     keeps_outputs=(0, 1),
     materialize=False,
+    samples=lambda make: [
+        ((make(*shape),), ("reduced",)) for shape in ((3, 3), (4, 2), (2, 4), (2, 3, 2))
+    ],
 )
 
 
@@ -193,7 +199,13 @@ def _geqrf(a: Any) -> Any:
     return np.swapaxes(h, -1, -2), tau
 
 
-geqrf = Op("geqrf", kind="opaque", rule=_geqrf_rule, kernel=_geqrf)
+geqrf = Op(
+    "geqrf",
+    kind="opaque",
+    rule=_geqrf_rule,
+    kernel=_geqrf,
+    samples=lambda make: [((make(4, 3),), ())],
+)
 
 # The pseudo-inverse
 
@@ -245,6 +257,9 @@ pinv = Op(
     rule=_pinv_rule,
     kernel=_pinv,
     grads=(_pinv_backward, None, None),
+    samples=lambda make: [
+        ((make(*shape), None, None), (False,)) for shape in ((3, 3), (4, 2), (2, 4))
+    ],
 )
 
 # The matrix exponential
@@ -302,4 +317,5 @@ matrix_exp = Op(
     rule=_matrix_exp_rule,
     kernel=_matrix_exp,
     grads=(_matrix_exp_grad,),
+    samples=lambda make: [((make(3, 3),), ()), ((make(2, 2, 2),), ())],
 )
