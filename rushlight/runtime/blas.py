@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import math
 import os
-import pathlib
 from typing import Any
 
-__all__ = ["prepare", "set_threads"]
+__all__ = ["allowed", "prepare", "set_threads"]
 
 _WORTH_SHARING = 3e7  # floating-point operations of one product
 _NAMES = (
@@ -33,6 +32,7 @@ class _Blas:
 
 def _search() -> Any:
     import ctypes
+    import pathlib
 
     import numpy
 
@@ -61,6 +61,11 @@ def set_threads(n: int) -> None:
     """Sets how many threads a product may use."""
     _Blas.allowed = n
     _use(n)
+
+
+def allowed() -> int:
+    """How many threads an operator may use."""
+    return _Blas.allowed
 
 
 def prepare(first: int, second: int, result: int) -> None:

@@ -10,7 +10,6 @@ rounding to odd" (2008); Dekker (1971) for the exact product; Knuth for the exac
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -72,6 +71,8 @@ def _exact(a: float, b: float, c: float) -> float:
     plain = a * b + c
     if not (math.isfinite(a) and math.isfinite(b) and math.isfinite(c)):
         return plain
+    from fractions import Fraction  # rarely needed, slow to import
+
     value = Fraction(a) * Fraction(b) + Fraction(c)
     if value == 0:
         return plain  # keeps the sign of zero
