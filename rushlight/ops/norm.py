@@ -7,6 +7,7 @@ result, mean and inverse deviation.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,13 @@ def _batch_norm(x: Any, w: Any, b: Any, mean: Any, var: Any, training: bool, eps
         dims = _others(x.ndim)
         mean = x.mean(dims, dtype=x.dtype)
         centred = x - mean.reshape(shape)
-        var = np.square(centred).mean(dims, dtype=x.dtype)
+        var = _channel_dot(centred, centred) / x.dtype.type(max(x.size // max(x.shape[1], 1), 1))
     else:
         centred = x - mean.reshape(shape)
     scale = 1 / np.sqrt(var + x.dtype.type(eps))
     factor = scale if w is None else scale * w
-    out = centred * factor.reshape(shape)
+    out = centred
+    out *= factor.reshape(shape)
     if b is not None:
         out += b.reshape(shape)
     if not training:
@@ -72,11 +74,17 @@ def _batch_backward(
     x, w, _b, mean, var = inputs
     g = g[0]
     m = x._meta
-    shape, dims = _channels(m), _others(m.ndim)
-    if training:
-        mean, scale = _batch_statistics(o, x, dims, eps, outputs)
+    if not training:
+        mean, scale = mean, o.rsqrt(var + eps)
     else:
-        scale = o.rsqrt(var + eps)
+        mean, scale = outputs[1], outputs[2]
+    if not o.recording():
+        dx, dw, db = o.batch_norm_backward(g, x, w, mean, scale, training)
+        return dx, dw, db, None, None
+    shape, dims = _channels(m), _others(m.ndim)
+    if training:  # as functions of x again: the pass itself is differentiated
+        mean, scale = _channel_statistics(o, x, dims, eps)
+    else:
         mean, scale = o.reshape(mean, shape), o.reshape(scale, shape)
     xhat = (x - mean) * scale
     dx = dw = db = None
@@ -95,16 +103,52 @@ def _batch_backward(
     return dx, dw, db, None, None
 
 
-def _batch_statistics(o: Any, x: Any, dims: Ints, eps: float, outputs: Any) -> tuple[Any, Any]:
-    """The saved statistics; as functions of x again where the pass itself is differentiated."""
-    if not o.recording():
-        shape = _channels(x._meta)
-        return o.reshape(outputs[1], shape), o.reshape(outputs[2], shape)
+def _channel_statistics(o: Any, x: Any, dims: Ints, eps: float) -> tuple[Any, Any]:
     mean = o.mean(x, dims, True, None)
     centred = x - mean
     return mean, o.rsqrt(o.mean(centred * centred, dims, True, None) + eps)
 
 
+def _channel_dot(a: Any, b: Any) -> Any:
+    """For each channel the sum of products."""
+    if a.ndim > 2 and a.flags.c_contiguous and b.flags.c_contiguous:
+        rows = (a.shape[0] * a.shape[1], -1 if a.size else 0)
+        return np.vecdot(a.reshape(rows), b.reshape(rows)).reshape(a.shape[:2]).sum(0)
+    return np.multiply(a, b).sum(_others(a.ndim))
+
+
+def _batch_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, training: bool) -> Any:
+    """The formulas above in few passes: dx = g A - (x - mean) B - D with A, B, D a channel."""
+    shape = _channels(x)
+    n = x.dtype.type(max(x.size // max(x.shape[1], 1), 1))
+    centred = x - mean.reshape(shape)
+    along = _channel_dot(g, centred)
+    total = g.sum(_others(g.ndim), dtype=g.dtype)
+    factor = scale if w is None else scale * w
+    dx = np.multiply(g, factor.reshape(shape))
+    if training:
+        centred *= (factor * scale * scale * along / n).reshape(shape)
+        centred += (factor * total / n).reshape(shape)
+        dx -= centred
+    return dx, along * scale, total
+
+
+def _batch_gradients_rule(
+    g: Meta, x: Meta, w: Any, mean: Meta, scale: Meta, training: bool
+) -> Plan:
+    vector = meta((x.shape[1],), x.dtype if w is None else w.dtype, None, x.device)
+    dx = x.like(strides=like_strides(x.shape, x.strides))
+    return Plan([dx, vector, vector], compute=opmath(x.dtype))
+
+
+batch_norm_backward = Op(
+    "batch_norm_backward",
+    kind="reduce",
+    inputs=("grad_output", "input", "weight", "mean", "inverse_deviation"),
+    attrs=("training",),
+    rule=_batch_gradients_rule,
+    kernel=_batch_gradients,
+)
 batch_norm = Op(
     "batch_norm",
     kind="reduce",
@@ -148,19 +192,57 @@ def _layer_rule(x: Meta, w: Any, b: Any, shape: Ints, eps: float) -> Plan:
     return Plan([x.like(), stat, stat], compute=opmath(x.dtype))
 
 
+def _row_dot(a: Any, b: Any, n: int) -> Any:
+    """Sums of products over the last n dimensions, kept with size 1."""
+    lead = a.shape[: a.ndim - n]
+    rows = (math.prod(lead), math.prod(a.shape[a.ndim - n :]))
+    return np.vecdot(a.reshape(rows), b.reshape(rows)).reshape(*lead, *(1,) * n)
+
+
 def _layer_norm(x: Any, w: Any, b: Any, shape: Ints, eps: float) -> Any:
-    dims = tuple(range(x.ndim - len(shape), x.ndim))
+    n = len(shape)
+    dims = tuple(range(x.ndim - n, x.ndim))
     mean = x.mean(dims, keepdims=True, dtype=x.dtype)
-    centred = x - mean
-    scale = 1 / np.sqrt(
-        np.square(centred).mean(dims, keepdims=True, dtype=x.dtype) + x.dtype.type(eps)
-    )
-    out = centred * scale
+    out = x - mean
+    var = _row_dot(out, out, n) / x.dtype.type(max(math.prod(shape), 1))
+    scale = 1 / np.sqrt(var + x.dtype.type(eps))
+    out *= scale
     if w is not None:
-        out = out * w
+        out *= w
     if b is not None:
-        out = out + b
+        out += b
     return out, mean, scale
+
+
+def _layer_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, shape: Ints) -> Any:
+    """dx = (h - mean(h) - xhat mean(h xhat)) / std with h = g w, in few passes."""
+    n = len(shape)
+    count = x.dtype.type(max(math.prod(shape), 1))
+    dims = tuple(range(x.ndim - n, x.ndim))
+    lead = tuple(range(x.ndim - n))
+    xhat = x - mean
+    xhat *= scale
+    dx = np.multiply(g, 1 if w is None else w)
+    centre = dx.mean(dims, keepdims=True, dtype=x.dtype)
+    along = _row_dot(dx, xhat, n) / count
+    dx -= centre
+    product = np.multiply(g, xhat)
+    xhat *= along
+    dx -= xhat
+    dx *= scale
+    return dx, product.sum(lead, dtype=x.dtype), g.sum(lead, dtype=x.dtype)
+
+
+layer_norm_backward = Op(
+    "layer_norm_backward",
+    kind="reduce",
+    inputs=("grad_output", "input", "weight", "mean", "inverse_deviation"),
+    attrs=("normalized_shape",),
+    rule=lambda g, x, w, mean, scale, shape: Plan(
+        [x.like(), *(meta(shape, (w or x).dtype, None, x.device),) * 2], compute=opmath(x.dtype)
+    ),
+    kernel=_layer_gradients,
+)
 
 
 def _normalise_grad(o: Any, scaled: Any, x: Any, mean: Any, scale: Any, dims: Ints) -> Any:
@@ -183,6 +265,8 @@ def _layer_backward(
 ) -> Any:
     x, w, _b = inputs
     g = g[0]
+    if not o.recording():
+        return o.layer_norm_backward(g, x, w, outputs[1], outputs[2], tuple(shape))
     n = x._meta.ndim
     dims = tuple(range(n - len(shape), n))
     mean, scale = _statistics(o, x, dims, eps, outputs)
