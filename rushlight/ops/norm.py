@@ -113,7 +113,7 @@ def _channel_dot(a: Any, b: Any) -> Any:
     """For each channel the sum of products."""
     if a.ndim > 2 and a.flags.c_contiguous and b.flags.c_contiguous:
         rows = (a.shape[0] * a.shape[1], -1 if a.size else 0)
-        return np.vecdot(a.reshape(rows), b.reshape(rows)).reshape(a.shape[:2]).sum(0)
+        return np.einsum("ij,ij->i", a.reshape(rows), b.reshape(rows)).reshape(a.shape[:2]).sum(0)
     return np.multiply(a, b).sum(_others(a.ndim))
 
 
@@ -196,7 +196,7 @@ def _row_dot(a: Any, b: Any, n: int) -> Any:
     """Sums of products over the last n dimensions, kept with size 1."""
     lead = a.shape[: a.ndim - n]
     rows = (math.prod(lead), math.prod(a.shape[a.ndim - n :]))
-    return np.vecdot(a.reshape(rows), b.reshape(rows)).reshape(*lead, *(1,) * n)
+    return np.einsum("ij,ij->i", a.reshape(rows), b.reshape(rows)).reshape(*lead, *(1,) * n)
 
 
 def _layer_norm(x: Any, w: Any, b: Any, shape: Ints, eps: float) -> Any:
