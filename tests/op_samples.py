@@ -100,7 +100,7 @@ ELSEWHERE = {
         adaptive_avg_spread adaptive_max_pool im2col col2im embedding_spread embedding_bag
         nll_spread plane_scatter plane_gather constant_pad max_unpool ctc_loss ctc_gradient mse_loss
         smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits nll_loss
-        batch_norm""".split(),
+        batch_norm batch_norm_backward layer_norm_backward""".split(),
         _NN,
     ),
     **dict.fromkeys(

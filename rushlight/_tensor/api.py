@@ -55,11 +55,29 @@ def alias(name: str, f: Callable[..., Any]) -> None:
     setattr(Tensor, name, f)
 
 
+_ARGUMENTS = (
+    "",
+    """
+
+    Args:
+        input: a tensor.
+        out: where to write the result; a tensor of its dtype, resized if its shape differs.
+    """,
+    """
+
+    Args:
+        input: a tensor, or a number if ``other`` is a tensor.
+        other: a tensor or number; shapes are broadcast, dtypes promoted.
+        out: where to write the result; a tensor of its dtype, resized if its shape differs.
+    """,
+)
+
+
 def publish(op: Op, f: Callable[..., Any], in_place: Callable[..., Any] | None = None) -> None:
     """Publishes a record's function where the record says."""
     f.__name__ = f.__qualname__ = op.name
     f.__module__ = "rushlight"
-    f.__doc__ = op.doc or f.__doc__
+    f.__doc__ = op.doc + _ARGUMENTS[min(len(op.inputs), 2)] if op.doc else f.__doc__
     op.public = f
     if "torch" in op.api:
         FUNCTIONS[op.name] = f
@@ -163,18 +181,24 @@ def result_or_out(result: Any, out: Any) -> Any:
     return out
 
 
-def size_of(args: Sequence[Any], name: str = "size") -> tuple[int, ...]:
+def size_of(args: Sequence[Any], name: str = "size", who: str = "") -> tuple[int, ...]:
     """A size given as ints or as one sequence: ``f(2, 3)``, ``f((2, 3))``, ``f([2, 3])``."""
-    if len(args) == 1 and not isinstance(args[0], int) and not _is_int(args[0]):
+    if len(args) == 1 and type(args[0]) is not int and not _is_int(args[0]):
         args = args[0]
-        if args is None or isinstance(args, (str, float)):
-            raise TypeError(f"argument '{name}' must be tuple of ints, not {type(args).__name__}")
+        if isinstance(args, str) or not hasattr(args, "__iter__"):
+            at = f"{who}(): argument '{name}' (position 1)" if who else f"argument '{name}'"
+            raise TypeError(f"{at} must be tuple of ints, not {type(args).__name__}")
     sizes = []
     for i, s in enumerate(args):
         if type(s) is int:
             sizes.append(s)
         elif _is_int(s):
             sizes.append(s.__index__())
+        elif who:
+            raise TypeError(
+                f"{who}(): argument '{name}' failed to unpack the object at pos {i + 1} with error "
+                f'"type must be tuple of ints,but got {type(s).__name__}"'
+            )
         else:
             raise TypeError(
                 f"argument '{name}' (position 1) must be tuple of ints, but found element of type "
@@ -197,14 +221,18 @@ def checked_size(size: tuple[int, ...]) -> tuple[int, ...]:
     return size
 
 
-def device_of(value: Any) -> Device:
+def device_of(value: Any, who: str = "") -> Device:
     """The device for a new tensor."""
     if value is None:
         return default_device()
+    if who and not isinstance(value, (Device, str, int)):
+        raise TypeError(
+            f"{who}(): argument 'device' must be torch.device, not {type(value).__name__}"
+        )
     return usable(value if isinstance(value, Device) else Device(value))
 
 
-def dtype_of(value: Any, default: Dtype | None = None) -> Dtype:
+def dtype_of(value: Any, default: Dtype | None = None, who: str = "") -> Dtype:
     """The dtype for a new tensor; Python's ``float``, ``int`` and ``bool`` are accepted."""
     if value is None:
         return default or dtypes.default_float()
@@ -217,7 +245,8 @@ def dtype_of(value: Any, default: Dtype | None = None) -> Dtype:
         complex: dtypes.complex128,
     }.get(value)
     if found is None:
-        raise TypeError(f"dtype must be a torch.dtype, not {type(value).__name__}")
+        at = f"{who}(): argument 'dtype'" if who else "dtype"
+        raise TypeError(f"{at} must be torch.dtype, not {type(value).__name__}")
     return found
 
 
@@ -230,10 +259,15 @@ def ints(value: Any) -> Any:
     return value.__index__()
 
 
-def number(value: Any) -> Any:
+def number(value: Any, who: str = "", name: str = "", position: int = 1) -> Any:
     """A Python number from a number, NumPy scalar or 0-d tensor."""
     if type(value) in (int, float, bool, complex):
         return value
     if isinstance(value, (Tensor, np.generic)):
         return value.item()
+    if who and not isinstance(value, (int, float, complex)):
+        raise TypeError(
+            f"{who}(): argument '{name}' (position {position}) must be Number, not "
+            f"{type(value).__name__}"
+        )
     return operand(value)

@@ -42,7 +42,7 @@ _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 def _threshold_backward(g: Any, x: Any, threshold: float) -> Any:
     """``where(x <= threshold, 0, g)``, as a product of bits: a choice by random masks is slow."""
     keep = np.logical_not(np.less_equal(x, threshold))
-    if g.dtype.kind in "iu":
+    if g.dtype.kind in "biu":
         return g * keep
     return np.multiply(g.view(_BITS[g.dtype.itemsize]), keep).view(g.dtype)
 
@@ -53,6 +53,7 @@ threshold_backward = elementwise(
     (lambda o, g, _g, x, _y, threshold: o.threshold_backward(g, x, threshold), None),
     inputs=("grad_output", "input"),
     attrs=("threshold",),
+    kinds="uif",
     api="",
 )
 threshold = elementwise(

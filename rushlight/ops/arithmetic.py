@@ -219,6 +219,7 @@ remainder = elementwise(
     inputs=BINARY,
     kinds="uif",
     domain=(0.5, 4.0),
+    doc="What is left of input / other rounded down; it has the sign of ``other``.",
 )
 fmod = elementwise(
     "fmod",
@@ -230,6 +231,7 @@ fmod = elementwise(
     inputs=BINARY,
     kinds="uif",
     domain=(0.5, 4.0),
+    doc="What is left of input / other rounded towards 0; it has the sign of ``input``.",
 )
 
 
@@ -308,16 +310,16 @@ pow = Op(
 # Comparison
 
 
-def _compare(name: str, kernel: Any, kinds: str = "buifc") -> Op:
-    return elementwise(name, kernel, None, inputs=BINARY, result="bool", kinds=kinds)
+def _compare(name: str, kernel: Any, kinds: str = "buifc", doc: str = "") -> Op:
+    return elementwise(name, kernel, None, inputs=BINARY, result="bool", kinds=kinds, doc=doc)
 
 
-eq = _compare("eq", np.equal)
-ne = _compare("ne", np.not_equal)
-lt = _compare("lt", np.less, "buif")
-le = _compare("le", np.less_equal, "buif")
-gt = _compare("gt", np.greater, "buif")
-ge = _compare("ge", np.greater_equal, "buif")
+eq = _compare("eq", np.equal, doc="Where two elements are equal.")
+ne = _compare("ne", np.not_equal, doc="Where two elements differ.")
+lt = _compare("lt", np.less, "buif", doc="Where input < other.")
+le = _compare("le", np.less_equal, "buif", doc="Where input <= other.")
+gt = _compare("gt", np.greater, "buif", doc="Where input > other.")
+ge = _compare("ge", np.greater_equal, "buif", doc="Where input >= other.")
 
 # Logic and bits
 
@@ -327,19 +329,59 @@ def _truth(kernel: Any) -> Any:
 
 
 logical_and = elementwise(
-    "logical_and", _truth(np.logical_and), inputs=BINARY, result="bool", api=TENSORS
+    "logical_and",
+    _truth(np.logical_and),
+    inputs=BINARY,
+    result="bool",
+    api=TENSORS,
+    doc="Where both elements are true (not 0).",
 )
 logical_or = elementwise(
-    "logical_or", _truth(np.logical_or), inputs=BINARY, result="bool", api=TENSORS
+    "logical_or",
+    _truth(np.logical_or),
+    inputs=BINARY,
+    result="bool",
+    api=TENSORS,
+    doc="Where one of the elements is true (not 0).",
 )
 logical_xor = elementwise(
-    "logical_xor", _truth(np.logical_xor), inputs=BINARY, result="bool", api=TENSORS
+    "logical_xor",
+    _truth(np.logical_xor),
+    inputs=BINARY,
+    result="bool",
+    api=TENSORS,
+    doc="Where just one of the elements is true (not 0).",
 )
-logical_not = elementwise("logical_not", lambda x: np.equal(x, 0), result="bool")
-bitwise_and = elementwise("bitwise_and", np.bitwise_and, inputs=BINARY, kinds="bui")
-bitwise_or = elementwise("bitwise_or", np.bitwise_or, inputs=BINARY, kinds="bui")
-bitwise_xor = elementwise("bitwise_xor", np.bitwise_xor, inputs=BINARY, kinds="bui")
-bitwise_not = elementwise("bitwise_not", np.bitwise_not, kinds="bui")
+logical_not = elementwise(
+    "logical_not", lambda x: np.equal(x, 0), result="bool", doc="Where an element is 0."
+)
+bitwise_and = elementwise(
+    "bitwise_and",
+    np.bitwise_and,
+    inputs=BINARY,
+    kinds="bui",
+    doc="The bits set in both whole numbers.",
+)
+bitwise_or = elementwise(
+    "bitwise_or",
+    np.bitwise_or,
+    inputs=BINARY,
+    kinds="bui",
+    doc="The bits set in one of the whole numbers.",
+)
+bitwise_xor = elementwise(
+    "bitwise_xor",
+    np.bitwise_xor,
+    inputs=BINARY,
+    kinds="bui",
+    doc="The bits set in just one of the whole numbers.",
+)
+bitwise_not = elementwise(
+    "bitwise_not",
+    np.bitwise_not,
+    kinds="bui",
+    doc="The bits that are not set; for bool the opposite.",
+)
 
 
 def _shift(kernel: Any, past_end: Any) -> Any:
@@ -352,13 +394,18 @@ def _shift(kernel: Any, past_end: Any) -> Any:
 
 
 bitwise_left_shift = elementwise(
-    "bitwise_left_shift", _shift(np.left_shift, np.zeros_like), inputs=BINARY, kinds="ui"
+    "bitwise_left_shift",
+    _shift(np.left_shift, np.zeros_like),
+    inputs=BINARY,
+    kinds="ui",
+    doc="The bits of ``input`` shifted left ``other`` places.",
 )
 bitwise_right_shift = elementwise(
     "bitwise_right_shift",
     _shift(np.right_shift, lambda x: np.where(x < 0, -1, 0).astype(x.dtype)),
     inputs=BINARY,
     kinds="ui",
+    doc="The bits of ``input`` shifted right ``other`` places, the sign kept.",
 )
 
 # Selection
@@ -379,6 +426,7 @@ maximum = elementwise(
     inputs=BINARY,
     kinds="buif",
     api="torch method tensors",
+    doc="The larger of two elements; NaN if one is NaN.",
 )
 minimum = elementwise(
     "minimum",
@@ -390,6 +438,7 @@ minimum = elementwise(
     inputs=BINARY,
     kinds="buif",
     api="torch method tensors",
+    doc="The smaller of two elements; NaN if one is NaN.",
 )
 
 
@@ -400,7 +449,8 @@ def _where_rule(condition: Any, x: Any, y: Any) -> Plan:
             f"{condition.dtype.title}"
         )
     dt = combined_dtype((x, y))
-    return Plan(elementwise_meta((condition, x, y), dt))
+    mixed = not x.is_scalar and not y.is_scalar and x.dtype is not y.dtype
+    return Plan(elementwise_meta((condition, x, y), dt), compute=dt if mixed else None)
 
 
 def _where(condition: Any, x: Any, y: Any) -> Any:

@@ -16,7 +16,14 @@ _LN2 = math.log(2)
 
 # Signs and tests
 
-signbit = elementwise("signbit", np.signbit, result="bool", kinds="buif", api="torch method")
+signbit = elementwise(
+    "signbit",
+    np.signbit,
+    result="bool",
+    kinds="buif",
+    api="torch method",
+    doc="Where an element is negative, or a negative zero.",
+)
 isposinf = elementwise("isposinf", lambda x: x == np.inf, result="bool", kinds="buif", api="")
 isneginf = elementwise("isneginf", lambda x: x == -np.inf, result="bool", kinds="buif", api="")
 

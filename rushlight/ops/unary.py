@@ -14,8 +14,21 @@ from rushlight.ops.build import elementwise
 _LN2, _LN10 = math.log(2), math.log(10)
 
 
-neg = elementwise("neg", np.negative, lambda o, g: -g, kinds="uifc")
-abs = elementwise("abs", np.abs, lambda o, g, x: g * o.sgn(x), result="real", kinds="uifc")
+neg = elementwise(
+    "neg",
+    np.negative,
+    lambda o, g: -g,
+    kinds="uifc",
+    doc="The negative of each element; refused for bool.",
+)
+abs = elementwise(
+    "abs",
+    np.abs,
+    lambda o, g, x: g * o.sgn(x),
+    result="real",
+    kinds="uifc",
+    doc="The size of each element; for complex numbers the distance from 0.",
+)
 
 
 def _sgn_kernel(x: Any) -> Any:
@@ -27,7 +40,13 @@ def _sgn_kernel(x: Any) -> Any:
     return np.where(size == 0, 0, x / np.where(size == 0, 1, size)).astype(x.dtype)
 
 
-sign = elementwise("sign", _sgn_kernel, lambda o, g: o.zeros_like(g), kinds="buif")
+sign = elementwise(
+    "sign",
+    _sgn_kernel,
+    lambda o, g: o.zeros_like(g),
+    kinds="buif",
+    doc="-1, 0 or 1 by the sign of each element.",
+)
 
 
 def _sgn_grad(o: Any, g: Any, x: Any, out: Any) -> Any:
@@ -38,17 +57,46 @@ def _sgn_grad(o: Any, g: Any, x: Any, out: Any) -> Any:
     return o.where(size == 0, o.zeros_like(part), part)
 
 
-sgn = elementwise("sgn", _sgn_kernel, _sgn_grad)
+sgn = elementwise(
+    "sgn",
+    _sgn_kernel,
+    _sgn_grad,
+    doc="The sign of each element; for complex numbers the number divided by its size.",
+)
 
 
 def _integers_pass(kernel: Any) -> Any:
     return lambda x: x.copy() if x.dtype.kind in "ui" else kernel(x)
 
 
-ceil = elementwise("ceil", _integers_pass(np.ceil), lambda o, g: o.zeros_like(g), kinds="uif")
-floor = elementwise("floor", _integers_pass(np.floor), lambda o, g: o.zeros_like(g), kinds="uif")
-trunc = elementwise("trunc", _integers_pass(np.trunc), lambda o, g: o.zeros_like(g), kinds="uif")
-frac = elementwise("frac", lambda x: x - np.trunc(x), lambda o, g: g, kinds="f")
+ceil = elementwise(
+    "ceil",
+    _integers_pass(np.ceil),
+    lambda o, g: o.zeros_like(g),
+    kinds="uif",
+    doc="The smallest whole number that is not below each element.",
+)
+floor = elementwise(
+    "floor",
+    _integers_pass(np.floor),
+    lambda o, g: o.zeros_like(g),
+    kinds="uif",
+    doc="The largest whole number that is not above each element.",
+)
+trunc = elementwise(
+    "trunc",
+    _integers_pass(np.trunc),
+    lambda o, g: o.zeros_like(g),
+    kinds="uif",
+    doc="The whole part of each element.",
+)
+frac = elementwise(
+    "frac",
+    lambda x: x - np.trunc(x),
+    lambda o, g: g,
+    kinds="f",
+    doc="What is left of each element without its whole part.",
+)
 
 
 def _round_decimals(x: Any, decimals: int) -> Any:
@@ -79,6 +127,7 @@ sqrt = elementwise(
     lambda o, g, _x, y: g / o.conj(2 * y),  # 1 / (2 sqrt x)
     result="float",
     domain=(0.1, 4.0),
+    doc="The square root of each element; NaN below 0.",
 )
 rsqrt = elementwise(
     "rsqrt",
@@ -86,6 +135,7 @@ rsqrt = elementwise(
     lambda o, g, _x, y: -0.5 * g * o.conj(o.pow(y, 3)),  # -x^(-3/2) / 2
     result="float",
     domain=(0.1, 4.0),
+    doc="One over the square root of each element.",
 )
 reciprocal = elementwise(
     "reciprocal",
@@ -93,27 +143,85 @@ reciprocal = elementwise(
     lambda o, g, _x, y: -g * o.conj(y * y),  # -1 / x^2
     result="float",
     domain=(0.5, 4.0),
+    doc="One over each element.",
 )
-exp = elementwise("exp", np.exp, lambda o, g, _x, y: g * o.conj(y), result="float")
-exp2 = elementwise("exp2", np.exp2, lambda o, g, _x, y: g * o.conj(y) * _LN2, result="float")
-expm1 = elementwise("expm1", np.expm1, lambda o, g, _x, y: g * (o.conj(y) + 1), result="float")
-log = elementwise("log", np.log, lambda o, g, x: g / o.conj(x), result="float", domain=(0.1, 5.0))
+exp = elementwise(
+    "exp",
+    np.exp,
+    lambda o, g, _x, y: g * o.conj(y),
+    result="float",
+    doc="e to the power of each element.",
+)
+exp2 = elementwise(
+    "exp2",
+    np.exp2,
+    lambda o, g, _x, y: g * o.conj(y) * _LN2,
+    result="float",
+    doc="2 to the power of each element.",
+)
+expm1 = elementwise(
+    "expm1",
+    np.expm1,
+    lambda o, g, _x, y: g * (o.conj(y) + 1),
+    result="float",
+    doc="exp(x) - 1, exact for small x.",
+)
+log = elementwise(
+    "log",
+    np.log,
+    lambda o, g, x: g / o.conj(x),
+    result="float",
+    domain=(0.1, 5.0),
+    doc="The natural logarithm of each element; NaN below 0.",
+)
 log2 = elementwise(
-    "log2", np.log2, lambda o, g, x: g / (o.conj(x) * _LN2), result="float", domain=(0.1, 5.0)
+    "log2",
+    np.log2,
+    lambda o, g, x: g / (o.conj(x) * _LN2),
+    result="float",
+    domain=(0.1, 5.0),
+    doc="The logarithm to base 2 of each element.",
 )
 log10 = elementwise(
-    "log10", np.log10, lambda o, g, x: g / (o.conj(x) * _LN10), result="float", domain=(0.1, 5.0)
+    "log10",
+    np.log10,
+    lambda o, g, x: g / (o.conj(x) * _LN10),
+    result="float",
+    domain=(0.1, 5.0),
+    doc="The logarithm to base 10 of each element.",
 )
 log1p = elementwise(
-    "log1p", np.log1p, lambda o, g, x: g / (o.conj(x) + 1), result="float", domain=(-0.9, 4.0)
+    "log1p",
+    np.log1p,
+    lambda o, g, x: g / (o.conj(x) + 1),
+    result="float",
+    domain=(-0.9, 4.0),
+    doc="log(1 + x), exact for small x.",
 )
 
 # Trigonometry
 
-sin = elementwise("sin", np.sin, lambda o, g, x: g * o.conj(o.cos(x)), result="float")
-cos = elementwise("cos", np.cos, lambda o, g, x: -g * o.conj(o.sin(x)), result="float")
+sin = elementwise(
+    "sin",
+    np.sin,
+    lambda o, g, x: g * o.conj(o.cos(x)),
+    result="float",
+    doc="The sine of each element, in radians.",
+)
+cos = elementwise(
+    "cos",
+    np.cos,
+    lambda o, g, x: -g * o.conj(o.sin(x)),
+    result="float",
+    doc="The cosine of each element, in radians.",
+)
 tan = elementwise(
-    "tan", np.tan, lambda o, g, _x, y: g * o.conj(1 + y * y), result="float", domain=(-1.2, 1.2)
+    "tan",
+    np.tan,
+    lambda o, g, _x, y: g * o.conj(1 + y * y),
+    result="float",
+    domain=(-1.2, 1.2),
+    doc="The tangent of each element, in radians.",
 )
 asin = elementwise(
     "asin",
@@ -121,6 +229,7 @@ asin = elementwise(
     lambda o, g, x: g * o.conj(o.rsqrt(1 - x * x)),
     result="float",
     domain=(-0.9, 0.9),
+    doc="The angle in [-pi/2, pi/2] whose sine is each element.",
 )
 acos = elementwise(
     "acos",
@@ -128,13 +237,42 @@ acos = elementwise(
     lambda o, g, x: -g * o.conj(o.rsqrt(1 - x * x)),
     result="float",
     domain=(-0.9, 0.9),
+    doc="The angle in [0, pi] whose cosine is each element.",
 )
-atan = elementwise("atan", np.arctan, lambda o, g, x: g / o.conj(x * x + 1), result="float")
-sinh = elementwise("sinh", np.sinh, lambda o, g, x: g * o.conj(o.cosh(x)), result="float")
-cosh = elementwise("cosh", np.cosh, lambda o, g, x: g * o.conj(o.sinh(x)), result="float")
-tanh = elementwise("tanh", np.tanh, lambda o, g, _x, y: g * o.conj(1 - y * y), result="float")
+atan = elementwise(
+    "atan",
+    np.arctan,
+    lambda o, g, x: g / o.conj(x * x + 1),
+    result="float",
+    doc="The angle in (-pi/2, pi/2) whose tangent is each element.",
+)
+sinh = elementwise(
+    "sinh",
+    np.sinh,
+    lambda o, g, x: g * o.conj(o.cosh(x)),
+    result="float",
+    doc="The hyperbolic sine of each element.",
+)
+cosh = elementwise(
+    "cosh",
+    np.cosh,
+    lambda o, g, x: g * o.conj(o.sinh(x)),
+    result="float",
+    doc="The hyperbolic cosine of each element.",
+)
+tanh = elementwise(
+    "tanh",
+    np.tanh,
+    lambda o, g, _x, y: g * o.conj(1 - y * y),
+    result="float",
+    doc="The hyperbolic tangent of each element.",
+)
 asinh = elementwise(
-    "asinh", np.arcsinh, lambda o, g, x: g * o.conj(o.rsqrt(x * x + 1)), result="float"
+    "asinh",
+    np.arcsinh,
+    lambda o, g, x: g * o.conj(o.rsqrt(x * x + 1)),
+    result="float",
+    doc="The inverse hyperbolic sine of each element.",
 )
 acosh = elementwise(
     "acosh",
@@ -142,9 +280,15 @@ acosh = elementwise(
     lambda o, g, x: g * o.conj(1 / (o.sqrt(x - 1) * o.sqrt(x + 1))),
     result="float",
     domain=(1.1, 4.0),
+    doc="The inverse hyperbolic cosine of each element; NaN below 1.",
 )
 atanh = elementwise(
-    "atanh", np.arctanh, lambda o, g, x: g / o.conj(1 - x * x), result="float", domain=(-0.9, 0.9)
+    "atanh",
+    np.arctanh,
+    lambda o, g, x: g / o.conj(1 - x * x),
+    result="float",
+    domain=(-0.9, 0.9),
+    doc="The inverse hyperbolic tangent of each element; infinite at -1 and 1.",
 )
 atan2 = elementwise(
     "atan2",
@@ -157,23 +301,28 @@ atan2 = elementwise(
     api="torch method inplace tensors",
     result="float",
     kinds="buif",
+    doc="The angle of the point (other, input) from the x axis, in (-pi, pi].",
 )
 
 # Tests of values
 
 
-def _test(name: str, kernel: Any, api: str = "torch method") -> Any:
-    return elementwise(name, kernel, None, result="bool", api=api)
+def _test(name: str, kernel: Any, doc: str) -> Any:
+    return elementwise(name, kernel, None, result="bool", api="torch method", doc=doc)
 
 
-isnan = _test("isnan", np.isnan)
-isinf = _test("isinf", np.isinf)
-isfinite = _test("isfinite", np.isfinite)
+isnan = _test("isnan", np.isnan, doc="Where an element is NaN.")
+isinf = _test("isinf", np.isinf, doc="Where an element is infinite.")
+isfinite = _test("isfinite", np.isfinite, doc="Where an element is neither infinite nor NaN.")
 
 # Complex parts
 
 conj_physical = elementwise(
-    "conj_physical", np.conj, lambda o, g: o.conj(g), api="torch method inplace"
+    "conj_physical",
+    np.conj,
+    lambda o, g: o.conj(g),
+    api="torch method inplace",
+    doc="The complex conjugate of each element, written out in memory.",
 )
 angle = elementwise(
     "angle",
