@@ -159,7 +159,8 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
             storage, placed = cpu.empty(m)
             if cpu.run_in_blocks(op, plan, operands, attrs, placed, False):
                 return [new(Tensor, storage, m, 0, placed)]
-    arrays = cpu.run(op, plan, operands, attrs)
+    kernel = _native(op, operands, attrs) if op.kind == "window" else None
+    arrays = kernel(operands, attrs) if kernel else cpu.run(op, plan, operands, attrs)
     if plan.single:
         m = plan.outs[0]
         storage, placed = cpu.place(arrays[0], m, operands)
@@ -169,6 +170,13 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
         storage, placed = cpu.place(array, m, operands)
         outs.append(new(Tensor, storage, m, 0, placed))
     return outs
+
+
+def _native(op: Op, operands: list[Any], attrs: tuple[Any, ...]) -> Any:
+    """The compiled kernel for this call of a heavy operator, if there is one."""
+    from rushlight.codegen import native  # brings in ctypes and hashing
+
+    return native.find(op.name, operands, attrs)
 
 
 def _extent(m: Meta) -> int:
@@ -237,7 +245,7 @@ def write(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Tenso
         _operand_meta(op, 0, target)
         raise TypeError(f"{op.name}_(): the first argument must be a Tensor")
     wants = state.grad and op.differentiable and _wants_grad(inputs[1:])
-    views.check_write(target, wants)
+    views.check_write(target, wants, op, inputs)
     plan = plan_of(op, inputs, attrs)
     _check_result(plan.outs[0], target._meta)
     node: Any = None

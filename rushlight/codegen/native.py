@@ -1,0 +1,88 @@
+"""Ready-made compiled kernels for heavy operators: which there are, when they serve, how they run.
+
+`find` is asked by the dispatcher before an operator runs on NumPy. The NumPy kernel of the record
+stays the operator's definition; what is here computes the same, many times as fast. Compiling the
+first kernel of a kind costs 20-60 ms, once a machine; problems so small that NumPy needs less than
+about a tenth of a millisecond for them stay with NumPy (`MIN_WORK`). `RUSHLIGHT_NATIVE=0` turns
+native kernels off. A kernel that cannot be compiled raises.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rushlight.codegen import engine, threads
+from rushlight.compiler.kernels.emit import VectorType
+from rushlight.runtime import blas
+
+__all__ = ["Kernel", "arena", "enabled", "find", "launch", "vector_type"]
+
+Kernel = Callable[[list[Any], tuple[Any, ...]], list[Any]]
+_ALIGNMENT = 64
+_KEPT_BYTES = 64 << 20  # scratch up to this size is kept for the next call
+
+enabled = os.environ.get("RUSHLIGHT_NATIVE", "1") != "0"
+_local = threading.local()
+
+
+def find(name: str, operands: list[Any], attrs: tuple[Any, ...]) -> Kernel | None:
+    """The native kernel for a call of this operator, None where NumPy serves.
+
+    Args:
+        name: the record's name.
+        operands: arrays, numbers or None, in the order of the record's inputs.
+        attrs: the record's attributes.
+    """
+    if not enabled:
+        return None
+    table = _table()
+    entry = table.get(name)
+    if entry is None:
+        return None
+    eligible, run = entry
+    return run if eligible(operands, attrs) else None
+
+
+_entries: dict[str, tuple[Callable[..., bool], Kernel]] = {}
+
+
+def _table() -> dict[str, tuple[Callable[..., bool], Kernel]]:
+    if not _entries:
+        from rushlight.codegen import native_conv
+
+        _entries.update(native_conv.KERNELS)
+    return _entries
+
+
+def vector_type(itemsize: int) -> VectorType:
+    """The host's vectors of float32 or float64."""
+    return VectorType(itemsize, engine.host().lanes(itemsize))
+
+
+def arena(nbytes: int) -> Any:
+    """Uninitialised bytes on a cache line, this thread's until it asks again.
+
+    Fresh memory costs a page fault every 4 kB, several times what kernels need to fill it.
+    """
+    have = getattr(_local, "memory", None)
+    if have is None or have.nbytes < nbytes:
+        raw = np.empty(nbytes + _ALIGNMENT, np.uint8)
+        start = -raw.ctypes.data % _ALIGNMENT
+        have = raw[start : start + nbytes]
+        _local.memory = have if nbytes <= _KEPT_BYTES else None
+    return have
+
+
+def allowed_threads() -> int:
+    """How many threads a kernel may use: what `set_num_threads` says."""
+    return blas.allowed()
+
+
+def launch(kernel: int, arguments: Any, parts: int) -> None:
+    """Runs a compiled function on an argument block, `parts` times at once."""
+    threads.pool(allowed_threads()).run(kernel, arguments.ctypes.data, parts)

@@ -1,0 +1,3 @@
+"""The compiler: from recorded calls to kernels."""
+
+__all__ = ["kernels"]

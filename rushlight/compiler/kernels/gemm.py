@@ -1,0 +1,76 @@
+"""The inner kernel of matrix products: a tile of C held in registers while k runs.
+
+    for p in 0 .. k:                              A panel  [k][rows]    packed, one tile's rows
+        for v in vectors of a row:                B panel  [k][width]   packed, one tile's columns
+            for r in rows:                        C tile   [rows][width]
+                acc[r][v] += A[p][r] * B[p][v]
+
+`rows * vectors` accumulators, `vectors` loads of B and one broadcast of A at a time fit the host's
+registers; that many independent sums hide the multiply-add's latency. The sum of a tile starts at
+zero and is added to C once, so long sums are summed in blocks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rushlight.compiler.kernels.emit import Function, VectorType
+
+__all__ = ["Tile", "micro_kernels", "tile_for"]
+
+
+class Tile(NamedTuple):
+    """How much of C one call computes: rows, and columns in vectors."""
+
+    rows: int
+    vectors: int
+
+
+def tile_for(vector_bytes: int, many_registers: bool) -> Tile:
+    """The largest tile for a host.
+
+    Args:
+        vector_bytes: the width of its vectors.
+        many_registers: whether it has 32 of them (AVX-512, NEON) rather than 16.
+    """
+    return Tile(8, 3) if many_registers or vector_bytes == 64 else Tile(6, 2)
+
+
+def micro_kernels(name: str, t: VectorType, tile: Tile) -> str:
+    """Functions `name`_1 ... `name`_V for tiles of 1 to V vectors, all with the row strides of V.
+
+    Their parameters: ptr A, ptr B, ptr C, i64 k (at least 1), i1 first; C is overwritten if `first`
+    holds and added to otherwise.
+    """
+    return "".join(_micro_kernel(f"{name}_{v}", t, tile, v) for v in range(1, tile.vectors + 1))
+
+
+def _micro_kernel(name: str, t: VectorType, tile: Tile, vectors: int) -> str:
+    parameters = (("ptr", "a"), ("ptr", "b"), ("ptr", "c"), ("i64", "k"), ("i1", "first"))
+    f = Function(name, parameters, internal=True)
+    width = tile.vectors * t.lanes
+    places = [(r, v) for r in range(tile.rows) for v in range(vectors)]
+    zero = "zeroinitializer"
+    carried: list[tuple[str, int | str]] = [("i64", 0), ("ptr", "%a"), ("ptr", "%b")]
+    loop = f.begin(carried + [(t.vector, zero)] * len(places))
+    p, a, b = loop.values[:3]
+    sums = dict(zip(places, loop.values[3:], strict=True))
+    columns = [f.load(t.vector, f.at(t.scalar, b, v * t.lanes), t.itemsize) for v in range(vectors)]
+    for r in range(tile.rows):
+        factor = f.splat(t, f.load(t.scalar, f.at(t.scalar, a, r)))
+        for v in range(vectors):
+            sums[r, v] = f.fma(t, factor, columns[v], sums[r, v])
+    after = f.add(p, 1)
+    following = [after, f.at(t.scalar, a, tile.rows), f.at(t.scalar, b, width)]
+    f.end_if(loop, f.compare("slt", after, "%k"), following + [sums[place] for place in places])
+    # The sums as they stand after the last step.
+    targets = {(r, v): f.at(t.scalar, "%c", r * width + v * t.lanes) for r, v in places}
+    with f.when(f.otherwise("%first")):
+        for place in places:
+            old = f.load(t.vector, targets[place], t.itemsize)
+            total = f.op(f"fadd {t.vector} {old}, {sums[place]}")
+            f.store(t.vector, total, targets[place], t.itemsize)
+    with f.when("%first"):
+        for place in places:
+            f.store(t.vector, sums[place], targets[place], t.itemsize)
+    return f.text()
