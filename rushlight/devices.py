@@ -22,6 +22,8 @@ _KINDS = frozenset(_KNOWN.split(", "))
 _PATTERN = re.compile(r"([a-z_]+)(?::(0|[1-9]\d*))?\Z")
 _INTERNED: dict[tuple[str, int | None], device] = {}
 
+_ABSENT: Any = object()
+
 
 class device(metaclass=PublicType):
     """Where a tensor lives: a kind such as ``cpu`` or ``cuda`` and, optionally, an index.
@@ -39,13 +41,21 @@ class device(metaclass=PublicType):
     type: str
     index: int | None
 
-    def __new__(cls, type: str | int | device | None = None, index: int | None = None) -> device:
+    def __new__(cls, type: Any = _ABSENT, index: int | None = None) -> device:
         if isinstance(type, device):
             return type
         if isinstance(type, bool) or not isinstance(type, (str, int)):
+            given = "" if type is _ABSENT else _class_name(type)
             raise TypeError(
-                f"device(): argument 'type' (position 1) must be str, not {_class_name(type)}"
+                f"device() received an invalid combination of arguments - got ({given}), but "
+                "expected one of:\n * (torch.device device)\n * (str type, int index = -1)\n"
             )
+        if index is not None and not isinstance(index, int):
+            raise TypeError(
+                f"device(): argument 'index' (position 2) must be int, not {_class_name(index)}"
+            )
+        if type == "":
+            raise RuntimeError("Device string must not be empty")
         if isinstance(type, int):
             kind, index = "cuda", type
         else:

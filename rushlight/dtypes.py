@@ -181,6 +181,10 @@ def default_float() -> dtype:
 
 def set_default_float(value: dtype) -> None:
     """Sets the default floating dtype."""
+    if not isinstance(value, dtype):
+        raise TypeError(
+            "invalid dtype object: only floating-point types are supported as the default type"
+        )
     if not value.is_floating_point:
         raise TypeError("only floating-point types are supported as the default type")
     _Default.real = value
@@ -202,9 +206,9 @@ def _promote_uncached(a: dtype, b: dtype) -> dtype:
     if a is b:
         return a
     if {a.name, b.name} & {"uint16", "uint32", "uint64"}:
-        if a.kind in "fc" or b.kind == "b":
+        if a.kind in "fc":
             return a
-        if b.kind in "fc" or a.kind == "b":
+        if b.kind in "fc":
             return b
         raise RuntimeError(
             "Promotion for uint16, uint32, uint64 types is not supported, "
@@ -275,7 +279,7 @@ class finfo(metaclass=PublicType):
         if not kind.is_floating_point:
             raise TypeError(
                 "torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
-                f"'{kind!r}'"
+                "'torch.finfo'"
             )
         if kind is bfloat16:
             import ml_dtypes
@@ -288,7 +292,7 @@ class finfo(metaclass=PublicType):
         self.max = float(info.max)
         self.min = float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
-        self.resolution = float(info.resolution)
+        self.resolution = float(f"1e-{info.precision}")
         self.dtype = kind.name
 
     def __repr__(self) -> str:
@@ -297,6 +301,12 @@ class finfo(metaclass=PublicType):
             f"eps={self.eps:g}, smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, "
             f"dtype={self.dtype})"
         )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, finfo) and self.dtype == other.dtype
+
+    def __hash__(self) -> int:
+        return hash(self.dtype)
 
 
 class iinfo(metaclass=PublicType):
@@ -311,10 +321,12 @@ class iinfo(metaclass=PublicType):
     """
 
     def __init__(self, type: dtype) -> None:
-        if not type.is_integral or type is bool_:
+        if type is bool_:
+            raise TypeError("torch.bool is not supported by torch.iinfo")
+        if not type.is_integral:
             raise TypeError(
                 "torch.iinfo() requires an integer input type. Use torch.finfo to handle "
-                f"'{type!r}'"
+                "'torch.iinfo'"
             )
         info = np.iinfo(type.numpy)
         self.bits = type.itemsize * 8
@@ -323,7 +335,13 @@ class iinfo(metaclass=PublicType):
         self.dtype = type.name
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, iinfo) and self.dtype == other.dtype
+
+    def __hash__(self) -> int:
+        return hash(self.dtype)
 
 
 for _public in (dtype, finfo, iinfo):

@@ -48,7 +48,6 @@ tensor_property("is_meta", lambda self: self._meta.device.type == "meta")
 tensor_property("is_sparse", lambda self: False)
 tensor_property("is_quantized", lambda self: False)
 tensor_property("is_nested", lambda self: False)
-tensor_property("names", lambda self: (None,) * self._meta.ndim)
 tensor_property("_base", lambda self: self._view.base if self._view is not None else None)
 
 
@@ -272,11 +271,7 @@ def _convert(self: Tensor, device: Any, dtype: Any, copy: bool, memory_format: A
         return self
     if where is not m.device:
         if m.device.type == "meta":
-            raise NotImplementedError(
-                "Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() "
-                "instead of torch.nn.Module.to() when moving module from meta to a different "
-                "device."
-            )
+            raise NotImplementedError("Cannot copy out of meta tensor; no data!")
         return FUNCTIONS["empty_like"](self, dtype=kind, device=where, memory_format=memory_format)
     if not kept:
         self = call(unary_ops.clone_strided, (self,), (memory_format.strides(m.shape),))
@@ -319,6 +314,17 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Any:
             )
     if len(flags) > 1:
         copy = flags[1]
+    if dtype is not None and not isinstance(dtype, Dtype) and dtype not in (float, int, bool):
+        raise TypeError(
+            "to() received an invalid combination of arguments - got "
+            f"(dtype={dtype.__class__.__name__}, ), but expected one of:\n"
+            " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, "
+            "bool copy = False, *, torch.memory_format memory_format = None)\n"
+            " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, "
+            "torch.memory_format memory_format = None)\n"
+            " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, "
+            "torch.memory_format memory_format = None)\n"
+        )
     if other is not None:
         device, dtype = other._meta.device, other._meta.dtype
     return _convert(self, device, dtype, copy, memory_format)

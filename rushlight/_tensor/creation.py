@@ -73,7 +73,9 @@ def tensor(
         )
         made = data.detach().to(dtype=dtype, device=device, copy=True)
     else:
-        made = numpy_bridge.from_data(data, None if dtype is None else dtype_of(dtype))
+        made = numpy_bridge.from_data(
+            data, None if dtype is None else dtype_of(dtype, None, "tensor")
+        )
         where = device_of(device)
         if where.type != "cpu":
             made = made.to(where)
@@ -89,6 +91,22 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         shared: Tensor = FUNCTIONS["from_numpy"](data)
         return shared.to(dtype=dtype, device=device)  # type: ignore[no-any-return]
     return tensor(data, dtype=dtype, device=device)
+
+
+@function
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of an object; shares its memory if it can, or never (``copy=True``)."""
+    made = as_tensor(obj, dtype=dtype, device=device)
+    if copy and isinstance(obj, (Tensor, np.ndarray)):
+        made = made.clone()
+    return _finish(made, requires_grad)
 
 
 @function
@@ -117,14 +135,19 @@ def full(
     pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of this size filled with one value, whose type decides the dtype."""
-    value = number(fill_value)
+    value = number(fill_value, "full", "fill_value", 2)
+    if isinstance(size, int):
+        raise TypeError(
+            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
+        )
     kind = dtype_of(dtype, out._meta.dtype if out is not None else dtypes.of_number(value))
     return result_or_out(_new_full(size_of((size,)), value, kind, device, requires_grad), out)  # type: ignore[no-any-return]
 
 
 def _filled(name: str, value: int) -> None:
     def f(
-        *size: Any,
+        *args: Any,
+        size: Any = None,
         out: Tensor | None = None,
         dtype: Any = None,
         layout: Any = None,
@@ -133,8 +156,14 @@ def _filled(name: str, value: int) -> None:
         pin_memory: bool = False,
         names: Any = None,
     ) -> Any:
-        kind = dtype_of(dtype, out._meta.dtype if out is not None else None)
-        return result_or_out(_new_full(size_of(size), value, kind, device, requires_grad), out)
+        kind = dtype_of(dtype, out._meta.dtype if out is not None else None, name)
+        if size is None and not args:
+            raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+        shape = size_of(args if size is None else (size,), "size", name)
+        if not value and any(n < 0 for n in shape):
+            raise RuntimeError("zeros: Dimension size must be non-negative.")
+        where = device_of(device, name)
+        return result_or_out(_new_full(shape, value, kind, where, requires_grad), out)
 
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"A tensor of this size filled with {name}; the default dtype unless given."
@@ -157,7 +186,7 @@ def empty(
     memory_format: Any = None,
 ) -> Any:
     """A tensor of this size whose values are whatever the memory held."""
-    shape = checked_size(size_of(size))
+    shape = checked_size(size_of(size, "size", "empty"))
     strides = memory_format.strides(shape) if memory_format is not None else None
     kind = dtype_of(dtype, out._meta.dtype if out is not None else None)
     made = call(create.empty, (), (shape, strides, kind, device_of(device)))
@@ -179,7 +208,13 @@ def empty_strided(
     shape, strides = checked_size(size_of((size,))), size_of((stride,))
     if len(shape) != len(strides):
         raise RuntimeError(
-            f"mismatch in length of strides and shape: {list(strides)} and {list(shape)}"
+            f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides "
+            f"({len(strides)})"
+        )
+    if any(s < 0 for s in strides):
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(shape)} and "
+            f"strides={list(strides)}"
         )
     extent = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     flat = empty(extent, dtype=dtype, device=device)
@@ -206,6 +241,13 @@ def layout_like(m: Meta, memory_format: Any) -> tuple[int, ...]:
     return memory_format.strides(m.shape)  # type: ignore[no-any-return]
 
 
+def _need_tensor(value: Any, who: str) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{who}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}"
+        )
+
+
 @function
 def empty_like(
     input: Tensor,
@@ -218,6 +260,7 @@ def empty_like(
     memory_format: Any = None,
 ) -> Tensor:
     """An uninitialised tensor of another's size, dtype and layout."""
+    _need_tensor(input, "empty_like")
     m = input._meta
     where = m.device if device is None else device_of(device)
     attrs = (tuple(m.shape), layout_like(m, memory_format), dtype_of(dtype, m.dtype), where)
@@ -228,18 +271,21 @@ def empty_like(
 def full_like(input: Tensor, fill_value: Any, **options: Any) -> Tensor:
     """A tensor like another, filled with one value."""
     requires_grad = options.pop("requires_grad", False)
+    _need_tensor(input, "full_like")
     return _finish(empty_like(input, **options).fill_(fill_value), requires_grad)
 
 
 @function
 def zeros_like(input: Tensor, **options: Any) -> Tensor:
     """Zeros of another tensor's size, dtype and layout."""
+    _need_tensor(input, "zeros_like")
     return full_like(input, 0, **options)
 
 
 @function
 def ones_like(input: Tensor, **options: Any) -> Tensor:
     """Ones of another tensor's size, dtype and layout."""
+    _need_tensor(input, "ones_like")
     return full_like(input, 1, **options)
 
 
@@ -269,6 +315,11 @@ def _new_like(name: str) -> None:
             options["dtype"] = self._meta.dtype
         if options.get("device") is None:
             options["device"] = self._meta.device
+        if name == "full" and size and isinstance(size[0], int):
+            raise TypeError(
+                "new_full(): argument 'size' (position 1) must be tuple of ints, not "
+                f"{type(size[0]).__name__}"
+            )
         if "size" in options:
             size = (options.pop("size"), *size)
         return factory(*size, **options)
@@ -281,6 +332,15 @@ def _new_like(name: str) -> None:
 for _name in ("zeros", "ones", "empty", "full", "empty_strided"):
     _new_like(_name)
 
+
+@method
+def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+    """A tensor of this one's dtype from data or of a size, as its type's constructor makes it."""
+    if len(args) == 1 and not isinstance(args[0], int):
+        return tensor(args[0], dtype=self._meta.dtype, device=device)
+    return empty(args or (0,), dtype=self._meta.dtype, device=device)  # type: ignore[no-any-return]
+
+
 # Ranges
 
 
@@ -292,7 +352,7 @@ def _range_dtype(values: Sequence[Any], dtype: Any, out: Any) -> Any:
 
 @function
 def arange(
-    start: Any,
+    start: Any = None,
     end: Any = None,
     step: Any = 1,
     *,
@@ -310,9 +370,16 @@ def arange(
         >>> torch.arange(1, 2.5, 0.5)
         tensor([1.0000, 1.5000, 2.0000])
     """
-    if end is None:
-        start, end = 0, start
-    bounds = (number(start), number(end), number(step))
+    if start is None and end is None:
+        raise TypeError(
+            "arange() received an invalid combination of arguments - got (), but expected one of:"
+        )
+    start, end = (0, start) if end is None else (0 if start is None else start, end)
+    bounds = (
+        number(start, "arange", "start"),
+        number(end, "arange", "end"),
+        number(step, "arange", "step"),
+    )
     kind = _range_dtype(bounds, dtype, out)
     made = call(create.arange, (), (*bounds, kind, device_of(device)))
     return result_or_out(_finish(made, requires_grad), out)  # type: ignore[no-any-return]

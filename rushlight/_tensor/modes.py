@@ -248,15 +248,27 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
     )
 
 
+def _need_dtype(who: str, name: str, position: int, value: Any) -> None:
+    if not isinstance(value, dtypes.dtype):
+        raise TypeError(
+            f"{who}(): argument '{name}' (position {position}) must be torch.dtype, not "
+            f"{type(value).__name__}"
+        )
+
+
 @function
 def promote_types(type1: Any, type2: Any) -> Any:
     """The smallest dtype to which both can be converted."""
+    for i, value in enumerate((type1, type2), 1):
+        _need_dtype("promote_types", f"type{i}", i, value)
     return dtypes.promote(type1, type2)
 
 
 @function
 def can_cast(from_: Any, to: Any) -> bool:
     """Whether a result of one dtype may be written into another."""
+    _need_dtype("can_cast", "from_", 1, from_)
+    _need_dtype("can_cast", "to", 2, to)
     return dtypes.can_cast(from_, to)
 
 

@@ -101,8 +101,7 @@ def from_data(data: Any, dtype: Any) -> Tensor:
         array = np.array(data)
         dtype = dtype or dtypes.from_numpy(array.dtype)
     else:
-        array, inferred = _from_sequence(data)
-        dtype = dtype or inferred
+        array, dtype = _from_sequence(data, dtype)
     return from_array(_cast(array, dtype), dtype)
 
 
@@ -126,113 +125,157 @@ def _cast(array: Any, dtype: Any) -> Any:
     return out
 
 
-def _from_sequence(data: Any) -> tuple[Any, Any]:
-    """An array of nested sequences of numbers, and the dtype PyTorch infers for it."""
-    kinds: set[type] = set()
+def _from_sequence(data: Any, dtype: Any) -> tuple[Any, Any]:
+    """An array of nested sequences of numbers, and its dtype: the given or the inferred one."""
     shape = _shape_of(data)
+    if dtype is None and shape and 0 not in shape:
+        _look_for_strangers(data)
     flat: list[Any] = []
-    _flatten(data, shape, 0, flat, kinds)
-    if complex in kinds:
-        dtype = dtypes.default_float().to_complex()
-        wide: Any = np.complex128
-    elif float in kinds or not kinds:
-        dtype, wide = dtypes.default_float(), np.float64
-    elif int in kinds:
-        dtype, wide = dtypes.int64, np.int64
+    _flatten(data, shape, 0, flat)
+    kinds = set(map(type, flat))
+    if not kinds <= _NUMBERS:
+        flat, found = _plain(flat)
+        kinds = set(map(type, flat))
     else:
-        dtype, wide = dtypes.bool_, np.bool_
-    special = [k for k in kinds if k not in (complex, float, int, bool)]
-    if special:  # tensors and NumPy scalars keep their dtype if they are alone
-        dtype = special[0] if len(kinds) == 1 else dtype  # type: ignore[assignment]
+        found = None
+    if dtype is None:
+        dtype = found if found is not None else _inferred(kinds)
+    wide: Any = {"c": np.complex128, "f": np.float64, "b": None}.get(dtype.kind, np.int64)
+    if complex in kinds and dtype.kind != "c":
+        if dtype.kind == "f":
+            raise TypeError("must be real number, not complex")
+        if dtype.kind != "b":
+            raise TypeError("'complex' object cannot be interpreted as an integer")
+    if wide is np.int64 and kinds <= {int, bool}:
+        _refuse_overflow(flat, dtype)
+        wide = np.uint64 if dtype.name == "uint64" else wide
     try:
-        return np.array(flat, dtype=wide if not special else None).reshape(shape), dtype
+        array = np.array(flat, dtype=wide if float not in kinds or wide is not np.int64 else None)
     except OverflowError:
-        raise RuntimeError("Overflow when unpacking long long") from None
+        raise ValueError("Overflow when unpacking long long") from None
+    return array.reshape(shape), dtype
+
+
+_NUMBERS = {float, int, bool, complex}
+
+
+def _inferred(kinds: set[type]) -> Any:
+    if complex in kinds:
+        return dtypes.default_float().to_complex()
+    if float in kinds or not kinds:
+        return dtypes.default_float()
+    return dtypes.int64 if int in kinds else dtypes.bool_
+
+
+def _refuse_overflow(flat: list[Any], dtype: Any) -> None:
+    """Integers that their dtype cannot hold; negative ones may wrap around in unsigned types."""
+    if not flat:
+        return
+    low, high = min(flat), max(flat)
+    bits = 8 * dtype.itemsize
+    if dtype.name != "uint64" and (high >= 1 << 63 or low < -(1 << 63)):
+        raise ValueError("Overflow when unpacking long long")
+    top = (1 << (bits - 1 if dtype.is_signed else bits)) - 1
+    if high > top or low < (-top - 1 if dtype.is_signed else -top):
+        raise RuntimeError(f"value cannot be converted to type {dtype.name} without overflow")
+
+
+def _plain(flat: list[Any]) -> tuple[list[Any], Any]:
+    """Python numbers for tensors and NumPy scalars among them, and the dtype all promote to."""
+    found: Any = None
+    values = []
+    for x in flat:
+        if isinstance(x, Tensor):
+            if x._meta.numel != 1:
+                raise TypeError(
+                    "only integer tensors of a single element can be converted to an index"
+                )
+            kind, x = x._meta.dtype, array_of(x).item()
+        elif isinstance(x, (np.generic, np.ndarray)):
+            kind, x = dtypes.from_numpy(x.dtype), x.item()
+        else:
+            if type(x) not in _NUMBERS:
+                x = _number_of(x)
+            kind = dtypes.of_number(x)
+        found = kind if found is None else dtypes.promote(found, kind)
+        values.append(x)
+    return values, found
+
+
+def _number_of(x: Any) -> Any:
+    """A number for an instance of a subclass of Python's numbers."""
+    kinds: tuple[Any, ...] = (bool, int, float, complex)
+    for kind in kinds:
+        if isinstance(x, kind):
+            return kind(x)
+    if isinstance(x, str):
+        raise TypeError(f"new(): invalid data type '{type(x).__name__}'")
+    if isinstance(x, (list, tuple)):
+        raise TypeError(f"'{type(x).__name__}' object cannot be interpreted as an integer")
+    raise RuntimeError(f"Could not infer dtype of {_type_name(x)}")
+
+
+def _type_name(x: Any) -> str:
+    kind = type(x)
+    return f"{kind.__module__}.{kind.__name__}" if kind.__module__ == "decimal" else kind.__name__
+
+
+def _look_for_strangers(data: Any) -> None:
+    """Raises for what no dtype can be inferred from, before shapes are looked at closely."""
+    if isinstance(data, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if isinstance(data, (list, tuple)):
+        kinds = set(map(type, data))
+        if not kinds <= _NUMBERS:
+            for x in data:
+                _look_for_strangers(x)
+    elif type(data) not in _NUMBERS and not isinstance(data, (Tensor, np.generic, np.ndarray)):
+        if not _is_sequence(data):
+            _number_of(data)
+
+
+def _is_sequence(data: Any) -> bool:
+    return (
+        hasattr(type(data), "__getitem__")
+        and hasattr(type(data), "__len__")
+        and not isinstance(data, (dict, set, frozenset, int, float, complex))
+    )
 
 
 def _shape_of(data: Any) -> tuple[int, ...]:
+    if isinstance(data, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     shape: list[int] = []
-    while True:
-        if isinstance(data, Tensor):
-            return (*shape, *data._meta.shape)
+    while not isinstance(data, (Tensor, np.generic)) and _is_sequence(data):
         if isinstance(data, np.ndarray):
             return (*shape, *data.shape)
-        if isinstance(data, (str, bytes)):
-            raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
-        if isinstance(data, (bool, int, float, complex, np.generic)):
-            return tuple(shape)
-        try:
-            n = len(data)
-            first = data[0] if n else None
-        except (TypeError, KeyError, IndexError):
-            if hasattr(data, "__float__") or hasattr(data, "__index__"):
-                return tuple(shape)
-            if not shape:
-                raise RuntimeError(f"Could not infer dtype of {type(data).__name__}") from None
-            raise TypeError(f"not a sequence: {type(data).__name__}") from None
+        if isinstance(data, str):
+            raise ValueError(f"too many dimensions '{type(data).__name__}'")
+        n = len(data)
         shape.append(n)
         if n == 0:
-            return tuple(shape)
-        data = first
-
-
-def _flatten(
-    data: Any, shape: tuple[int, ...], depth: int, flat: list[Any], kinds: set[Any]
-) -> None:
-    if depth == len(shape):
-        flat.append(_scalar(data, kinds))
-        return
-    if isinstance(data, (Tensor, np.ndarray)):
-        array = array_of(data) if isinstance(data, Tensor) else data
-        if array.shape != shape[depth:]:
-            _ragged(array.shape[0] if array.ndim else 0, shape[depth], depth)
-        kinds.add({"b": bool, "u": int, "i": int, "f": float, "c": complex}[array.dtype.kind])
-        flat.extend(array.reshape(-1).tolist())
-        return
-    try:
-        n = len(data)
-    except TypeError:
-        raise TypeError(
-            f"expected sequence of length {shape[depth]} at dim {depth} (got {type(data).__name__})"
-        ) from None
-    if n != shape[depth]:
-        _ragged(n, shape[depth], depth)
-    for item in data:
-        _flatten(item, shape, depth + 1, flat, kinds)
-
-
-def _ragged(got: int, want: int, depth: int) -> None:
-    raise ValueError(f"expected sequence of length {want} at dim {depth} (got {got})")
-
-
-def _scalar(value: Any, kinds: set[Any]) -> Any:
-    kind = type(value)
-    if kind in (float, int, bool, complex):
-        kinds.add(kind)
-        return value
-    if isinstance(value, Tensor):
-        if value._meta.numel != 1:
-            raise ValueError("only one element tensors can be converted to Python scalars")
-        value = array_of(value).item()
-    elif isinstance(value, np.generic):
-        value = value.item()
-    elif isinstance(value, (bool, int, float, complex)):
-        number: Any = next(k for k in (bool, int, float, complex) if isinstance(value, k))
-        value = number(value)
-    elif hasattr(value, "__index__"):
-        value = value.__index__()
-    elif hasattr(value, "__float__") and not isinstance(value, (str, bytes)):
-        value = float(value)
-    elif value is None:
-        raise RuntimeError("Could not infer dtype of NoneType")
+            break
+        data = data[0]
     else:
-        if hasattr(value, "__len__"):
-            raise ValueError(
-                "expected a number, got a sequence; are the sequences of equal length?"
-            )
-        raise TypeError(f"new(): invalid data type '{kind.__name__}'")
-    kinds.add(type(value))
-    return value
+        if not shape and type(data) not in _NUMBERS and not isinstance(data, (Tensor, np.generic)):
+            _number_of(data)
+    return tuple(shape)
+
+
+def _flatten(data: Any, shape: tuple[int, ...], depth: int, flat: list[Any]) -> None:
+    if depth == len(shape):
+        flat.append(data)
+        return
+    if isinstance(data, (Tensor, np.generic)) or not _is_sequence(data):
+        raise TypeError("not a sequence")
+    n = len(data)
+    if n != shape[depth]:
+        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {n})")
+    if depth == len(shape) - 1:
+        flat.extend(data)
+        return
+    for item in data:
+        _flatten(item, shape, depth + 1, flat)
 
 
 @method
@@ -320,6 +363,24 @@ def frombuffer(
     requires_grad: bool = False,
 ) -> Tensor:
     """A 1-d tensor over the memory of a Python buffer."""
+    total, width = memoryview(buffer).nbytes, dtype.itemsize
+    if total == 0 or count == 0:
+        raise ValueError(f"both buffer length ({total}) and count ({count}) must not be 0")
+    if not 0 <= offset < total:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
+            f"({total} bytes) minus 1"
+        )
+    if count < 0 and (total - offset) % width:
+        raise ValueError(
+            f"buffer length ({total} bytes) after offset ({offset} bytes) must be a multiple of "
+            f"element size ({width})"
+        )
+    if count > 0 and offset + count * width > total:
+        raise ValueError(
+            f"requested buffer length ({count} * {width} bytes) after offset ({offset} bytes) must "
+            f"not be greater than actual buffer length ({total} bytes)"
+        )
     array = np.frombuffer(buffer, dtype.numpy, count, offset)
     with warnings.catch_warnings():
         if not array.flags.writeable:

@@ -131,7 +131,9 @@ def as_subclass(self: Tensor, cls: type) -> Any:
     t._requires_grad, t._node, t._out_nr = self._requires_grad, self._node, self._out_nr
     t._view, t._inference = self._view, self._inference
     if self._requires_grad and self._node is None:  # a leaf's alias feeds the leaf
-        aliased = tape.node_class("AliasBackward0")(_ALIAS, (), (tape.gradient_edge(self),), (self._meta,))
+        aliased = tape.node_class("AliasBackward0")(
+            _ALIAS, (), (tape.gradient_edge(self),), (self._meta,)
+        )
         t._node = aliased
     return t
 
@@ -180,6 +182,8 @@ def _new_tensor(cls: type, *args: Any, **kwargs: Any) -> Any:
         and not isinstance(args[0], int)
         and not isinstance(args[0], FUNCTIONS["Size"])
     ):
+        if isinstance(args[0], (float, complex)) or args[0] is None:
+            raise TypeError(f"new(): data must be a sequence (got {type(args[0]).__name__})")
         made = FUNCTIONS["tensor"](args[0], dtype=FUNCTIONS["get_default_dtype"](), device=device)
     else:
         size = args[0] if len(args) == 1 and not isinstance(args[0], int) else args

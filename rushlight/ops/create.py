@@ -183,7 +183,8 @@ def _cat_rule(*args: Any) -> Plan:
     strides = None
     if all(is_channels_last(m.shape, m.strides) and not m.contiguous for m in used):
         strides = channels_last_strides(shape)
-    return Plan(first.like(shape=shape, dtype=dt, strides=strides))
+    mixed = any(m.dtype is not dt for m in metas)
+    return Plan(first.like(shape=shape, dtype=dt, strides=strides), compute=dt if mixed else None)
 
 
 def _cat(*args: Any) -> Any:
@@ -230,7 +231,9 @@ def _stack_rule(*args: Any) -> Plan:
             )
     d = wrap_dim(dim, first.ndim + 1)
     shape = (*first.shape[:d], len(metas), *first.shape[d:])
-    return Plan(first.like(shape=shape, dtype=combined_dtype(metas)))
+    dt = combined_dtype(metas)
+    mixed = any(m.dtype is not dt for m in metas)
+    return Plan(first.like(shape=shape, dtype=dt), compute=dt if mixed else None)
 
 
 def _stack_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, dim: int) -> Any:

@@ -157,6 +157,8 @@ def _blocks(kernel: Any, compute: Any, flat: list[Any], attrs: tuple[Any, ...], 
 
 
 def _number(value: Any, compute: Any) -> Any:
+    if type(value) is int and not -(1 << 63) <= value < 1 << 64:
+        raise OverflowError("int too big to convert")
     if compute.kind == "f" and type(value) is not complex:
         return compute.numpy.type(value)
     if compute.is_integral and not isinstance(value, bool):
