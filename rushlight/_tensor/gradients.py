@@ -33,7 +33,10 @@ def _get_version(self: Tensor) -> int:
 
 
 def _get_requires_grad(self: Tensor) -> bool:
-    if self._view is not None:
+    record = self._view
+    if record is not None:
+        if record.problem:  # asking whether it requires grad is allowed even where its node is not
+            return self._requires_grad or record.base._requires_grad
         views.refresh(self)
     return self._requires_grad
 

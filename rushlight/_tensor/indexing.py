@@ -14,7 +14,7 @@ from rushlight._tensor.api import FUNCTIONS, both, ints, method, number, operand
 from rushlight._tensor.numpy_bridge import from_array, values_of
 from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor
-from rushlight.dtypes import int64
+from rushlight.dtypes import bool_, int64
 from rushlight.ir.shapes import wrap_dim
 from rushlight.ops import indexing, movement
 
@@ -49,7 +49,9 @@ def _items(self: Tensor, index: Any) -> list[Any]:
         elif i is not None and i is not Ellipsis and not isinstance(i, bool):
             used += 1
     missing = self._meta.ndim - used
-    if missing < 0:
+    if missing < 0 and not isinstance(index, tuple) and isinstance(index, slice):
+        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
+    if missing < 0 and not (used == 1 and isinstance(index, int)):
         raise IndexError(f"too many indices for tensor of dimension {self._meta.ndim}")
     at = next((k for k, i in enumerate(items) if i is Ellipsis), None)
     if at is not None:
@@ -93,6 +95,10 @@ def _basic(self: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
             t = call(movement.unsqueeze, (t,), (d,))
             tensors.append(FUNCTIONS["tensor"]([item]))
             d += 1
+        elif isinstance(item, Tensor) and item._meta.ndim == 0 and item._meta.dtype.is_integral:
+            t = call(movement.unsqueeze, (t,), (d,))  # a mask for one element
+            tensors.append(item.to(bool_).reshape(1))
+            d += 1
         elif isinstance(item, Tensor):
             tensors.append(item)
             if item._meta.dtype.name in ("bool", "uint8"):
@@ -111,9 +117,9 @@ def _basic(self: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
 
 
 def _select(whole: Tensor, t: Tensor, d: int, index: int) -> Tensor:
-    size = t._meta.shape[d]
+    size = t._meta.shape[d] if t._meta.ndim else 0
     if not -size <= index < size:
-        if whole._meta.ndim == 0:
+        if whole._meta.ndim == 0 and index == 0:
             raise IndexError(
                 "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
                 "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
@@ -149,11 +155,6 @@ def expand_masks(t: Tensor, tensors: list[Any]) -> tuple[Any, ...]:
 
 def _getitem(self: Tensor, index: Any) -> Any:
     if type(index) is int:
-        if self._meta.ndim == 0:
-            raise IndexError(
-                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
-                "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
-            )
         return _select(self, self, 0, index)
     t, tensors = _basic(self, _items(self, index))
     indices = expand_masks(t, tensors)

@@ -52,6 +52,12 @@ def _view_dtype(self: Tensor, dtype: Any) -> Tensor:
 
 
 @method
+def _is_view(self: Tensor) -> bool:
+    """Whether the tensor shares the memory and history of another, its ``_base``."""
+    return self._view is not None
+
+
+@method
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """The same memory with another tensor's shape."""
     return view(self, other._meta.shape)
@@ -212,6 +218,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     for name, dims in (("source", src), ("destination", dst)):
         if len(set(dims)) != len(dims):
             raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(dims)})")
+    if n == 0:
+        return permute(input, ())
     order: list[Any] = [None] * n
     for s, d in zip(src, dst, strict=True):
         order[d] = s

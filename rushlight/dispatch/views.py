@@ -15,6 +15,11 @@ from rushlight.dispatch.tensor import Tensor, ViewOf
 
 __all__ = ["check_write", "rebase", "refresh"]
 
+_NO_GRAD = (
+    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
+    "code by moving both the view and the inplace either both inside the no_grad block (if you "
+    "don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+)
 _MULTIPLE = (
     "This view is the output of a function that returns multiple views. Such functions do not "
     "allow the output views to be modified inplace. You should replace the inplace operation by "
@@ -35,10 +40,10 @@ def view_record(
     """What a new view of ``source`` remembers."""
     step = (op, attrs, index)
     problem = None
-    if multiple:
-        problem = "multiple"
-    elif not modes.state.grad:
+    if not modes.state.grad:
         problem = "no_grad"
+    elif multiple:
+        problem = "multiple"
     parent = source._view
     if parent is None:
         return ViewOf(source, (step,), source._counter.value, problem)
@@ -63,6 +68,8 @@ def refresh(view: Tensor) -> None:
     record = view._view
     if record is None or record.seen == view._counter.value:
         return
+    if record.problem and (view._node is not None or record.base._requires_grad):
+        raise RuntimeError(_refusal(view, "its base or another view of its base has been"))
     if record.base._requires_grad and record.problem not in ("no_grad", "function"):
         was = modes.state.grad
         modes.state.grad = True
@@ -89,22 +96,23 @@ def _again(view: Tensor, record: ViewOf) -> Tensor:
     return walk(record.base, record.steps)
 
 
-def check_write(target: Tensor, wants_grad: bool, op: Any = None) -> None:
+def check_write(
+    target: Tensor, wants_grad: bool, op: Any = None, inputs: Sequence[Any] = ()
+) -> None:
     """Refuses in-place writes that PyTorch refuses, in its words."""
-    m = target._meta
-    if not m.dense and any([s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)]):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a "
-            "single memory location. Please clone() the tensor before performing the operation."
-        )
     if target._inference and not modes.state.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed."
             "You can make a clone to get a normal tensor before doing inplace update."
             "See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
-    if not modes.state.grad:
-        return
+    if modes.state.grad:
+        _check_history(target, wants_grad)
+    _check_overlap(target, op, inputs)
+
+
+def _check_history(target: Tensor, wants_grad: bool) -> None:
+    """Refuses writes whose gradient would not be defined."""
     record = target._view
     if target._requires_grad and target._node is None and record is None:
         raise RuntimeError(
@@ -113,33 +121,78 @@ def check_write(target: Tensor, wants_grad: bool, op: Any = None) -> None:
     if record is None:
         return
     base = record.base
-    refresh(target)
+    if not record.problem:
+        refresh(target)
     if not (target._requires_grad or base._requires_grad or wants_grad):
         return
-    if record.problem == "multiple":
-        name = target._node.name() if target._node is not None else "None"
-        raise RuntimeError(
-            f"Output {target._out_nr} of {tape.short_name(name)} is a view and is being modified "
-            f"inplace. {_MULTIPLE}"
-        )
-    if record.problem == "function":
-        name = target._node.name() if target._node is not None else "None"
-        raise RuntimeError(
-            f"Output {target._out_nr} of {tape.short_name(name)} is a view and is being modified "
-            f"inplace. {_FUNCTION}"
-        )
-    if record.problem == "no_grad":
-        raise RuntimeError(
-            "A view was created in no_grad mode and is being modified inplace with grad mode "
-            "enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You "
-            "can clarify your code by moving both the view and the inplace either both inside the "
-            "no_grad block (if you don't want the inplace to be tracked) or both outside (if you "
-            "want the inplace to be tracked)."
-        )
+    if record.problem:
+        raise RuntimeError(_refusal(target, "is being"))
     if base._requires_grad and base._node is None:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
+
+
+def _refusal(view: Tensor, now: str) -> str:
+    """Why a view cannot be written to, or looked at after a write, in PyTorch's words."""
+    record, node = view._view, view._node
+    assert record is not None
+    here = f"Output {view._out_nr} of {tape.short_name(node.name())} is a view" if node else ""
+    if record.problem == "no_grad" or not node:
+        made = f"{here} of a view which was created" if node else "A view was created"
+        text = f"{made} in no_grad mode and {now} modified inplace with grad mode enabled. "
+    else:
+        text = f"{here} and {now} modified inplace. "
+    return text + _REASONS[record.problem or ""]
+
+
+_REASONS = {"multiple": _MULTIPLE, "function": _FUNCTION, "no_grad": _NO_GRAD}
+_FILLS = frozenset(("fill", "zero", "triu", "tril"))  # write the same value however often they pass
+_DEPRECATED = {
+    "masked_fill": "tensor[mask] = scalar",
+    "index_fill": "tensor[mask] = scalar",
+    "index_put": "tensor[indices] = tensor",
+}
+
+
+def _check_overlap(target: Tensor, op: Any, inputs: Sequence[Any]) -> None:
+    """Refuses targets that share elements with themselves or, in part, with an input."""
+    m = target._meta
+    name = op.name if op is not None else ""
+    if not m.dense and any([s == 0 and n > 1 for n, s in zip(m.shape, m.strides, strict=True)]):
+        if name in _DEPRECATED:
+            import warnings
+
+            warnings.warn(
+                f"Use of {name}_ on expanded tensors is deprecated. Please clone() the tensor "
+                f"before performing this operation. This also applies to advanced indexing e.g. "
+                f"{_DEPRECATED[name]}",
+                UserWarning,
+                stacklevel=4,
+            )
+        elif name not in _FILLS:
+            raise RuntimeError(
+                "unsupported operation: more than one element of the written-to tensor refers to a "
+                "single memory location. Please clone() the tensor before performing the operation."
+            )
+    if op is not None and op.kind == "elementwise" and m.dense:
+        for x in inputs[1:]:
+            if isinstance(x, Tensor) and x._storage is target._storage and _in_part(target, x):
+                raise RuntimeError(
+                    "unsupported operation: some elements of the input tensor and the written-to "
+                    "tensor refer to a single memory location. Please clone() the tensor before "
+                    "performing the operation."
+                )
+
+
+def _in_part(a: Tensor, b: Tensor) -> bool:
+    """Whether two dense tensors over one storage share some but not all elements."""
+    m, n = a._meta, b._meta
+    if not n.dense or not m.numel or not n.numel or a is b:
+        return False
+    if a._offset == b._offset and m.numel == n.numel:
+        return m.strides != n.strides
+    return a._offset < b._offset + n.numel and b._offset < a._offset + m.numel
 
 
 def rebase(target: Tensor, node: tape.Node) -> None:

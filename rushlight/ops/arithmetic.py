@@ -612,11 +612,11 @@ addcdiv = Op(
 def _copy_rule(target: Any, source: Any) -> Plan:
     from rushlight.ir.shapes import broadcast
 
-    shape = source.shape
-    if broadcast(target.shape, shape) != target.shape:
+    shape = broadcast(target.shape, source.shape)
+    if shape != target.shape:
         raise RuntimeError(
-            f"The expanded size of the tensor must match: cannot copy {list(shape)} into "
-            f"{list(target.shape)}"
+            f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+            f"{list(shape)}"
         )
     return Plan(target.like(strides=target.strides if target.dense else None))
 

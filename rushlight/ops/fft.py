@@ -55,6 +55,8 @@ fft_c2c = Op(
 
 
 def _r2c_rule(m: Meta, dims: Dims, scale: float, onesided: bool) -> Plan:
+    if m.dtype.is_complex:
+        raise RuntimeError(f"Expected a real input tensor to FFT, but got {m.dtype.title}")
     shape = list(m.shape)
     if onesided:
         shape[dims[-1]] = shape[dims[-1]] // 2 + 1

@@ -339,7 +339,7 @@ as_strided = Op(
 
 def _unbind_rule(m: Meta, dim: int) -> list[View]:
     if m.ndim == 0:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     d = wrap_dim(dim, m.ndim)
     shape, strides = _without(m.shape, d), _without(m.strides, d)
     return [_view(m, shape, strides, i * m.strides[d]) for i in range(m.shape[d])]

@@ -1,0 +1,140 @@
+"""Views and in-place writes: aliasing, versions, gradients and errors are PyTorch's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import view_programs as programs
+from hypothesis import given, settings
+
+import rushlight as rl
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(programs.programs)
+def test_random_programs_like_torch(program):
+    """Values, strides, versions, gradients and errors of random programs equal real torch's."""
+    torch = pytest.importorskip("torch")
+    assert programs.run(rl, program) == programs.run(torch, program)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(programs.programs)
+@pytest.mark.filterwarnings("ignore:Use of index_put_ on expanded")
+def test_random_programs_like_numpy(program):
+    """Views alias as NumPy's do: a write shows in all of them."""
+    for ours, model in programs.run_both(rl, program):
+        for t, a in zip(ours, model, strict=True):
+            assert tuple(t.shape) == a.shape
+            np.testing.assert_allclose(t.numpy(), a, rtol=1e-6)
+
+
+def leaf():
+    return rl.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+
+
+def test_version_is_shared_by_views_and_detach():
+    x = rl.zeros(3)
+    v, d, fresh = x[1:], x.detach(), x.data
+    v.add_(1)
+    assert (x._version, v._version, d._version, fresh._version) == (1, 1, 1, 0)
+    assert x.tolist() == [0, 1, 1] and d.tolist() == [0, 1, 1]
+
+
+def test_write_through_a_view_changes_the_gradient_of_the_base():
+    x = leaf()
+    y = x * 1
+    y[1:3].mul_(10)
+    y.sum().backward()
+    assert x.grad.tolist() == [1, 10, 10, 1]
+
+
+def test_a_view_made_before_a_write_to_its_base_sees_it():
+    x = leaf()
+    y = x * 1
+    v = y[:2]
+    y.mul_(3)
+    (v * 2).sum().backward()
+    assert x.grad.tolist() == [6, 6, 0, 0]
+
+
+def test_a_tensor_becomes_differentiable_by_a_write():
+    x, y = leaf(), rl.zeros(2, 4)
+    y[0] = x * 2
+    assert y.requires_grad and not y.is_leaf
+    y.sum().backward()
+    assert x.grad.tolist() == [2, 2, 2, 2]
+
+
+def test_refused_writes():
+    x = leaf()
+    with pytest.raises(RuntimeError, match=r"^a leaf Variable that requires grad is being used"):
+        x.add_(1)
+    with pytest.raises(RuntimeError, match=r"^a view of a leaf Variable that requires grad"):
+        x[0].add_(1)
+    y = x * 1
+    with pytest.raises(RuntimeError, match=r"^Output 0 of Split is a view and is being modified"):
+        y.split(2)[0].add_(1)
+    with rl.no_grad():
+        v = y[1:]
+    with pytest.raises(RuntimeError, match=r"^A view was created in no_grad mode and is being"):
+        v.mul_(2)
+    y.mul_(2)
+    with pytest.raises(RuntimeError, match=r"^A view was created in no_grad mode and its base"):
+        _ = v.grad_fn
+
+
+def test_overlapping_targets_are_refused():
+    wide = rl.zeros(1).expand(3)
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+        wide.add_(1)
+    assert wide.zero_().tolist() == [0, 0, 0]
+    with pytest.warns(UserWarning, match="Use of index_put_ on expanded tensors is deprecated"):
+        wide[rl.tensor([0])] = 2.0
+    x = rl.arange(4.0)
+    with pytest.raises(RuntimeError, match="some elements of the input tensor and the written-to"):
+        x[1:].mul_(x[:-1])
+    x[2:].mul_(x[:2])
+    assert x.tolist() == [0, 1, 0, 3]
+
+
+def test_a_saved_tensor_that_was_changed_is_noticed():
+    x = leaf()
+    y = x * 1
+    z = y * y
+    y.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.sum().backward()
+
+
+def test_no_grad_writes_pass_the_leaf_check():
+    x = leaf()
+    with rl.no_grad():
+        x.mul_(2)
+        x[0] = 5
+    assert x.tolist() == [5, 4, 6, 8] and x.is_leaf and x.requires_grad
+
+
+def test_unsafe_pieces_may_be_written():
+    x = leaf()
+    a, b = rl.unsafe_split(x * 1, 2)
+    a.mul_(3)
+    (a.sum() + b.sum()).backward()
+    assert x.grad.tolist() == [3, 3, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["squeeze", "diagonal", "permute", "unfold", "select", "expand"])
+def test_copies_do_not_alias(name):
+    x = rl.arange(6.0).reshape(1, 2, 3)
+    args = {
+        "permute": ((2, 0, 1),),
+        "unfold": (2, 2, 1),
+        "select": (1, 0),
+        "expand": ((2, 2, 3),),
+        "diagonal": (0, 1, 2),
+    }.get(name, ())
+    made = getattr(rl, name + "_copy")(x, *args)
+    shown = rl.Tensor.__dict__[name](x, *args)
+    assert rl.equal(made, shown) and made.is_contiguous()
+    made.zero_()
+    assert x.sum() == 15
