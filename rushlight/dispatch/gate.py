@@ -153,7 +153,13 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
     if plan.outs and plan.outs[0].device is not CPU:
         return [new(Tensor, Storage(_extent(m), m.device), m) for m in plan.outs]
     operands = [x if type(x) in _METAS else array_of(x) for x in inputs]
-    if plan.single and op.kind == "elementwise" and plan.outs[0].numel >= cpu.WORTH_BLOCKS:
+    if (
+        plan.single
+        and op.kind == "elementwise"
+        and plan.outs[0].numel >= cpu.WORTH_BLOCKS
+        and not (op.ufunc is not None and attrs == op.defaults)  # one pass already
+        and not op.single_pass
+    ):
         m = plan.outs[0]
         if m.contiguous:
             storage, placed = cpu.empty(m)

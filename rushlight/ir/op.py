@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from rushlight.dtypes import dtype
 from rushlight.ir.meta import Meta
 
@@ -105,6 +107,8 @@ class Op:
         domain: the interval from which the tests draw values.
         ufunc: a NumPy ufunc that does what the kernel does with default attributes, on numbers
             other than bool; writes in place use it without a temporary.
+        single_pass: whether the kernel walks its operands once, without large temporaries, so that
+            computing block by block gains nothing.
     """
 
     __slots__ = (
@@ -128,6 +132,7 @@ class Op:
         "public",
         "rule",
         "samples",
+        "single_pass",
         "ufunc",
         "variadic",
     )
@@ -154,6 +159,7 @@ class Op:
         samples: Callable[..., Any] | None = None,
         domain: tuple[float, float] = (-3.0, 3.0),
         ufunc: Any = None,
+        single_pass: bool = False,
     ) -> None:
         if name in _REGISTRY:
             raise ValueError(f"operator {name} has two records")
@@ -179,6 +185,7 @@ class Op:
         self.samples = samples
         self.domain = domain
         self.ufunc = ufunc
+        self.single_pass = single_pass or isinstance(kernel, np.ufunc)
         self.public: Callable[..., Any] | None = None
         self._keeps: dict[Any, tuple[frozenset[int] | None, frozenset[int]]] = {}
         _REGISTRY[name] = self

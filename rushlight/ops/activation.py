@@ -35,6 +35,7 @@ relu = elementwise(
     lambda o, g, _x, y: o.threshold_backward(g, y, 0),
     kinds="uif",
     doc="max(x, 0), element by element.",
+    single_pass=True,
 )
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
@@ -319,7 +320,7 @@ prelu = Op(
 
 def _glu_rule(x: Meta, dim: int) -> Plan:
     if x.ndim == 0:
-        raise RuntimeError("glu does not support 0-dimensional tensors")
+        raise RuntimeError("glu does not support scalars because halving size must be even")
     d = wrap_dim(dim, x.ndim)
     if x.shape[d] % 2:
         raise RuntimeError(

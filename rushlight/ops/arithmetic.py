@@ -305,6 +305,7 @@ pow = Op(
         else "PowBackward1"
     ),
     domain=(0.5, 3.0),
+    single_pass=True,
 )
 
 # Comparison
@@ -473,6 +474,7 @@ where = Op(
         lambda o, g, c: o.where(c, g, o.zeros_like(g)),
         lambda o, g, c: o.where(c, o.zeros_like(g), g),
     ),
+    single_pass=True,
 )
 
 
@@ -522,6 +524,7 @@ clamp = Op(
     ),
     node=lambda metas, attrs: "ClampBackward" + ("0" if _bounded_by_tensors(metas) else "1"),
     chain=lambda metas, attrs: (0, 1, 2) if _bounded_by_tensors(metas) else (0,),
+    single_pass=True,
 )
 
 
@@ -630,6 +633,7 @@ copy = Op(
     samples=lambda make: [((make(2, 3), make(2, 3)), ()), ((make(2, 3), make(3)), ())],
     grads=(lambda o, g: o.zeros_like(g), lambda o, g: g),
     node="CopyBackwards",
+    single_pass=True,
 )
 
 fill = Op(
@@ -640,6 +644,7 @@ fill = Op(
     kernel=lambda x, value: np.broadcast_to(np.asarray(value), x.shape),
     samples=lambda make: [((make(2, 3), 2.5), ()), ((make(2, 3), make()), ())],
     grads=(lambda o, g: o.zeros_like(g), lambda o, g: g),
+    single_pass=True,
 )
 
 zero = Op(
@@ -663,4 +668,5 @@ cast = Op(
     kernel=lambda x, dtype: x,
     grads=(lambda o, g: g,),
     node="ToCopyBackward0",
+    single_pass=True,
 )

@@ -360,6 +360,7 @@ clone_strided = Op(
     kernel=lambda x, strides: x,
     grads=(lambda o, g: g,),
     node="CloneBackward0",
+    single_pass=True,
 )
 clone = Op(
     "clone",
@@ -367,4 +368,5 @@ clone = Op(
     rule=lambda m: m.like(strides=like_strides(m.shape, m.strides)),
     kernel=lambda x: x,
     grads=(lambda o, g: g,),
+    single_pass=True,
 )

@@ -120,7 +120,7 @@ def run_in_blocks(
     """
     if op.kind != "elementwise" or out.size < WORTH_BLOCKS or not out.flags.c_contiguous:
         return False
-    if isinstance(op.kernel, np.ufunc) or (op.ufunc is not None and attrs == op.defaults):
+    if op.single_pass or (op.ufunc is not None and attrs == op.defaults):
         return False  # one pass already
     flat: list[Any] = []
     for x in operands:
