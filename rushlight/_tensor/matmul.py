@@ -24,68 +24,167 @@ from rushlight.ops import movement
 __all__: list[str] = []
 
 
-def _two(op: Any, doc: str, second: str) -> None:
-    def f(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Any:
-        return call(op, (input, other)) if out is None else write_into(op, (input, other), (), out)
+def _product(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...], out: Any) -> Any:
+    return call(op, inputs, attrs) if out is None else write_into(op, inputs, attrs, out)
 
-    f.__name__ = f.__qualname__ = op.name
-    f.__doc__ = doc
-    both(_renamed(f, second))
+
+@both
+def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Any:
+    """The product of two matrices.
+
+    Shapes: input (n, k), mat2 (k, m); result (n, m).  Dtypes must be equal.
+
+    Raises:
+        RuntimeError: operands that are not matrices, or sizes that do not fit.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.mm(torch.tensor([[1, 2]]), torch.tensor([[3], [4]]))
+        tensor([[11]])
+    """
+    return _product(records.mm, (input, mat2), (), out)
+
+
+@both
+def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Any:
+    """The products of two batches of matrices: (b, n, k) and (b, k, m) give (b, n, m)."""
+    return _product(records.bmm, (input, mat2), (), out)
+
+
+@both
+def mv(input: Tensor, vec: Tensor, *, out: Tensor | None = None) -> Any:
+    """The product of a matrix (n, k) and a vector (k)."""
+    return _product(records.mv, (input, vec), (), out)
+
+
+@both
+def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Any:
+    """The inner product of two vectors of one dtype."""
+    return _product(records.dot, (input, tensor), (), out)
+
+
+@both
+def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Any:
+    """The inner product of two vectors, the first conjugated."""
+    return _product(records.vdot, (input, other), (), out)
+
+
+@both
+def outer(input: Tensor, vec2: Tensor, *, out: Tensor | None = None) -> Any:
+    """The outer product of two vectors: (n) and (m) give (n, m)."""
+    return _product(records.outer, (input, vec2), (), out)
+
+
+alias("ger", outer)
+FUNCTIONS["spmm"] = mm  # PyTorch's name for the product with a sparse matrix takes dense ones too
+
+# beta * input + alpha * product; a beta of 0 ignores even NaN in the input
+
+
+@both
+def addmm(
+    input: Tensor,
+    mat1: Tensor,
+    mat2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Any:
+    """``beta * input + alpha * (mat1 @ mat2)``; ``input`` is broadcast."""
+    return _product(records.addmm, (input, mat1, mat2), (number(beta), number(alpha)), out)
+
+
+@both
+def baddbmm(
+    input: Tensor,
+    batch1: Tensor,
+    batch2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Any:
+    """``beta * input + alpha * (batch1 @ batch2)``, a matrix product a batch entry."""
+    return _product(records.baddbmm, (input, batch1, batch2), (number(beta), number(alpha)), out)
+
+
+@both
+def addbmm(
+    input: Tensor,
+    batch1: Tensor,
+    batch2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Any:
+    """``beta * input + alpha * sum over the batch of (batch1 @ batch2)``."""
+    return _product(records.addbmm, (input, batch1, batch2), (number(beta), number(alpha)), out)
+
+
+@both
+def addmv(
+    input: Tensor,
+    mat: Tensor,
+    vec: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Any:
+    """``beta * input + alpha * (mat @ vec)``."""
+    return _product(records.addmv, (input, mat, vec), (number(beta), number(alpha)), out)
+
+
+@both
+def addr(
+    input: Tensor,
+    vec1: Tensor,
+    vec2: Tensor,
+    *,
+    beta: Any = 1,
+    alpha: Any = 1,
+    out: Tensor | None = None,
+) -> Any:
+    """``beta * input + alpha * outer(vec1, vec2)``."""
+    return _product(records.addr, (input, vec1, vec2), (number(beta), number(alpha)), out)
+
+
+def _publish(op: Any) -> None:
+    """The in-place twin of a scaled sum, and the record's public function."""
     op.public = FUNCTIONS[op.name]
-
-
-def _renamed(f: Any, second: str) -> Any:
-    """The function with its second parameter under PyTorch's name."""
-    if second == "other":
-        return f
-
-    def g(input: Tensor, *args: Any, out: Tensor | None = None, **kwargs: Any) -> Any:
-        value = args[0] if args else kwargs.pop(second)
-        if kwargs or len(args) > 1:
-            raise TypeError(f"{f.__name__}() got unexpected arguments")
-        return f(input, value, out=out)
-
-    g.__name__ = g.__qualname__ = f.__name__
-    g.__doc__ = f.__doc__
-    return g
-
-
-_two(records.mm, "The product of two matrices.", "mat2")
-_two(records.bmm, "The products of two batches of matrices.", "mat2")
-_two(records.mv, "The product of a matrix and a vector.", "vec")
-_two(records.dot, "The inner product of two vectors.", "tensor")
-_two(records.vdot, "The inner product of two vectors, the first conjugated.", "other")
-_two(records.outer, "The outer product of two vectors.", "vec2")
-alias("ger", FUNCTIONS["outer"])
-
-
-def _three(op: Any) -> None:
+    if not op.attrs:
+        return
     first, second = op.inputs[1:]
 
-    def f(input: Tensor, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
-        inputs, attrs = (input, a, b), (number(beta), number(alpha))
-        return call(op, inputs, attrs) if out is None else write_into(op, inputs, attrs, out)
+    def f(self: Tensor, a: Tensor, b: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Any:
+        return write(op, (self, a, b), (number(beta), number(alpha)))
 
-    def g(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-        a = args[0] if args else kwargs.pop(first)
-        b = args[1] if len(args) > 1 else kwargs.pop(second)
-        return f(input, a, b, **kwargs)
+    def by_name(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        for name in (first, second)[len(args) :]:
+            args = (*args, kwargs.pop(name))
+        return f(self, *args, **kwargs)
 
-    def g_(input: Tensor, *args: Any, beta: Any = 1, alpha: Any = 1, **kwargs: Any) -> Any:
-        a = args[0] if args else kwargs.pop(first)
-        b = args[1] if len(args) > 1 else kwargs.pop(second)
-        return write(op, (input, a, b), (number(beta), number(alpha)))
-
-    g.__name__ = g.__qualname__ = op.name
-    g.__doc__ = f"``beta * input + alpha * ({first} @ {second})``."
-    g_.__name__ = g_.__qualname__ = op.name + "_"
-    both(g)
-    method(g_)
-    op.public = g
+    by_name.__name__ = by_name.__qualname__ = op.name + "_"
+    by_name.__doc__ = f"``{op.name}`` written into the tensor itself."
+    method(by_name)
 
 
-for _op in (records.addmm, records.baddbmm, records.addbmm, records.addmv, records.addr):
-    _three(_op)
+for _record in (
+    records.mm,
+    records.bmm,
+    records.mv,
+    records.dot,
+    records.vdot,
+    records.outer,
+    records.addmm,
+    records.baddbmm,
+    records.addbmm,
+    records.addmv,
+    records.addr,
+):
+    _publish(_record)
 
 
 @both
@@ -215,12 +314,12 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     inner_size = 1
     for d in over_a:
         inner_size *= a._meta.shape[d]
-    left = a.permute(keep_a + over_a).reshape(_product(rows), inner_size)
-    right = b.permute(over_b + keep_b).reshape(inner_size, _product(columns))
+    left = a.permute(keep_a + over_a).reshape(_count(rows), inner_size)
+    right = b.permute(over_b + keep_b).reshape(inner_size, _count(columns))
     return result_or_out(call(records.mm, (left, right)).reshape(rows + columns), out)
 
 
-def _product(sizes: list[int]) -> int:
+def _count(sizes: list[int]) -> int:
     n = 1
     for s in sizes:
         n *= s
