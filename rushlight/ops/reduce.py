@@ -311,8 +311,11 @@ all = Op(
 def _var(x: Any, dims: Any, keepdim: bool, correction: Any) -> Any:
     count = _count(x.shape, dims)
     centre = np.mean(x, axis=dims, keepdims=True, dtype=x.dtype) if count else 0
-    spread = np.abs(x - centre)
-    total = np.sum(spread * spread, axis=dims, keepdims=keepdim)
+    spread = np.asarray(x - centre)
+    if spread.dtype.kind == "c":
+        spread = np.abs(spread)
+    np.multiply(spread, spread, out=spread)
+    total = np.asarray(_add_up(spread, dims, None, None, keepdim))
     return total / np.asarray(max(count - correction, 0), total.dtype)
 
 
