@@ -7,6 +7,7 @@ the text keep working.
 
 from __future__ import annotations
 
+import os
 import pickle
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ __all__ = [
     "MissingClassError",
     "OutOfMemoryError",
     "RefusedPickleError",
+    "explained",
+    "language",
     "with_note",
 ]
 
@@ -69,3 +72,28 @@ def with_note(error: E, *notes: str) -> E:
     for note in notes:
         error.add_note(note)
     return error
+
+
+def language() -> str:
+    """The language of notes: ``RUSHLIGHT_LANG`` (en or zh), else the locale's."""
+    for name in ("RUSHLIGHT_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        wish = os.environ.get(name, "").lower()
+        if wish:
+            return "zh" if wish.startswith(("zh", "chinese")) else "en"
+    import locale  # Windows sets no variables
+
+    return "zh" if (locale.getlocale()[0] or "").lower().startswith(("zh", "chinese")) else "en"
+
+
+def explained(error: E, english: str, chinese: str) -> E:
+    """Adds the note in the user's language, unless it is empty, and returns the error.
+
+    Example:
+        >>> raise explained(ValueError("bad shape"), "got (3,)", "实际 (3,)")
+        Traceback (most recent call last):
+        ...
+        ValueError: bad shape
+        got (3,)
+    """
+    note = chinese if language() == "zh" else english
+    return with_note(error, note) if note else error

@@ -13,7 +13,7 @@ from rushlight.ir.shapes import broadcast, dim_list, reduced, same_device
 from rushlight.ir.strides import elementwise_strides
 from rushlight.ops.refusals import refusal
 
-__all__ = ["combined_dtype", "elementwise", "no_derivative", "opmath", "reduction"]
+__all__ = ["c_name", "combined_dtype", "elementwise", "no_derivative", "opmath", "reduction"]
 
 EVERYWHERE = "torch method inplace"
 
@@ -46,6 +46,26 @@ def elementwise_meta(metas: Sequence[Any], dt: dtype) -> Meta:
         shape = broadcast(*[m.shape for m in tensors])
     strides = elementwise_strides(shape, [(m.shape, m.strides) for m in tensors])
     return meta(shape, dt, strides, same_device(metas))
+
+
+_C_NAMES = {
+    "float32": "float",
+    "float64": "double",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "int64": "long int",
+    "int32": "int",
+    "int16": "short int",
+    "int8": "signed char",
+    "uint8": "unsigned char",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
+
+
+def c_name(dt: dtype) -> str:
+    """A dtype as some of PyTorch's errors name it."""
+    return _C_NAMES.get(dt.name, dt.name)
 
 
 def unsupported(name: str, dt: dtype) -> NotImplementedError:

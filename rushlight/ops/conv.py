@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.errors import explained
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import channels_last_strides, is_channels_last
-from rushlight.ops.build import opmath
+from rushlight.ops.build import c_name, opmath
 
 _COLUMN_BYTES = 1 << 21  # columns of a few images at a time stay in the cache (measured)
 
@@ -68,9 +69,13 @@ def _check(
             f"got weight of size {list(w.shape)} instead"
         )
     if x.shape[1] != w.shape[1] * groups:
-        raise RuntimeError(
-            f"Given groups={groups}, weight of size {list(w.shape)}, expected input{list(x.shape)} "
-            f"to have {w.shape[1] * groups} channels, but got {x.shape[1]} channels instead"
+        raise explained(
+            RuntimeError(
+                f"Given groups={groups}, weight of size {list(w.shape)}, expected "
+                f"input{list(x.shape)} to have {w.shape[1] * groups} channels, but got "
+                f"{x.shape[1]} channels instead"
+            ),
+            *_wrong_channels(x, w.shape[1] * groups),
         )
     _check_bias(w, b, w.shape[0], groups)
     _check_dtypes(x, w, b)
@@ -87,6 +92,32 @@ def _check(
     assert spatial == len(stride)
 
 
+def _wrong_channels(x: Meta, wanted: int) -> tuple[str, str]:
+    """What to do about an input of other channels than the layer's, in two languages."""
+    have = x.shape[1]
+    if x.ndim > 2 and x.shape[-1] == wanted:
+        order = (0, x.ndim - 1, *range(1, x.ndim - 1))
+        return (
+            f"the input looks like channels last (NHWC): x = x.permute{order}",
+            f"输入像是通道在最后（NHWC）：x = x.permute{order}",
+        )
+    if have == 1 and wanted == 3:
+        return "a grey image: image.convert('RGB') gives it 3", "灰度图：请用 image.convert('RGB')"
+    if have == 4 and wanted == 3:
+        return (
+            "an image with transparency: image.convert('RGB') leaves 3",
+            "带透明通道的图像：请用 image.convert('RGB')",
+        )
+    if have == 3 and wanted == 1:
+        return "a colour image: image.convert('L') makes it grey", "彩色图：请用 image.convert('L')"
+    return (
+        f"the layer takes {wanted} channels, the input {list(x.shape)} has {have}: set "
+        f"in_channels={have}, or check the layer before",
+        f"该层需要 {wanted} 个通道，输入 {list(x.shape)} 有 {have} 个："
+        f"请改 in_channels={have}，或检查前一层",
+    )
+
+
 def _check_bias(w: Meta, b: Any, channels: int, groups: int) -> None:
     if b is not None and b.shape != (channels,):
         raise RuntimeError(
@@ -96,22 +127,25 @@ def _check_bias(w: Meta, b: Any, channels: int, groups: int) -> None:
 
 
 def _check_dtypes(x: Meta, w: Meta, b: Any) -> None:
-    if x.dtype is not w.dtype:
-        raise RuntimeError(
-            f"Input type (torch.{x.dtype.title}Tensor) and weight type "
-            f"(torch.{w.dtype.title}Tensor) should be the same"
-            if x.dtype.kind in "fc" and w.dtype.kind in "fc"
-            else f"Input type ({_type(x)}) and bias type ({_type(w)}) should be the same"
-        )
+    if x.dtype is w.dtype and (b is None or b.dtype is x.dtype):
+        return
     if b is not None and b.dtype is not x.dtype:
-        raise RuntimeError(f"Input type ({_type(x)}) and bias type ({_type(b)}) should be the same")
-
-
-_TYPES = {"Float": "float", "Double": "double", "Long": "long long", "Int": "int"}
-
-
-def _type(m: Meta) -> str:
-    return _TYPES.get(m.dtype.title, m.dtype.name)
+        text = (
+            f"Input type ({c_name(x.dtype)}) and bias type ({c_name(b.dtype)}) should be the same"
+        )
+    else:
+        text = f"expected scalar type {x.dtype.title} but found {w.dtype.title}"
+    if x.dtype.kind == "u":
+        raise explained(
+            RuntimeError(text),
+            "an image of bytes: x = x.float() / 255 (or transforms.ToTensor())",
+            "字节图像：x = x.float() / 255（或用 transforms.ToTensor()）",
+        )
+    raise explained(
+        RuntimeError(text),
+        f"the input is {x.dtype}, the weight {w.dtype}: x = x.to({w.dtype})",
+        f"输入是 {x.dtype}，权重是 {w.dtype}：x = x.to({w.dtype})",
+    )
 
 
 def _conv_rule(

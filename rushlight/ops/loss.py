@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.dtypes import can_cast
+from rushlight.errors import explained
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ops.build import combined_dtype, elementwise_meta, opmath
@@ -104,7 +106,11 @@ huber_loss = _pair_loss(
 
 def _bce_rule(x: Meta, y: Meta, w: Any, reduction: str) -> Plan:
     if x.dtype is not y.dtype:
-        raise RuntimeError(f"Found dtype {y.dtype.title} but expected {x.dtype.title}")
+        raise explained(
+            RuntimeError(f"Found dtype {y.dtype.title} but expected {x.dtype.title}"),
+            f"the targets of this loss are floating point: target = target.to({x.dtype})",
+            f"这个损失的标签要用浮点：target = target.to({x.dtype})",
+        )
     out = elementwise_meta([m for m in (x, y, w) if m is not None], x.dtype)
     if reduction != "none":
         out = meta((), x.dtype, None, x.device)
@@ -155,11 +161,20 @@ def _logits(x: Any, y: Any, w: Any, pos: Any, reduction: str) -> Any:
 
 
 def _logits_rule(x: Meta, y: Meta, w: Any, pos: Any, reduction: str) -> Plan:
-    dt = combined_dtype((x, y))
+    found = combined_dtype((x, y))
+    dt = y.dtype  # PyTorch computes into 1 - target
+    if not can_cast(found, dt):
+        raise explained(
+            RuntimeError(
+                f"result type {found.title} can't be cast to the desired output type {dt.title}"
+            ),
+            f"the targets of this loss are floating point: target = target.to({x.dtype})",
+            f"这个损失的标签要用浮点：target = target.to({x.dtype})",
+        )
     out = elementwise_meta([m for m in (x, y, w, pos) if m is not None], dt)
     if reduction != "none":
-        out = meta((), dt, None, x.device)
-    return Plan(out, compute=opmath(dt))
+        out = meta((), dt, None, out.device)
+    return Plan(out, compute=opmath(found))
 
 
 def _logits_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str) -> Any:
@@ -195,24 +210,63 @@ binary_cross_entropy_with_logits = Op(
 # Negative log likelihood of class indices: input (N, C, ...) and target (N, ...)
 
 
-def _nll_rule(x: Meta, t: Meta, w: Any, reduction: str, ignore_index: int) -> Plan:
-    if t.dtype.name not in ("int64", "uint8"):
-        raise RuntimeError(f"expected scalar type Long but found {t.dtype.title}")
+def wrong_labels(dt: Any) -> RuntimeError:
+    """The error for class indices of another dtype than int64."""
+    return explained(
+        RuntimeError(f"expected target dtype to be Long or Byte, but got {dt.title}"),
+        "class indices must be int64: target.long()",
+        "标签（类别下标）要用 int64：target.long()",
+    )
+
+
+def _check_labels(x: Meta, t: Meta) -> None:
+    """Refuses targets whose shape does not go with the input's."""
     if x.ndim == 0:
-        raise RuntimeError("input tensor should be 1D or 2D")
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    if x.ndim == 1:
+        if t.ndim and t.numel != 1:
+            raise ValueError(
+                f"For 1D input, 1D target must have size 1, but got target size: {t.numel}"
+            )
+        return
+    batch = t.shape[0] if t.ndim else 0
+    if x.shape[0] != batch:
+        raise explained(
+            ValueError(
+                f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({batch})."
+            ),
+            f"the outputs are {list(x.shape)}, the labels {list(t.shape)}: was the batch changed "
+            "by a view or flatten in the network?",
+            f"输出是 {list(x.shape)}，标签是 {list(t.shape)}："
+            "网络中的 view 或 flatten 改变了批次维？",
+        )
+    want = (x.shape[0], *x.shape[2:])
+    if t.shape == want:
+        return
+    squeeze = ("one label too deep: target.squeeze(1)", "标签多了一维：target.squeeze(1)")
+    notes = squeeze if t.ndim == x.ndim and t.shape[1] == 1 else ("", "")
+    if x.ndim == 2:
+        text = "0D or 1D target tensor expected, multi-target not supported"
+    elif x.ndim != 4:
+        text = f"Expected target size {list(want)}, got {list(t.shape)}"
+    elif t.ndim != 3:
+        text = (
+            "only batches of spatial targets supported (3D tensors) but got targets of dimension: "
+            f"{t.ndim}"
+        )
+    else:
+        text = f"size mismatch (got input: {list(x.shape)} , target: {list(t.shape)}"
+    raise explained(RuntimeError(text), *notes)
+
+
+def _nll_rule(x: Meta, t: Meta, w: Any, reduction: str, ignore_index: int) -> Plan:
+    _check_labels(x, t)
+    if t.dtype.name not in ("int64", "uint8"):
+        raise wrong_labels(t.dtype)
+    if x.dtype.kind != "f":
+        raise NotImplementedError(f"\"nll_loss_out_frame\" not implemented for '{x.dtype.title}'")
     classes = x.shape[1] if x.ndim > 1 else x.shape[0]
-    if x.ndim > 1 and x.shape[0] != t.shape[0]:
-        raise ValueError(
-            f"Expected input batch_size ({x.shape[0]}) to match target batch_size ({t.shape[0]})."
-        )
     want = (x.shape[0], *x.shape[2:]) if x.ndim > 1 else ()
-    if t.shape != want and not (x.ndim == 1 and t.numel == 1):
-        raise RuntimeError(
-            f"size mismatch (got input: {list(x.shape)}, target: {list(t.shape)})"
-            if x.ndim <= 2
-            else f"input and target batch or spatial sizes don't match: target {list(t.shape)}, "
-            f"input {list(x.shape)}"
-        )
     if w is not None and w.shape != (classes,):
         raise RuntimeError(
             "weight tensor should be defined either for all "
@@ -235,13 +289,14 @@ def _picked(x: Any, t: Any, ignore_index: int) -> tuple[Any, Any, Any]:
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         value = int(t[where])
-        error = IndexError(f"Target {value} is out of bounds.")
         place = ", ".join(map(str, where))
-        error.add_note(
+        raise explained(
+            IndexError(f"Target {value} is out of bounds."),
             f"target[{place}] = {value}, but {classes} outputs allow 0 to {classes - 1}; labels "
-            "that start at 1: subtract 1"
+            "that start at 1: subtract 1",
+            f"target[{place}] = {value}，但 {classes} 个输出只允许 0–{classes - 1}；"
+            "标签若从 1 开始请减 1",
         )
-        raise error
     safe = np.where(counts, t, 0).astype(np.int64)
     values = np.take_along_axis(x, safe[:, None], 1)[:, 0]
     return values, counts, safe

@@ -10,41 +10,23 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.errors import explained
 from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import broadcast
-from rushlight.ops.build import opmath
+from rushlight.ops.build import c_name, opmath
 
 
 def same_dtype(name: str, a: Meta, b: Meta) -> None:
     """Contractions do not promote."""
     if a.dtype is not b.dtype:
         raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {_c_name(a)} != {_c_name(b)}"
+            "expected m1 and m2 to have the same dtype, but got: "
+            f"{c_name(a.dtype)} != {c_name(b.dtype)}"
             if name != "dot"
             else f"dot : expected both vectors to have same dtype, but found {a.dtype.title} and "
             f"{b.dtype.title}"
         )
-
-
-_C_NAMES = {
-    "Float": "float",
-    "Double": "double",
-    "Half": "c10::Half",
-    "BFloat16": "c10::BFloat16",
-    "Long": "long long",
-    "Int": "int",
-    "Short": "short",
-    "Char": "signed char",
-    "Byte": "unsigned char",
-    "Bool": "bool",
-    "ComplexFloat": "c10::complex<float>",
-    "ComplexDouble": "c10::complex<double>",
-}
-
-
-def _c_name(m: Meta) -> str:
-    return _C_NAMES.get(m.dtype.title, m.dtype.name)
 
 
 def _no_bool(name: str, m: Meta) -> None:
@@ -346,26 +328,75 @@ addr = _product_op(
 # linear: x W^T + b for x of any number of leading dimensions
 
 
+def _dtype_text(x: Meta, w: Meta, b: Any) -> str:
+    if b is None:
+        return (
+            "expected m1 and m2 to have the same dtype, but got: "
+            f"{c_name(x.dtype)} != {c_name(w.dtype)}"
+        )
+    left, first = ("mat1", x) if b.dtype is w.dtype else ("self", b)
+    return (
+        f"{left} and mat2 must have the same dtype, but got {first.dtype.title} and {w.dtype.title}"
+    )
+
+
+def _misfit(x: Meta, features: int) -> tuple[str, str]:
+    """What to do about an input of another size than the layer's, in two languages."""
+    shape, have = list(x.shape), x.shape[-1] if x.ndim else 1
+    if x.ndim > 2 and math.prod(x.shape[1:]) == features:
+        return (
+            f"the input {shape} still has its image dimensions: x = torch.flatten(x, 1) first",
+            f"输入 {shape} 还没有展平：先 x = torch.flatten(x, 1)",
+        )
+    if x.ndim == 1 and have > features and have % features == 0:
+        return (
+            f"the batch was flattened too ({have} = {have // features} x {features}): use "
+            "flatten(x, 1), and drop_last=True if only the last batch is short",
+            f"批次维也被展平了（{have} = {have // features} x {features}）：请用 flatten(x, 1)；"
+            "若只有最后一批不足，请设 drop_last=True",
+        )
+    return (
+        f"the layer takes {features} features, the input {shape} has {have}: set "
+        f"in_features={have}, or flatten from dimension 1: flatten(x, 1)",
+        f"该层需要 {features} 个特征，输入 {shape} 实际有 {have} 个：请改 in_features={have}，"
+        "或从第 1 维展平：flatten(x, 1)",
+    )
+
+
+def _expands(b: Meta, shape: Any) -> bool:
+    """Whether a bias can be expanded to the result's shape."""
+    tail = shape[len(shape) - b.ndim :]
+    return b.ndim <= len(shape) and all(s in (1, n) for s, n in zip(b.shape, tail, strict=True))
+
+
 def _linear_rule(x: Meta, w: Meta, b: Any) -> Plan:
     if w.ndim not in (1, 2):
         raise RuntimeError(f"linear(): weight must be 1-D or 2-D, got {w.ndim}-D")
     features = w.shape[-1]
     rows = x.numel // max(x.shape[-1], 1) if x.ndim else 1
     if x.ndim == 0 or x.shape[-1] != features:
-        raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{x.shape[-1] if x.ndim else 1} and "
-            f"{features}x{w.shape[0]})"
+        raise explained(
+            RuntimeError(
+                f"mat1 and mat2 shapes cannot be multiplied ({rows}x"
+                f"{x.shape[-1] if x.ndim else 1} and {features}x{w.shape[0]})"
+            ),
+            *_misfit(x, features),
         )
     if x.dtype is not w.dtype:
-        raise RuntimeError(
-            f"mat1 and mat2 must have the same dtype, but got {x.dtype.title} and {w.dtype.title}"
+        raise explained(
+            RuntimeError(_dtype_text(x, w, b)),
+            f"the input is {x.dtype}, the weight {w.dtype}: x = x.to({w.dtype})",
+            f"输入是 {x.dtype}，权重是 {w.dtype}：x = x.to({w.dtype})",
         )
+    if b is not None and b.dtype is not w.dtype:
+        raise RuntimeError(_dtype_text(x, w, b))
     shape = (*x.shape[:-1], w.shape[0]) if w.ndim == 2 else x.shape[:-1]
-    if b is not None and broadcast(b.shape, shape) != shape:
+    if b is not None and not _expands(b, shape):
+        rows = [math.prod(shape[:-1]), shape[-1]]
         raise RuntimeError(
             f"The expanded size of the tensor ({shape[-1]}) must match the existing size "
-            f"({b.shape[-1]}) at non-singleton dimension {len(shape) - 1}.  Target sizes: "
-            f"{list(shape)}.  Tensor sizes: {list(b.shape)}"
+            f"({b.shape[-1]}) at non-singleton dimension 1.  Target sizes: {rows}.  Tensor sizes: "
+            f"{list(b.shape)}"
         )
     return Plan(x.like(shape=shape), compute=opmath(x.dtype))
 

@@ -245,8 +245,8 @@ def _scatter_kernel(g: Any, index: Any, shape: Ints, distinct: bool) -> Any:
     """Adds each value at its index within its plane."""
     planes = shape[0] * shape[1]
     size = math.prod(shape[2:])
-    places = np.ascontiguousarray(index).reshape(planes, g.size // max(planes, 1))
-    places = (places + np.arange(planes)[:, None] * size).reshape(-1)
+    own = np.ascontiguousarray(index).reshape(planes, g.size // max(planes, 1))
+    places = (own + np.arange(planes)[:, None] * size).reshape(-1)
     values = np.ascontiguousarray(g).reshape(-1)
     if not distinct and values.dtype.kind == "f":
         return np.bincount(places, values, planes * size).astype(g.dtype).reshape(shape)
@@ -354,7 +354,11 @@ def _avg_pool(
     for tap in _taps(kernel, ones):
         total += padded[(..., *_window_at(tap, positions, stride))]
     by = _divisors(x.shape[2:], positions, kernel, stride, padding, include_pad, divisor)
-    return total // by.astype(x.dtype) if x.dtype.kind in "iu" else total / by.astype(x.dtype)
+    if x.dtype.kind == "f":
+        return total / by.astype(x.dtype)
+    whole = by.astype(np.int64)
+    # towards zero, as C divides
+    return np.abs(total) // np.abs(whole) * np.sign(total) * np.sign(whole)
 
 
 def _window_at(tap: Ints, positions: Ints, stride: Ints) -> tuple[slice, ...]:

@@ -24,19 +24,16 @@ def pad_sides(ndim: int, pad: Ints) -> list[tuple[int, int]]:
 
 def _pad_rule(m: Meta, pad: Ints, value: Any) -> Plan:
     if len(pad) % 2:
-        raise RuntimeError("Length of pad must be even but instead it equals " + str(len(pad)))
+        raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * m.ndim:
         raise RuntimeError(
-            "Length of pad should be no more than twice the number of dimensions of the input. Pad "
-            f"length is {len(pad)} while the input has {m.ndim} dimensions."
+            "Padding length should be less than or equal to two times the input dimension but got "
+            f"padding length {len(pad)} and input of dimension {m.ndim}"
         )
     shape = []
-    for d, (size, (a, b)) in enumerate(zip(m.shape, pad_sides(m.ndim, pad), strict=True)):
+    for size, (a, b) in zip(m.shape, pad_sides(m.ndim, pad), strict=True):
         if size + a + b < 0:
-            raise RuntimeError(
-                f"The input size {size}, plus negative padding {a} and {b} resulted in a negative "
-                f"output size, which is invalid. Check dimension {d} of your input."
-            )
+            raise RuntimeError("narrow(): length must be non-negative.")
         shape.append(size + a + b)
     strides = suggested_strides(shape, m.shape, m.strides)
     return Plan(m.like(shape=tuple(shape), strides=strides))
@@ -183,7 +180,7 @@ def _unpool(x: Any, index: Any, size: Ints) -> Any:
         bad = flat.min() if flat.min() < 0 else flat.max()
         raise RuntimeError(
             f"Found an invalid max index: {bad} (output volumes are of size "
-            f"{'x'.join(str(s) for s in size)}"
+            f"{'x'.join(str(s) for s in size)})"
         )
     out = np.zeros((planes, room), x.dtype)
     np.put_along_axis(out, flat, x.reshape(planes, -1), 1)

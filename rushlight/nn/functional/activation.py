@@ -166,7 +166,11 @@ def hardshrink(input: Any, lambd: float = 0.5) -> Any:
 def softshrink(input: Any, lambd: float = 0.5) -> Any:
     """x moved towards 0 by ``lambd``."""
     if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+        most = f"{rl.finfo(input.dtype).max:.6g}" if input.is_floating_point() else "inf"
+        raise RuntimeError(
+            f"lambda must be in range [0, {most}] for input dtype {input.dtype.title}, but found "
+            f"{lambd:g}"
+        )
     return call(records.softshrink, (input,), (lambd,))
 
 
@@ -217,6 +221,8 @@ def rrelu(
     generator: Any = None,
 ) -> Any:
     """Leaky ReLU with a random slope in training, the mean slope otherwise."""
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     engine = (generator or rl.default_generator).engine

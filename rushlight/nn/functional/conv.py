@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import rushlight as rl
 from rushlight.dispatch.gate import call
+from rushlight.errors import explained
 from rushlight.ops import conv as records
 from rushlight.ops import matmul
 
@@ -81,22 +83,41 @@ def _batched(name: str, input: Any, n: int) -> tuple[Any, bool]:
     """The input with a batch dimension, and whether it had none."""
     have = input.dim()
     if have not in (n + 1, n + 2):
-        raise RuntimeError(
+        error = RuntimeError(
             f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input "
-            "of "
-            f"size: {list(input.shape)}"
+            f"of size: {list(input.shape)}"
+        )
+        if have == n:
+            raise explained(
+                error,
+                "the batch and channel dimensions are missing: x[None, None]",
+                "缺少批次维和通道维：x[None, None]",
+            )
+        raise explained(
+            error,
+            "the input is (N, C, ...) with its batch and channel dimensions first",
+            "输入应为 (N, C, ...)：批次维和通道维在前",
         )
     return (input.unsqueeze(0), True) if have == n + 1 else (input, False)
 
 
 def _check_rank(input: Any, weight: Any, n: int) -> None:
+    if not isinstance(input, rl.Tensor) or not isinstance(weight, rl.Tensor):
+        kinds = ", ".join(type(x).__name__ for x in (input, weight))
+        raise TypeError(
+            f"conv{n}d() received an invalid combination of arguments - got ({kinds}), but "
+            "expected one of:\n * (Tensor input, Tensor weight, Tensor bias = None, ...)"
+        )
     if weight.dim() != n + 2:
+        shape = list(input.shape)
+        if len(shape) == n + 1:
+            shape = [1, *shape]
         raise RuntimeError(
             "weight should have at least three dimensions"
             if weight.dim() < 3
             else f"Expected {weight.dim()}-dimensional input for {weight.dim()}-dimensional weight "
-            f"{list(weight.shape)}, but got {input.dim()}-dimensional input of size "
-            f"{list(input.shape)} instead"
+            f"{list(weight.shape)}, but got {len(shape)}-dimensional input of size "
+            f"{shape} instead"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import rushlight as rl
 from rushlight.dispatch.gate import call
+from rushlight.errors import explained
 from rushlight.ops import ctc
 from rushlight.ops import loss as records
 
@@ -214,12 +215,12 @@ def cross_entropy(
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     dim = 0 if input.dim() == 1 else 1
+    if input.dim() == 0:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
     if input.size() == target.size():
         return _of_probabilities(input, target, weight, reduction, label_smoothing, dim)
-    if target.dtype.is_floating_point:
-        error = RuntimeError(f"expected scalar type Long but found {target.dtype.title}")
-        error.add_note("class indices must be int64: target.long()")
-        raise error
+    if target.dtype.is_floating_point and target.dim() < input.dim():
+        raise records.wrong_labels(target.dtype)
     logp = log_softmax(input, dim)
     nll = call(records.nll_loss, (logp, target, weight), (reduction, ignore_index))[0]
     if label_smoothing == 0:
@@ -263,9 +264,13 @@ def _of_probabilities(
     input: Any, target: Any, weight: Any, reduction: str, smoothing: float, dim: int
 ) -> Any:
     if not target.dtype.is_floating_point:
-        raise RuntimeError(
-            "Expected floating point type for target with class probabilities, got "
-            f"{target.dtype.title}"
+        raise explained(
+            RuntimeError(
+                "Expected floating point type for target with class probabilities, got "
+                f"{target.dtype.title}"
+            ),
+            "one-hot targets: target.float(), or class indices: target.argmax(1)",
+            "one-hot 标签：target.float()；或改用类别下标：target.argmax(1)",
         )
     logp = log_softmax(input, dim)
     if smoothing > 0:

@@ -6,6 +6,7 @@ from typing import Any
 
 import rushlight as rl
 from rushlight.dispatch.gate import call
+from rushlight.errors import explained
 from rushlight.ops import norm as records
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"]
@@ -23,12 +24,13 @@ def _check_values(size: Any) -> None:
 
 def _too_few(text: str) -> ValueError:
     """The error of too few values, with what to do about it."""
-    error = ValueError(text)
-    error.add_note(
-        "a batch of one image has no spread to normalise by: use a larger batch, or model.eval() "
-        "for a single image"
+    return explained(
+        ValueError(text),
+        "one value has no spread to normalise by: model.eval() for a single image, in training a "
+        "larger batch (drop_last=True if only the last batch has one)",
+        "只有一个值，无法归一化：单张推理先 model.eval()；训练时请加大批次（最后一批只剩一个时设 "
+        "drop_last=True）",
     )
-    return error
 
 
 def batch_norm(
@@ -68,10 +70,6 @@ def _normalise_batch(
         state = (running_mean, running_var, weight, bias)
         return _normalise_batch(input, *state, training, momentum, eps).view(0)
     if not training and (running_mean is None or running_var is None):
-        if running_mean is None and running_var is None:
-            raise RuntimeError(
-                "Expected running_mean and running_var to be defined when training=False"
-            )
         raise RuntimeError("running_mean must be defined in evaluation mode")
     inputs = (input, weight, bias, running_mean, running_var)
     if training:
@@ -159,7 +157,7 @@ def rms_norm(
     n = len(shape)
     if list(input.shape[input.dim() - n :]) != shape:
         raise RuntimeError(
-            f"Given normalized_shape={shape}, expected input with shape [*, "
+            f"Given normalized_shape={shape}, expected input with shape [*"
             f"{', '.join(map(str, shape))}], but got input of size{list(input.shape)}"
         )
     dims = list(range(input.dim() - n, input.dim()))

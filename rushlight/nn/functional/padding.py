@@ -25,13 +25,15 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None
         tensor([0., 1., 1.])
     """
     widths = tuple(int(p) for p in pad)
+    if len(widths) % 2:
+        raise RuntimeError("Padding length must be divisible by 2")
     if mode == "constant":
         fill = 0 if value is None else value
         if input.dtype.is_integral:
             fill = int(fill)
         return call(records.constant_pad, (input,), (widths, fill))
     if value is not None and value != 0:
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
+        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     _check_wrapped(input, widths, mode)
@@ -46,7 +48,7 @@ def _check_wrapped(input: Any, widths: tuple[int, ...], mode: str) -> None:
     spatial = len(widths) // 2
     if input.dim() not in (spatial + 1, spatial + 2) or spatial not in (1, 2, 3):
         raise NotImplementedError(
-            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now"
+            f"Padding size {len(widths)} is not supported for {input.dim()}D input tensor."
         )
     shape = input.shape
     for i in range(spatial):

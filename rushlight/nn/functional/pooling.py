@@ -6,6 +6,7 @@ from typing import Any
 
 import rushlight as rl
 from rushlight.dispatch.gate import call
+from rushlight.errors import explained
 from rushlight.ops import fractional
 from rushlight.ops import pool as records
 
@@ -42,13 +43,37 @@ def _tuple(value: Any, n: int) -> tuple[int, ...]:
     return values * n if len(values) == 1 else values
 
 
+_WORDS = {1: "one int", 2: "two ints", 3: "three ints"}
+
+
+def _checked(pool: str, name: str, value: Any, n: int) -> tuple[int, ...]:
+    values = _tuple(value, n)
+    if len(values) != n:
+        either = "either be omitted, a single int" if name == "stride" else "either be a single int"
+        raise RuntimeError(f"{pool}: {name} must {either}, or a tuple of {_WORDS[n]}")
+    return values
+
+
 def _batched(name: str, input: Any, n: int) -> tuple[Any, bool]:
+    """The input with a batch dimension, and whether it had none."""
     have = input.dim()
     if have not in (n + 1, n + 2):
-        raise RuntimeError(
-            f"{name}() Expected {n + 1}D or {n + 2}D input tensor, but got {list(input.shape)}"
-            if n == 1
-            else f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input"
+        if n > 1:
+            text = f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input"
+        elif name.startswith("max"):
+            text = (
+                f"{name}: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for "
+                f"input, but got:{list(input.shape)}"
+            )
+        else:
+            text = (
+                f"Expected 2 to 3 dimensions, but got {have}-dimensional tensor for argument #1 "
+                f"'self' (while checking arguments for {name})"
+            )
+        raise explained(
+            RuntimeError(text),
+            f"pooling takes (N, C, ...) or (C, ...); this input is {list(input.shape)}",
+            f"池化需要 (N, C, ...) 或 (C, ...)，实际输入是 {list(input.shape)}",
         )
     return (input.unsqueeze(0), True) if have == n + 1 else (input, False)
 
@@ -62,10 +87,13 @@ def _max_pool(
     dilation: Any,
     ceil_mode: bool,
 ) -> tuple[Any, Any]:
-    x, single = _batched(f"max_pool{n}d", input, n)
-    kernel = _tuple(kernel_size, n)
-    steps = kernel if stride is None or stride == [] or stride == () else _tuple(stride, n)
-    how = (kernel, steps, _tuple(padding, n), _tuple(dilation, n), bool(ceil_mode))
+    name = f"max_pool{n}d"
+    x, single = _batched(name, input, n)
+    kernel = _checked(name, "kernel_size", kernel_size, n)
+    default = stride is None or stride == [] or stride == ()
+    steps = kernel if default else _checked(name, "stride", stride, n)
+    around = _checked(name, "padding", padding, n)
+    how = (kernel, steps, around, _checked(name, "dilation", dilation, n), bool(ceil_mode))
     values, indices = call(records.max_pool, (x,), how)
     return (values.squeeze(0), indices.squeeze(0)) if single else (values, indices)
 
@@ -110,10 +138,19 @@ def _publish_max(n: int) -> None:
 
 def _avg_pool(n: int, input: Any, how: tuple[Any, ...]) -> Any:
     kernel_size, stride, padding, ceil_mode, count_include_pad, divisor = how
-    x, single = _batched(f"avg_pool{n}d", input, n)
-    kernel = _tuple(kernel_size, n)
-    steps = kernel if stride is None or stride == [] or stride == () else _tuple(stride, n)
-    attrs = (kernel, steps, _tuple(padding, n), bool(ceil_mode), bool(count_include_pad), divisor)
+    name = f"avg_pool{n}d"
+    x, single = _batched(name, input, n)
+    kernel = _checked(name, "kernel_size", kernel_size, n)
+    default = stride is None or stride == [] or stride == ()
+    steps = kernel if default else _checked(name, "stride", stride, n)
+    attrs = (
+        kernel,
+        steps,
+        _checked(name, "padding", padding, n),
+        bool(ceil_mode),
+        bool(count_include_pad),
+        divisor,
+    )
     out = call(records.avg_pool, (x,), attrs)
     return out.squeeze(0) if single else out
 
@@ -158,7 +195,7 @@ def avg_pool3d(
     return _avg_pool(3, input, how)
 
 
-def _sizes(output_size: Any, x: Any, n: int) -> tuple[int, ...]:
+def _sizes(name: str, output_size: Any, x: Any, n: int) -> tuple[int, ...]:
     """The wanted sizes; None keeps the input's."""
     if isinstance(output_size, int) or output_size is None:
         wanted: tuple[Any, ...] = (output_size,) * n
@@ -167,7 +204,7 @@ def _sizes(output_size: Any, x: Any, n: int) -> tuple[int, ...]:
         if len(wanted) == 1:
             wanted = wanted * n
     if len(wanted) != n:
-        raise RuntimeError(f"adaptive pooling: output_size must be {n} values")
+        raise RuntimeError(f"{name}: output_size must be {n}")
     return tuple(x.shape[2 + i] if s is None else int(s) for i, s in enumerate(wanted))
 
 
@@ -175,7 +212,11 @@ def _adaptive(name: str, n: int, op: Any, input: Any, output_size: Any) -> Any:
     have = input.dim()
     if have not in (n + 1, n + 2):
         raise RuntimeError(
-            f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(input.shape)}"
+            f"Expected 2 to 3 dimensions, but got {have}-dimensional tensor for argument #1 'self' "
+            f"(while checking arguments for {name})"
+            if n == 1
+            else f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got"
+            f"{':' if 'max' in name else ''} {list(input.shape)}"
         )
     for d in range(have - n, have):
         if input.shape[d] == 0:
@@ -184,7 +225,7 @@ def _adaptive(name: str, n: int, op: Any, input: Any, output_size: Any) -> Any:
                 f"input has sizes {list(input.shape)} with dimension {d} being empty"
             )
     x, single = (input.unsqueeze(0), True) if have == n + 1 else (input, False)
-    out = call(op, (x,), (_sizes(output_size, x, n),))
+    out = call(op, (x,), (_sizes(name, output_size, x, n),))
     if not single:
         return out
     return tuple(t.squeeze(0) for t in out) if isinstance(out, tuple) else out.squeeze(0)
