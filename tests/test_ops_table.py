@@ -259,6 +259,62 @@ def test_gradients(name):
             np.testing.assert_allclose(values(got), want, rtol=1e-5, atol=2e-6)
 
 
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_second_gradients(name):
+    """The gradient of the gradient against differences of the gradient."""
+    from rushlight.dispatch.backward import grad
+
+    op = records.get(name)
+    for inputs, attrs in samples(name)[:1]:
+        floats = [i for i, x in enumerate(inputs) if is_float(x) and np.size(x)]
+
+        def first(arrays, inputs=inputs, attrs=attrs, floats=floats):
+            """A weighted sum of the first gradients, and the leaves; None if there are none."""
+            tensors = [tensor(x) for x in inputs]
+            for i, array in zip(floats, arrays, strict=True):
+                tensors[i] = rl.tensor(array).requires_grad_(True)
+            leaves = [tensors[i] for i in floats]
+            results = outputs(call(op, tuple(tensors), attrs))
+            weights = cotangents(results)
+            if name in ONE_OUTPUT:
+                weights[1:] = [None] * len(weights[1:])
+            pairs = zip(results, weights, strict=True)
+            kept = [(r, w) for r, w in pairs if w is not None and r.requires_grad]
+            if not kept:
+                return None
+            roots, starts = zip(*kept, strict=True)
+            found = grad(roots, leaves, starts, create_graph=True, allow_unused=True)
+            generator = np.random.default_rng(3)
+            parts = [
+                (g * rl.tensor(generator.standard_normal(tuple(g.shape)))).sum()
+                for g in found
+                if g is not None
+            ]
+            return sum(parts[1:], parts[0]), leaves
+
+        arrays = [np.array(inputs[i], np.float64) for i in floats]
+        try:
+            made = first(arrays) if floats else None
+            if made is None:
+                continue
+            total, leaves = made
+            second = [None] * len(leaves)
+            if total.requires_grad:
+                second = grad([total], leaves, [rl.ones((), dtype=total.dtype)], allow_unused=True)
+        except RuntimeError as error:
+            assert "derivative for aten::" in str(error)
+            continue
+        for k, array in enumerate(arrays):
+            got = np.zeros_like(array) if second[k] is None else values(second[k])
+            for i in list(np.ndindex(array.shape))[:6]:
+                ends = []
+                for sign in (1, -1):
+                    moved = [a.copy() for a in arrays]
+                    moved[k][i] += sign * 1e-5
+                    ends.append(first(moved)[0].item())
+                assert got[i] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4, abs=1e-5)
+
+
 # Real torch
 
 RENAMED = {  # record -> function of torch, where the names differ

@@ -179,6 +179,9 @@ def _logcumsumexp_grad(o: Any, g: Any, x: Any, y: Any, dim: int) -> Any:
     dim = wrap_dim(dim, m.ndim)
     if m.dtype.is_complex:
         return o.exp(o.conj(x)) * _back_sum(o, g * o.exp(-o.conj(y)), dim)
+    if o.recording():  # logarithms of g have no second derivative where g changes its sign
+        middle = o.amax(y, (dim,), True)
+        return o.exp(x - middle) * _back_sum(o, g * o.exp(middle - y), dim)
     low = o.full_like(g, float("-inf"))
 
     def part(mask: Any, size: Any) -> Any:
