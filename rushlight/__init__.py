@@ -45,6 +45,7 @@ pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
 
 _SUBMODULES = frozenset(
     (
+        "_C",
         "_utils",
         "amp",
         "autograd",

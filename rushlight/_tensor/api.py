@@ -6,8 +6,9 @@ both.  ``unary`` and ``binary`` make the public functions of elementwise records
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -42,6 +43,22 @@ def method(f: F) -> F:
 def both(f: F) -> F:
     """Publishes ``torch.f`` and ``Tensor.f``."""
     return method(function(f))
+
+
+def asks(f: F) -> F:
+    """Lets a class of the first argument that overrides have the call first."""
+
+    @functools.wraps(f)
+    def wrapper(input: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(input) not in gate.PLAIN:
+            from rushlight.dispatch.overrides import redirect
+
+            handled, result = redirect(wrapper, (input,), (input, *args), kwargs)
+            if handled:
+                return result
+        return f(input, *args, **kwargs)
+
+    return cast(F, wrapper)
 
 
 def tensor_property(name: str, getter: Any, setter: Any = None, doc: str = "") -> None:

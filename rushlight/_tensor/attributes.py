@@ -194,6 +194,14 @@ def _need_one(self: Tensor, what: str) -> Any:
     return self.item()
 
 
+def _real_number(self: Tensor, kind: str) -> Any:
+    if self._meta.numel != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    if self._meta.dtype.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+    return self.item()
+
+
 def _index(self: Tensor) -> int:
     if self._meta.dtype.is_integral and self._meta.numel == 1:
         return int(self.item())
@@ -218,24 +226,30 @@ def _iterate(self: Tensor) -> Iterator[Any]:
     return iter(self.unbind(0))
 
 
+def _reversed(self: Tensor) -> Tensor:
+    return self.flip(0) if self._meta.ndim else self  # type: ignore[no-any-return]
+
+
 def _contains(self: Tensor, element: Any) -> bool:
     if isinstance(element, (Tensor, int, float, complex, bool)):
         return bool((self == element).any())
     raise RuntimeError(
-        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+        "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+        f"{element.__class__}."
     )
 
 
 for _name, _f in {
     "__bool__": lambda self: bool(_need_one(self, "bool")),
-    "__int__": lambda self: int(_need_one(self, "int")),
-    "__float__": lambda self: float(_need_one(self, "float")),
+    "__int__": lambda self: int(_real_number(self, "int64_t")),
+    "__float__": lambda self: float(_real_number(self, "double")),
     "__complex__": lambda self: complex(_need_one(self, "complex")),
     "__index__": _index,
     "__format__": _format,
     "__len__": _length,
     "__iter__": _iterate,
     "__contains__": _contains,
+    "__reversed__": _reversed,
 }.items():
     setattr(Tensor, _name, _f)
 

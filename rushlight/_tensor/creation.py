@@ -11,6 +11,7 @@ from rushlight import dtypes
 from rushlight._tensor import numpy_bridge
 from rushlight._tensor.api import (
     FUNCTIONS,
+    asks,
     checked_size,
     device_of,
     dtype_of,
@@ -249,6 +250,7 @@ def _need_tensor(value: Any, who: str) -> None:
 
 
 @function
+@asks
 def empty_like(
     input: Tensor,
     *,
@@ -268,6 +270,7 @@ def empty_like(
 
 
 @function
+@asks
 def full_like(input: Tensor, fill_value: Any, **options: Any) -> Tensor:
     """A tensor like another, filled with one value."""
     requires_grad = options.pop("requires_grad", False)
@@ -276,6 +279,7 @@ def full_like(input: Tensor, fill_value: Any, **options: Any) -> Tensor:
 
 
 @function
+@asks
 def zeros_like(input: Tensor, **options: Any) -> Tensor:
     """Zeros of another tensor's size, dtype and layout."""
     _need_tensor(input, "zeros_like")
@@ -283,6 +287,7 @@ def zeros_like(input: Tensor, **options: Any) -> Tensor:
 
 
 @function
+@asks
 def ones_like(input: Tensor, **options: Any) -> Tensor:
     """Ones of another tensor's size, dtype and layout."""
     _need_tensor(input, "ones_like")

@@ -321,7 +321,17 @@ def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
     return array.copy() if copy else array
 
 
+def __array_wrap__(
+    self: Tensor, array: Any, context: Any = None, return_scalar: bool = False
+) -> Any:
+    """What NumPy's functions make of their result: a tensor; truth values become uint8."""
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    return from_numpy(np.asarray(array))
+
+
 Tensor.__array__ = __array__
+Tensor.__array_wrap__ = __array_wrap__
 Tensor.__array_priority__ = 1000
 
 

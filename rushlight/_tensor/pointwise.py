@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 from rushlight import dtypes
@@ -165,7 +166,7 @@ def where(
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
     inputs = (condition, operand(input), operand(other))
-    if not any(isinstance(x, Tensor) for x in inputs[1:]):
+    if all(type(x) in (int, float, bool, builtins.complex) for x in inputs[1:]):
         inputs = (condition, FUNCTIONS["tensor"](inputs[1]), FUNCTIONS["tensor"](inputs[2]))
     return (
         call(arithmetic.where, inputs)
@@ -331,6 +332,7 @@ def _operator(op: Any, attrs: tuple[Any, ...] = ()) -> Any:
                 return NotImplemented
         return call(op, (self, other), attrs)
 
+    forward._operator = True  # type: ignore[attr-defined]
     return forward
 
 
@@ -342,6 +344,7 @@ def _reflected(op: Any, attrs: tuple[Any, ...] = ()) -> Any:
                 return NotImplemented
         return call(op, (other, self), attrs)
 
+    backward._operator = True  # type: ignore[attr-defined]
     return backward
 
 

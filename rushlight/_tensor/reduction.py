@@ -21,6 +21,7 @@ from rushlight._tensor.api import (
 from rushlight.dispatch.gate import call, write_into
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
+from rushlight.naming import PublicType
 from rushlight.ops import reduce
 
 __all__ = ["RETURN_TYPES", "return_type"]
@@ -36,10 +37,13 @@ def return_type(name: str, fields: str) -> Any:
         inner = ",\n".join(f"{k}={v!r}" for k, v in zip(self._fields, self, strict=True))
         return f"torch.return_types.{name}(\n{inner})"
 
-    base.__repr__ = show  # type: ignore[method-assign]
-    base.__module__ = "rushlight.return_types"
-    RETURN_TYPES[name] = base
-    return base
+    made = PublicType(
+        name,
+        (base,),
+        {"__slots__": (), "__module__": "rushlight.return_types", "__repr__": show},
+    )
+    RETURN_TYPES[name] = made
+    return made
 
 
 def numpy_names(f: Any) -> Any:

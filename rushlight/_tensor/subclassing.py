@@ -10,7 +10,7 @@ import functools
 from typing import Any
 
 from rushlight._tensor.api import FUNCTIONS, function, method
-from rushlight.dispatch import gate, tape
+from rushlight.dispatch import gate, modes, tape
 from rushlight.dispatch.overrides import DisableTorchFunctionSubclass, redirect
 from rushlight.dispatch.tensor import Tensor, alias
 
@@ -81,6 +81,24 @@ def _wrap_methods(cls: type) -> None:
             setattr(cls, name, wrapper)
 
 
+def _name_operators() -> None:
+    """Gives the functions behind operators the names that overriding classes are told."""
+    names = {"truediv": "div", "invert": "bitwise_not", "floordiv": "floor_divide"}
+    plain = "add sub mul truediv pow matmul lt le gt ge eq ne neg abs".split()
+    for name, f in list(vars(Tensor).items()):
+        if not (name.startswith("__") and hasattr(f, "__code__")) or f.__name__ == name:
+            continue
+        if f.__name__ in ("forward", "backward", "update", "<lambda>") or f.__name__[:1] == "_":
+            core = name.strip("_")
+            if core in plain or (core[0] == "r" and core[1:] in ("add", "mul")):
+                f.__name__ = names.get(core, core.removeprefix("r") if core[0] == "r" else core)
+            elif core[0] == "i" and core[1:] in plain:
+                f.__name__ = names.get(core[1:], core[1:]) + "_"
+            else:
+                f.__name__ = name
+
+
+_name_operators()
 _CORE_FIELDS = frozenset(Tensor.__annotations__)
 
 
@@ -127,14 +145,19 @@ FUNCTIONS["_disabled_torch_function_impl"] = _disabled_torch_function_impl
 @method
 def as_subclass(self: Tensor, cls: type) -> Any:
     """The same tensor, memory and history, as an instance of a subclass."""
+    if not isinstance(cls, type):
+        raise TypeError(f"cls must be a type (got {type(cls).__name__})")
+    if not issubclass(cls, Tensor):
+        raise TypeError(
+            "Creating a Tensor subclass from a class that does not inherit from Tensor is not "
+            "possible. Make sure your class inherits from Tensor."
+        )
     t = alias(self, cls, self._counter)
     t._requires_grad, t._node, t._out_nr = self._requires_grad, self._node, self._out_nr
     t._view, t._inference = self._view, self._inference
-    if self._requires_grad and self._node is None:  # a leaf's alias feeds the leaf
-        aliased = tape.node_class("AliasBackward0")(
-            _ALIAS, (), (tape.gradient_edge(self),), (self._meta,)
-        )
-        t._node = aliased
+    edge = tape.gradient_edge(self) if modes.state.grad else None
+    if edge is not None:  # a graph sees it as an operator of its own
+        t._node, t._out_nr = _ALIAS(None, (), (edge,), (self._meta,)), 0
     return t
 
 
@@ -148,23 +171,19 @@ def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
 Tensor._make_subclass = staticmethod(_make_subclass)
 
 
-class _Alias:
-    """Passes its gradient on; the history of a leaf seen as a subclass."""
+class _Alias(tape.Node):
+    """Passes its gradient on; the history of a tensor seen as a subclass."""
 
-    name = "alias"
-    backward = staticmethod(lambda o, needs, g, inputs, outputs: (g,))
-    kind = "movement"
+    __slots__ = ()
 
-    @staticmethod
-    def keeps(needs: Any) -> Any:
-        return frozenset(), frozenset()
+    def apply(self, grads: Any, needs: Any) -> Any:
+        return grads
 
-    @staticmethod
-    def node_name(metas: Any, attrs: Any) -> str:
-        return "AliasBackward0"
+    def release(self) -> None:
+        pass
 
 
-_ALIAS = _Alias()
+_ALIAS = tape.node_class("AliasBackward0", None, _Alias)
 
 
 def _new_tensor(cls: type, *args: Any, **kwargs: Any) -> Any:

@@ -128,8 +128,13 @@ def _operand_meta(op: Op, position: int, x: Any) -> Any:
     name = op.inputs[min(position, len(op.inputs) - 1)].lstrip("*")
     raise TypeError(
         f"{op.name}(): argument '{name}' (position {position + 1}) must be Tensor, "
-        f"not {type(x).__name__}"
+        f"not {_class_name(x)}"
     )
+
+
+def _class_name(x: Any) -> str:
+    kind = type(x)
+    return f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__
 
 
 def _overridden(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> tuple[bool, Any]:

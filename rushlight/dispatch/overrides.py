@@ -63,13 +63,16 @@ def redirect(
         return False, None
     types = tuple([type(x) for x in owners])
     for x in owners:
-        result = type(x).__torch_function__(func, types, args, kwargs)
+        result = type(x).__torch_function__(func, types, args, kwargs or None)
         if result is not NotImplemented:
             return True, result
+    if getattr(func, "_operator", False):
+        return True, NotImplemented
     name = getattr(func, "__name__", str(func))
+    given = "\n".join([f"  - tensor subclass {t}" for t in types])
     raise TypeError(
-        f"no implementation found for 'torch.{name}' on types that implement __torch_function__: "
-        f"{[t.__name__ for t in types]}"
+        f"Multiple dispatch failed for 'torch.{name}'; all __torch_function__ handlers returned "
+        f"NotImplemented:\n\n{given}"
     )
 
 
@@ -81,13 +84,18 @@ def handle(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> tuple[boo
 
         func = getattr(o, op.name)
         return redirect(func, inputs, (*inputs, *attrs), {})
+    values = (inputs,) if op.variadic else inputs
+    return redirect(func, inputs, values, named_arguments(op, attrs))
+
+
+def named_arguments(op: Op, attrs: tuple[Any, ...]) -> dict[str, Any]:
+    """The attributes of a call that differ from their defaults, by name."""
     start = len(op.attrs) - len(op.defaults)
-    kwargs = {
+    return {
         name: value
         for i, (name, value) in enumerate(zip(op.attrs, attrs, strict=True))
         if i < start or value != op.defaults[i - start]
     }
-    return redirect(func, inputs, ((inputs,) if op.variadic else inputs), kwargs)
 
 
 def handle_write(
