@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
-from rushlight.codegen import engine, native, native_conv
+from rushlight.codegen import engine, native, native_conv, native_plans
 from rushlight.compiler.kernels.emit import VectorType
 from rushlight.ops import conv as reference
 from rushlight.runtime import blas
@@ -71,6 +71,8 @@ class Case:
         attrs = (self.size, *stride)
         want = reference._conv_input(g, w, None, *attrs)
         self._compare("conv_input", [self.g, self.w, None], attrs, want)
+        attrs = (self.kernel, *self.how)
+        self._compare("conv_weight", [self.g, self.x], attrs, reference._conv_weight(g, x, *attrs))
 
     def _compare(self, name: str, operands: Any, attrs: Any, want: Any) -> None:
         run = native._table()[name][1]
@@ -147,8 +149,10 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
         return VectorType(itemsize, vector_bytes // itemsize)
 
     def forget() -> None:
-        for cached in (native_conv._functions, native_conv._gather):
-            cached.cache_clear()
+        native_conv._functions.cache_clear()
+        native_conv._weight_function.cache_clear()
+        native_plans.gather_plan.cache_clear()
+        native_plans.weight_plan.cache_clear()
 
     forget()
     monkeypatch.setattr(native, "vector_type", narrow)

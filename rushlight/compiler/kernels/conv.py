@@ -28,10 +28,22 @@ tap (`codegen/native_conv.py` makes the calls).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
 from rushlight.compiler.kernels.gemm import Tile, micro_kernels
 
-__all__ = ["FIELDS", "PIECE_WORDS", "conv_module", "names", "scratch_sizes"]
+__all__ = [
+    "FIELDS",
+    "PARAMETERS",
+    "PIECE_WORDS",
+    "conv_module",
+    "names",
+    "pad_function",
+    "piece_area",
+    "pieces_function",
+    "read_chunk",
+]
 
 # The argument block, one 64-bit word each. Strides count elements.
 FIELDS = (
@@ -45,9 +57,11 @@ FIELDS = (
     *("scratch_rows", "phase_width", "phases", "phase_stride", "row_words"),
     *("plane_words", "image_words", "tiles", "c_block", "scratch_words"),
     *("b_place", "c_place", "piece_place"),
+    # of the weight's gradient alone
+    *("padded", "r_groups", "r_unit", "splits", "chunks", "k_block", "a_place"),
 )
 PIECE_WORDS = 4  # source, column of the tile, output, length
-_PARAMETERS = (("ptr", "arguments"), ("i64", "part"), ("i64", "parts"))
+PARAMETERS = (("ptr", "arguments"), ("i64", "part"), ("i64", "parts"))
 
 
 def names(t: VectorType, tile: Tile) -> tuple[str, str]:
@@ -56,14 +70,9 @@ def names(t: VectorType, tile: Tile) -> tuple[str, str]:
     return f"rl_conv_pack_{tag}", f"rl_conv_{tag}"
 
 
-def scratch_sizes(t: VectorType, tile: Tile, tiles: int, c_rows: int, k_panels: int) -> list[int]:
-    """Elements of the parts of a thread's scratch behind the input: B, C, and pieces (in words)."""
-    width = tile.vectors * t.lanes
-    return [
-        tiles * c_rows * width + t.lanes,
-        tiles * k_panels * tile.rows * width,
-        tiles * (width * PIECE_WORDS + 2),
-    ]
+def piece_area(positions: int) -> int:
+    """Words for the list of pieces of this many positions, its length and the tile's vectors."""
+    return positions * PIECE_WORDS + 2
 
 
 def conv_module(t: VectorType, tile: Tile) -> str:
@@ -74,8 +83,8 @@ def conv_module(t: VectorType, tile: Tile) -> str:
             declarations(t),
             micro_kernels(f"{conv}_inner", t, tile),
             _pack_function(pack, t, tile),
-            _pad_function(f"{conv}_pad", t),
-            _pieces_function(f"{conv}_pieces", t, tile),
+            pad_function(f"{conv}_pad", t),
+            pieces_function(f"{conv}_pieces", t),
             _columns_function(f"{conv}_columns", t, tile),
             _results_function(f"{conv}_results", t, tile),
             _conv_function(conv, t, tile),
@@ -85,7 +94,7 @@ def conv_module(t: VectorType, tile: Tile) -> str:
 
 def _pack_function(name: str, t: VectorType, tile: Tile) -> str:
     """packed[group][panel][c, depth, tap][row] = w of output channel panel * rows + row, or 0."""
-    f = Function(name, _PARAMETERS, FIELDS)
+    f = Function(name, PARAMETERS, FIELDS)
     channels, depth, taps, k = (f.field(n) for n in ("channels", "depth", "taps", "k"))
     w, packed, tap_w = (f.field(n, "ptr") for n in ("w", "packed", "tap_w"))
     w_g, w_k, w_c, w_z = (f.field(n) for n in ("w_g", "w_k", "w_c", "w_z"))
@@ -114,31 +123,33 @@ def _pack_function(name: str, t: VectorType, tile: Tile) -> str:
     return f.text()
 
 
-def _pad_function(name: str, t: VectorType) -> str:
-    """Copies the input of one unit into the scratch, zeros where the input has no element.
+def pad_function(name: str, t: VectorType) -> str:
+    """Copies channels c0 .. c1 of a unit's input into the scratch, zeros where it has no element.
 
-    scratch[image][c, depth][row][phase][place], each row cleared first; a clearing store may run
-    into the next row, which is written later.
+    scratch[image][channel - c0][row][phase][place], each row cleared first; a clearing store may
+    run into the next row, which is written later.
     """
     parameters = (
         *(("ptr", "arguments"), ("ptr", "scratch"), ("ptr", "x")),
         *(("i64", "image"), ("i64", "images"), ("i64", "top"), ("i64", "rows")),
+        *(("i64", "c0"), ("i64", "c1")),
     )
     f = Function(name, parameters, FIELDS, internal=True)
-    channels, depth, planes = f.field("channels"), f.field("depth"), f.field("planes")
+    depth, planes = f.field("depth"), f.field("planes")
     height, z_size = f.field("height"), f.field("z_size")
     x_n, x_c, x_z, x_y = (f.field(n) for n in ("x_n", "x_c", "x_z", "x_y"))
     z_stride, z_start, z_step = (f.field(n) for n in ("z_stride", "z_start", "z_step"))
     plane_words, image_words = f.field("plane_words"), f.field("image_words")
     row_words, x_x, phases = f.field("row_words"), f.field("x_x"), f.field("phases")
     is_dense = f.compare("eq", f.sub(f.mul(x_x, f.field("phase_stride")), 1), 0)
-    with f.loop(0, "%images") as m, f.loop(0, channels) as c, f.loop(0, depth) as d:
+    with f.loop(0, "%images") as m, f.loop("%c0", "%c1") as channel:
+        c, d = f.divide(channel, depth)
         n, z = f.divide(f.add("%image", m), planes)
         plane = f.add(f.mul(z, z_stride), z_start, f.mul(d, z_step))
         within = f.compare("ult", plane, z_size)  # a negative plane is a very large one
         source = f.at(t.scalar, "%x", f.mul(n, x_n), f.mul(c, x_c), f.mul(plane, x_z))
-        channel = f.add(f.mul(c, depth), d)
-        target = f.at(t.scalar, "%scratch", f.mul(m, image_words), f.mul(channel, plane_words))
+        place = f.mul(f.sub(channel, "%c0"), plane_words)
+        target = f.at(t.scalar, "%scratch", f.mul(m, image_words), place)
         with f.loop(0, "%rows") as r:
             y = f.add("%top", r)
             here = f.compare("ult", y, height)
@@ -199,7 +210,7 @@ def _copy_strided_row(f: Function, t: VectorType, row: str, to: str, x_x: str, p
             f.store(t.scalar, value, f.at(t.scalar, target, i))
 
 
-def _pieces_function(name: str, t: VectorType, tile: Tile) -> str:
+def pieces_function(name: str, t: VectorType) -> str:
     """Lists the runs of at most one vector of positions start .. stop that stay in one row.
 
     Each is four words: where its columns start in the scratch (for a tap at 0), its column in the
@@ -321,33 +332,50 @@ def _short_piece(
 
 def _conv_function(name: str, t: VectorType, tile: Tile) -> str:
     """The loop over units; see the file's head."""
-    f = Function(name, _PARAMETERS, FIELDS)
-    fields = ("groups", "bands", "unit_images", "unit_rows", "images", "rows", "columns", "tiles")
-    groups, bands, unit_images, unit_rows, images, rows, columns, tiles = map(f.field, fields)
+    f = Function(name, PARAMETERS, FIELDS)
+    groups, tiles = f.field("groups"), f.field("tiles")
     width = tile.vectors * t.lanes
     scratch = f.at("i8", f.field("scratch", "ptr"), f.mul("%part", f.field("scratch_words")))
+    channels = f.mul(f.field("channels"), f.field("depth"))
     with f.claim(f.field("counter", "ptr"), f.field("units")) as unit:
         chunk, group = f.divide(unit, groups)
-        step, band = f.divide(chunk, bands)
-        image = f.mul(step, unit_images)
-        count = f.least(unit_images, f.sub(images, image))
-        row = f.mul(band, unit_rows)
-        high = f.least(unit_rows, f.sub(rows, row))
-        top = f.add(f.mul(row, f.field("y_stride")), f.field("y_start"))
         x = f.at(t.scalar, f.field("x", "ptr"), f.mul(group, f.field("x_g")))
-        pad_rows = f.least(
-            f.field("scratch_rows"),
-            f.add(f.mul(f.sub(high, unit_rows), f.field("y_stride")), f.field("scratch_rows")),
-        )
-        f.call(
-            f"{name}_pad",
-            *(("ptr", "%arguments"), ("ptr", scratch), ("ptr", x)),
-            *(("i64", image), ("i64", count), ("i64", top), ("i64", pad_rows)),
-        )
-        positions = f.mul(f.mul(count, high), columns)
-        with f.loop(0, positions, f.mul(tiles, width)) as q:
-            _block(f, name, t, tile, (scratch, group, q, positions, high, image, row))
+        where = read_chunk(f, f"{name}_pad", chunk, x, scratch, (0, channels))
+        with f.loop(0, where.positions, f.mul(tiles, width)) as q:
+            _block(f, name, t, tile, (scratch, group, q, *where))
     return f.text()
+
+
+class Chunk(NamedTuple):
+    """Some images, or a band of rows of one image: what is in the scratch at one time."""
+
+    positions: Value
+    high: Value  # output rows
+    image: Value
+    row: Value
+
+
+def read_chunk(
+    f: Function, pad: str, chunk: Value, x: str, scratch: str, channels: tuple[Value, Value]
+) -> Chunk:
+    """Finds out what belongs to a chunk and copies its input into the scratch."""
+    fields = ("bands", "unit_images", "unit_rows", "images", "rows", "columns")
+    bands, unit_images, unit_rows, images, rows, columns = map(f.field, fields)
+    step, band = f.divide(chunk, bands)
+    image = f.mul(step, unit_images)
+    count = f.least(unit_images, f.sub(images, image))
+    row = f.mul(band, unit_rows)
+    high = f.least(unit_rows, f.sub(rows, row))
+    stride, scratch_rows = f.field("y_stride"), f.field("scratch_rows")
+    top = f.add(f.mul(row, stride), f.field("y_start"))
+    missing = f.mul(f.sub(unit_rows, high), stride)
+    f.call(
+        pad,
+        *(("ptr", "%arguments"), ("ptr", scratch), ("ptr", x)),
+        *(("i64", image), ("i64", count), ("i64", top), ("i64", f.sub(scratch_rows, missing))),
+        *(("i64", channels[0]), ("i64", channels[1])),
+    )
+    return Chunk(f.mul(f.mul(count, high), columns), high, image, row)
 
 
 def _block(f: Function, name: str, t: VectorType, tile: Tile, where: tuple[Value, ...]) -> None:
@@ -359,18 +387,18 @@ def _block(f: Function, name: str, t: VectorType, tile: Tile, where: tuple[Value
     c_block = f.field("c_block")
     b_words = f.mul(f.mul(c_block, taps), width)
     c_words = f.mul(panels, tile.rows * width)
-    piece_words = width * PIECE_WORDS + 2
+    piece_words = piece_area(width)
     base = str(scratch)
     b_area = f.at("i8", base, f.field("b_place"))
     c_area = f.at("i8", base, f.field("c_place"))
-    piece_area = f.at("i8", base, f.field("piece_place"))
+    piece_start = f.at("i8", base, f.field("piece_place"))
     left = f.sub(positions, q)
     used = f.op(f"udiv i64 {f.add(left, width - 1)}, {width}")
     last_tile = f.least(tiles, used)
     with f.loop(0, last_tile) as n:
         start = f.add(q, f.mul(n, width))
         stop = f.least(positions, f.add(start, width))
-        area = f.at("i64", piece_area, f.mul(n, piece_words))
+        area = f.at("i64", piece_start, f.mul(n, piece_words))
         vectors = f.op(f"udiv i64 {f.add(f.sub(stop, start), t.lanes - 1)}, {t.lanes}")
         f.store("i64", vectors, f.at("i64", area, 1))
         f.call(
@@ -389,7 +417,7 @@ def _block(f: Function, name: str, t: VectorType, tile: Tile, where: tuple[Value
         length = f.mul(f.sub(c1, c0), taps)
         first = f.compare("eq", c0, 0)
         with f.loop(0, last_tile) as n:
-            area = f.at("i64", piece_area, f.mul(n, piece_words))
+            area = f.at("i64", piece_start, f.mul(n, piece_words))
             f.call(
                 f"{name}_columns",
                 *(("ptr", "%arguments"), ("ptr", base)),
@@ -401,7 +429,7 @@ def _block(f: Function, name: str, t: VectorType, tile: Tile, where: tuple[Value
         with f.loop(0, panels) as panel:
             a = f.at(t.scalar, a0, f.mul(panel, panel_words))
             with f.loop(0, last_tile) as n:
-                area = f.at("i64", piece_area, f.mul(n, piece_words))
+                area = f.at("i64", piece_start, f.mul(n, piece_words))
                 vectors = f.load("i64", f.at("i64", area, 1))
                 b = f.at(t.scalar, b_area, f.mul(n, b_words))
                 c = f.at(t.scalar, c_area, f.mul(n, c_words), f.mul(panel, tile.rows * width))
@@ -414,7 +442,7 @@ def _block(f: Function, name: str, t: VectorType, tile: Tile, where: tuple[Value
     out = f.at(t.scalar, f.field("out", "ptr"), f.mul(group, f.field("o_g")))
     bias = f.at(t.scalar, f.field("bias", "ptr"), f.mul(group, f.field("k")))
     with f.loop(0, last_tile) as n:
-        area = f.at("i64", piece_area, f.mul(n, piece_words))
+        area = f.at("i64", piece_start, f.mul(n, piece_words))
         f.call(
             f"{name}_results",
             *(("ptr", "%arguments"), ("ptr", f.at(t.scalar, c_area, f.mul(n, c_words)))),

@@ -26,14 +26,9 @@ class Tile(NamedTuple):
     vectors: int
 
 
-def tile_for(vector_bytes: int, many_registers: bool) -> Tile:
-    """The largest tile for a host.
-
-    Args:
-        vector_bytes: the width of its vectors.
-        many_registers: whether it has 32 of them (AVX-512, NEON) rather than 16.
-    """
-    return Tile(8, 3) if many_registers or vector_bytes == 64 else Tile(6, 2)
+def tile_for(many_registers: bool) -> Tile:
+    """The largest tile for hosts with 32 vector registers (AVX-512, NEON), or with 16."""
+    return Tile(8, 3) if many_registers else Tile(6, 2)
 
 
 def micro_kernels(name: str, t: VectorType, tile: Tile) -> str:

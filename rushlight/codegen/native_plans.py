@@ -1,0 +1,386 @@
+"""What a convolution looks like to the compiled kernels: axes, scratch, sizes of blocks.
+
+In: shapes, strides and attributes. Out: a `Plan`, made once for each combination: the kernels'
+argument block without its pointers, the tables of taps, and how much memory a call needs. What one
+dimension looks like is an `Axis`; a plan has three of them, missing ones have size 1.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rushlight.codegen import engine, native
+from rushlight.compiler.kernels import conv, conv_weight
+from rushlight.compiler.kernels.emit import VectorType
+from rushlight.compiler.kernels.gemm import Tile, tile_for
+
+__all__ = [
+    "COUNTER",
+    "NO_AXIS",
+    "POINTERS",
+    "Axis",
+    "Plan",
+    "adjoint_axes",
+    "forward_axis",
+    "gather_plan",
+    "three_axes",
+    "weight_plan",
+]
+
+Ints = tuple[int, ...]
+_FIELD = {name: i for i, name in enumerate(conv.FIELDS)}
+POINTERS = slice(0, 9)  # the first fields
+COUNTER = len(_FIELD)  # how many units were handed out stands behind the fields
+
+# Sizes found by measurement on a core with 48 kB of L1 and 1 MB of L2.
+_INPUT_BYTES = 512 << 10  # of a unit's input
+_B_ROWS = 384  # rows of B that are multiplied at once
+_LARGE_WEIGHT = 256 << 10  # weights from this size on are read once for several tiles
+_SUMMED = 1024  # positions over which a weight's gradient sums before adding up lanes
+_GRADIENT_BYTES = 512 << 10  # of G that is multiplied at once
+
+
+class Axis(NamedTuple):
+    """One spatial dimension as a kernel sees it.
+
+    Position i, tap m reads input i * stride + start + m * tap_step, with the weight's tap
+    w_start + m * w_step, and is output o_start + i * o_step.
+    """
+
+    size: int
+    positions: int
+    stride: int
+    start: int
+    taps: int
+    tap_step: int
+    w_start: int = 0
+    w_step: int = 1
+    o_start: int = 0
+    o_step: int = 1
+
+
+NO_AXIS = Axis(1, 1, 1, 0, 1, 1)
+
+
+def forward_axis(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Axis:
+    """A dimension of a convolution."""
+    positions = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    return Axis(size, positions, stride, -padding, kernel, dilation)
+
+
+def adjoint_axes(
+    size: int, out: int, kernel: int, stride: int, padding: int, dilation: int
+) -> list[Axis]:
+    """The phases of the adjoint in one dimension, one an input position modulo the stride.
+
+    Input h got a share of g[o] by tap k where h + padding = o * stride + k * dilation. In phase f,
+    h + padding = f + stride * u and k * dilation = f + stride * j, hence o = u - j: a convolution
+    of stride 1 by the taps that belong to the phase, taken backwards so that o grows with the tap.
+    """
+    found = []
+    common = math.gcd(stride, dilation)
+    for phase in range(stride):
+        first = (phase - padding) % stride  # the phase's first input
+        if first >= size:
+            continue
+        u = (first + padding - phase) // stride
+        count = -(-(size - first) // stride)
+        taps = [k for k in range(kernel) if (k * dilation - phase) % stride == 0]
+        last = taps[-1] if taps else 0
+        j = (last * dilation - phase) // stride
+        steps = (dilation // common, last, -(stride // common))
+        found.append(Axis(out, count, 1, u - j, len(taps), *steps, first, stride))
+    return found
+
+
+def _whole(a: Axis) -> bool:
+    """Whether one tap reads all of this dimension, as it lies."""
+    return (
+        a.taps == a.stride == a.o_step == 1
+        and a.start == a.o_start == a.w_start == 0
+        and a.size == a.positions
+    )
+
+
+def three_axes(axes: list[Axis], x: Ints, out: Ints) -> tuple[Axis, Axis, Axis]:
+    """The axes as z, y, x; a plane that is read as it lies becomes one row: long rows are fast.
+
+    Args:
+        x: strides of image, channel, z, y, x; likewise the output's.
+    """
+    z, y, column = [NO_AXIS] * (3 - len(axes)) + axes
+    merges = x[3] == column.size * x[4] and out[3] == column.positions * out[4]
+    if merges and _whole(y) and _whole(column):
+        size = y.size * column.size
+        return z, NO_AXIS, column._replace(size=size, positions=size)
+    return z, y, column
+
+
+class Plan(NamedTuple):
+    """A planned call."""
+
+    template: Any  # int64: the fields, and the counter
+    taps: Any  # int64: offsets of the taps in the scratch, then in the weight
+    w_base: int  # elements
+    o_base: int
+    packed_bytes: int  # of the weight
+    part_bytes: int  # of one thread's scratch
+    units: int
+    work: int  # multiply-adds
+    tile: Any
+
+
+class _Scratch:
+    """How a unit's input lies in the scratch, but for the number of its rows."""
+
+    def __init__(self, axes: tuple[Axis, Axis, Axis], channels: int) -> None:
+        z, y, x = axes
+        self.places = [m * x.tap_step for m in range(x.taps)]
+        self.channels = channels * z.taps
+        self.phases = max(p % x.stride for p in self.places) + 1
+        self.phase_width = x.positions + max(p // x.stride for p in self.places)
+        self.row_words = self.phases * self.phase_width
+        self.reach = (y.taps - 1) * y.tap_step + 1
+        self.axes = axes
+
+    def rows(self, unit_rows: int) -> int:
+        """Rows of the scratch for this many output rows."""
+        return (unit_rows - 1) * self.axes[1].stride + self.reach
+
+    def words(self, unit_rows: int) -> int:
+        """Elements of one image's scratch."""
+        return self.channels * self.rows(unit_rows) * self.row_words
+
+    def tap_places(self) -> list[int]:
+        """Where each tap reads, from where its position starts."""
+        _, y, x = self.axes
+        columns = [p % x.stride * self.phase_width + p // x.stride for p in self.places]
+        return [i * y.tap_step * self.row_words + c for i in range(y.taps) for c in columns]
+
+
+def _fields(
+    scratch: _Scratch, counts: Ints, x_strides: Ints, o_strides: Ints, unit: tuple[int, int]
+) -> dict[str, int]:
+    """The fields that all kernels share."""
+    z, y, x = scratch.axes
+    n, groups, channels, k = counts
+    unit_images, unit_rows = unit
+    plane_words = scratch.rows(unit_rows) * scratch.row_words
+    values = dict(
+        groups=groups, images=n * z.positions, planes=z.positions, channels=channels,
+        depth=z.taps, taps=y.taps * x.taps, k=k, height=y.size, width=x.size, z_size=z.size,
+        z_stride=z.stride, z_start=z.start, z_step=z.tap_step,
+        y_stride=y.stride, y_start=y.start, x_start=x.start, rows=y.positions, columns=x.positions,
+        unit_images=unit_images, unit_rows=unit_rows, bands=-(-y.positions // unit_rows),
+        scratch_rows=scratch.rows(unit_rows), phase_width=scratch.phase_width,
+        phases=scratch.phases, phase_stride=x.stride, row_words=scratch.row_words,
+        plane_words=plane_words, image_words=scratch.channels * plane_words,
+    )  # fmt: skip
+    for name, stride in zip("ngczyx", x_strides, strict=True):
+        values[f"x_{name}"] = stride
+    steps = (1, 1, 1, z.o_step, y.o_step, x.o_step)
+    for name, stride, step in zip("ngkzyx", o_strides, steps, strict=True):
+        values[f"o_{name}"] = stride * step
+    return values
+
+
+def _template(values: dict[str, int]) -> Any:
+    block = np.zeros(COUNTER + 1, np.int64)
+    for name, value in values.items():
+        block[_FIELD[name]] = value
+    return block
+
+
+def _areas(*sizes: int) -> list[int]:
+    """Where areas of these sizes in bytes start, each on a cache line, and where the last ends."""
+    places = [0]
+    for size in sizes:
+        places.append(places[-1] + -(-size // 64) * 64)
+    return places
+
+
+def _many_registers() -> bool:
+    host = engine.host()
+    return host.vector_bytes == 64 or "aarch64" in host.triple or "arm64" in host.triple
+
+
+# Forward, and the gradient of the input
+
+
+def _tile(k: int) -> Tile:
+    """The host's tile, with no more rows than divide the output channels evenly."""
+    most = tile_for(_many_registers())
+    panels = -(-k // most.rows)
+    return Tile(-(-k // panels), most.vectors)
+
+
+def _unit(
+    t: VectorType, scratch: _Scratch, images: int, groups: int, work: int, threads: int
+) -> tuple[int, int]:
+    """How many images, or rows of one image, make a unit: the cheapest by a simple model.
+
+    Args:
+        work: multiply-adds of one position.
+    """
+    _, y, x = scratch.axes
+    budget = _INPUT_BYTES // t.itemsize
+    rows = sorted({-(-y.positions // n) for n in range(1, y.positions + 1)})
+    several = sorted({-(-images // n) for n in range(1, images + 1)})
+    candidates = [(1, r) for r in rows] + [(m, y.positions) for m in several if m > 1]
+    best, choice = math.inf, (1, 1)
+    for m, r in candidates:
+        words = m * scratch.words(r)
+        if words > budget and (m, r) != (1, 1):
+            continue
+        vectors = -(-m * r * x.positions // t.lanes)
+        units = -(-images // m) * -(-y.positions // r) * groups
+        # copying costs about three operations a vector, a unit some hundred
+        cost = -(-units // threads) * (vectors * work + 3 * words // t.lanes + 2000)
+        if cost < best:
+            best, choice = cost, (m, r)
+    return choice
+
+
+@lru_cache(maxsize=512)
+def gather_plan(
+    itemsize: int,
+    axes: tuple[Axis, Axis, Axis],
+    counts: Ints,
+    x_strides: Ints,
+    w_strides: Ints,
+    o_strides: Ints,
+    threads: int,
+) -> Plan:
+    """Plans a convolution.
+
+    Args:
+        counts: images, groups, channels and output channels of one group.
+        x_strides: of image, group, channel, z, y, x in elements; likewise the output's.
+        w_strides: of group, output channel, channel, z, y, x.
+    """
+    t = native.vector_type(itemsize)
+    n, groups, channels, k = counts
+    z, y, x = axes
+    scratch = _Scratch(axes, channels)
+    tile = _tile(k)
+    width = tile.vectors * t.lanes
+    panels = -(-k // tile.rows)
+    taps = y.taps * x.taps
+    per_position = panels * tile.rows * scratch.channels * taps  # weights, and multiply-adds
+    unit = _unit(t, scratch, n * z.positions, groups, per_position, threads)
+    values = _fields(scratch, counts, x_strides, o_strides, unit)
+    c_block = min(max(1, _B_ROWS // taps), scratch.channels)
+    tiles = min(
+        4 if per_position * itemsize > _LARGE_WEIGHT else 1,
+        -(-unit[0] * unit[1] * x.positions // width),
+    )
+    areas = _areas(
+        (unit[0] * values["image_words"] + t.lanes) * itemsize,
+        (tiles * c_block * taps * width + t.lanes) * itemsize,
+        tiles * panels * tile.rows * width * itemsize,
+        tiles * conv.piece_area(width) * 8,
+    )
+    values.update(
+        panels=panels,
+        units=-(-values["images"] // unit[0]) * values["bands"] * groups,
+        tiles=tiles,
+        c_block=c_block,
+        w_g=w_strides[0],
+        w_k=w_strides[1],
+        w_c=w_strides[2],
+        w_z=z.w_step * w_strides[3],
+        b_place=areas[1],
+        c_place=areas[2],
+        piece_place=areas[3],
+        scratch_words=areas[4],
+    )
+    w_places = [
+        i * y.w_step * w_strides[4] + j * x.w_step * w_strides[5]
+        for i in range(y.taps)
+        for j in range(x.taps)
+    ]
+    return Plan(
+        _template(values),
+        np.array(scratch.tap_places() + w_places, np.int64),
+        sum(a.w_start * s for a, s in zip(axes, w_strides[3:], strict=True)),
+        sum(a.o_start * s for a, s in zip(axes, o_strides[3:], strict=True)),
+        groups * per_position * itemsize,
+        areas[4],
+        values["units"],
+        values["images"] * y.positions * x.positions * groups * per_position,
+        tile,
+    )
+
+
+# The gradient of the weight
+
+
+def _chunk(t: VectorType, scratch: _Scratch, images: int) -> tuple[int, int]:
+    """How many images, or rows of one image, are summed at once.
+
+    Bits depend on it, so it may depend on shapes and the host alone, never on threads.
+    """
+    _, y, x = scratch.axes
+    plane = y.positions * x.positions
+    if plane >= _SUMMED:
+        bands = -(-plane // _SUMMED)
+        return 1, -(-y.positions // bands)
+    return -(-images // -(-images * plane // _SUMMED)), y.positions
+
+
+@lru_cache(maxsize=512)
+def weight_plan(
+    itemsize: int,
+    axes: tuple[Axis, Axis, Axis],
+    counts: Ints,
+    x_strides: Ints,
+    g_strides: Ints,
+    threads: int,
+) -> Plan:
+    """Plans the gradient of a weight; arguments as in `gather_plan`, g is the output's gradient."""
+    t = native.vector_type(itemsize)
+    n, groups, channels, k = counts
+    z, y, x = axes
+    scratch = _Scratch(axes, channels)
+    taps = y.taps * x.taps
+    row_count = scratch.channels * taps
+    tile = conv_weight.tile_for(_many_registers(), k, row_count)
+    panels, r_groups = -(-k // tile.rows), -(-row_count // tile.columns)
+    unit = _chunk(t, scratch, n * z.positions)
+    values = _fields(scratch, counts, x_strides, g_strides, unit)
+    positions = unit[0] * unit[1] * x.positions
+    padded = -(-positions // t.lanes) * t.lanes
+    splits = 1 if groups >= 4 * threads else min(threads, r_groups)
+    r_unit = -(-r_groups // splits)
+    splits = -(-r_groups // r_unit)
+    in_cache = _GRADIENT_BYTES // (padded * itemsize) // tile.rows
+    k_panels = min(panels, max(1, in_cache))
+    areas = _areas(
+        (unit[0] * values["image_words"] + t.lanes) * itemsize,
+        (tile.columns * padded + t.lanes) * itemsize,
+        r_unit * panels * conv_weight.slots(t, tile) * itemsize,
+        conv.piece_area(positions) * 8,
+        (k_panels * tile.rows * padded + t.lanes) * itemsize,
+    )
+    values.update(
+        panels=panels,
+        units=groups * splits,
+        splits=splits,
+        r_groups=r_groups,
+        r_unit=r_unit,
+        padded=padded,
+        k_block=k_panels * tile.rows,
+        chunks=-(-values["images"] // unit[0]) * values["bands"],
+        b_place=areas[1],
+        c_place=areas[2],
+        piece_place=areas[3],
+        a_place=areas[4],
+        scratch_words=areas[5],
+    )
+    work = values["images"] * y.positions * x.positions * groups * k * row_count
+    places = np.array(scratch.tap_places(), np.int64)
+    return Plan(_template(values), places, 0, 0, 0, areas[5], groups * splits, work, tile)
