@@ -321,6 +321,8 @@ prelu = Op(
 def _glu_rule(x: Meta, dim: int) -> Plan:
     if x.ndim == 0:
         raise RuntimeError("glu does not support scalars because halving size must be even")
+    if not x.dtype.is_floating_point:
+        raise unsupported("glu_cpu", x.dtype)
     d = wrap_dim(dim, x.ndim)
     if x.shape[d] % 2:
         raise RuntimeError(

@@ -10,7 +10,7 @@ from rushlight.dtypes import can_cast
 from rushlight.errors import explained
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
-from rushlight.ops.build import combined_dtype, elementwise_meta, opmath
+from rushlight.ops.build import combined_dtype, elementwise_meta, opmath, unsupported
 
 PAIR = ("input", "target")
 
@@ -111,6 +111,8 @@ def _bce_rule(x: Meta, y: Meta, w: Any, reduction: str) -> Plan:
             f"the targets of this loss are floating point: target = target.to({x.dtype})",
             f"这个损失的标签要用浮点：target = target.to({x.dtype})",
         )
+    if not x.dtype.is_floating_point:
+        raise unsupported("binary_cross_entropy", x.dtype)
     out = elementwise_meta([m for m in (x, y, w) if m is not None], x.dtype)
     if reduction != "none":
         out = meta((), x.dtype, None, x.device)
@@ -171,6 +173,8 @@ def _logits_rule(x: Meta, y: Meta, w: Any, pos: Any, reduction: str) -> Plan:
             f"the targets of this loss are floating point: target = target.to({x.dtype})",
             f"这个损失的标签要用浮点：target = target.to({x.dtype})",
         )
+    if not x.dtype.is_floating_point:
+        raise unsupported("log_sigmoid_cpu", x.dtype)
     out = elementwise_meta([m for m in (x, y, w, pos) if m is not None], dt)
     if reduction != "none":
         out = meta((), dt, None, out.device)

@@ -17,7 +17,7 @@ from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import window_output
 from rushlight.ir.strides import suggested_strides
-from rushlight.ops.build import opmath
+from rushlight.ops.build import opmath, unsupported
 
 Ints = tuple[int, ...]
 
@@ -302,6 +302,8 @@ def _avg_rule(
 ) -> Plan:
     if divisor == 0:
         raise RuntimeError("divisor must be not zero")
+    if not (m.dtype.is_floating_point or m.dtype.name == "int64"):
+        raise unsupported("avg_pool2d" if len(kernel) < 3 else "avg_pool3d_out_frame", m.dtype)
     sizes = _positions("avg_pool", m, kernel, stride, padding, (1,) * len(kernel), ceil_mode)
     shape = (*m.shape[:2], *sizes)
     strides = suggested_strides(shape, m.shape, m.strides)
