@@ -13,7 +13,7 @@ import numpy as np
 from rushlight._tensor.api import FUNCTIONS, both, ints, method, number, operand
 from rushlight._tensor.numpy_bridge import from_array, values_of
 from rushlight.dispatch.gate import call, write, write_into
-from rushlight.dispatch.tensor import Tensor
+from rushlight.dispatch.tensor import Tensor, new
 from rushlight.dtypes import bool_, int64
 from rushlight.ir.shapes import wrap_dim
 from rushlight.ops import indexing, movement
@@ -65,7 +65,7 @@ def _bound(value: Any) -> Any:
 
 def _basic(self: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
     """Applies everything but tensors as views; returns the index tensors by dimension."""
-    t, d = self, 0
+    t, d, taken = self, 0, 0  # ``taken``: dimensions that single indices took away
     tensors: list[Any] = []
     for item in items:
         if (
@@ -107,7 +107,8 @@ def _basic(self: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
             else:
                 d += 1
         elif hasattr(item, "__index__"):
-            t = _select(self, t, d, item.__index__())
+            t = _select(self, t, d, item.__index__(), taken)
+            taken += 1
         else:
             raise TypeError(
                 "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
@@ -116,7 +117,7 @@ def _basic(self: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
     return t, tensors
 
 
-def _select(whole: Tensor, t: Tensor, d: int, index: int) -> Tensor:
+def _select(whole: Tensor, t: Tensor, d: int, index: int, taken: int = 0) -> Tensor:
     size = t._meta.shape[d] if t._meta.ndim else 0
     if not -size <= index < size:
         if whole._meta.ndim == 0 and index == 0:
@@ -124,7 +125,8 @@ def _select(whole: Tensor, t: Tensor, d: int, index: int) -> Tensor:
                 "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
                 "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
             )
-        raise IndexError(f"index {index} is out of bounds for dimension {d} with size {size}")
+        where = d + taken
+        raise IndexError(f"index {index} is out of bounds for dimension {where} with size {size}")
     return call(movement.select, (t,), (d, index))  # type: ignore[no-any-return]
 
 
@@ -308,8 +310,13 @@ def nonzero(input: Tensor, *, out: Any = None, as_tuple: bool = False) -> Any:
     if as_tuple:
         found = np.nonzero(np.atleast_1d(array))
         return tuple([from_array(np.ascontiguousarray(i), int64) for i in found])
-    rows = np.argwhere(array) if array.ndim else np.zeros((int(array != 0), 0), np.int64)
-    made = from_array(np.ascontiguousarray(rows.astype(np.int64)), int64)
+    if array.ndim:
+        columns = from_array(np.stack(np.nonzero(array)).astype(np.int64), int64)
+        n, count = columns._meta.shape
+        shape = columns._meta.like(shape=(count, n), strides=(1, count))
+        made = new(Tensor, columns._storage, shape)
+    else:
+        made = from_array(np.zeros((int(array != 0), 0), np.int64), int64)
     if out is not None:
         return out.resize_(made._meta.shape).copy_(made)
     return made

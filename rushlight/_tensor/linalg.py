@@ -208,10 +208,9 @@ def linalg_cholesky(A: Tensor, *, upper: bool = False, out: Any = None) -> Any:
 @both
 def cholesky(input: Tensor, upper: bool = False, *, out: Any = None) -> Any:
     """The Cholesky factor; use ``torch.linalg.cholesky``."""
-    source = input.mT if upper else input
-    found, info = call(records.cholesky_ex, (source,), (False,))
+    found, info = call(records.cholesky_ex, (input,), (bool(upper),))
     check_info(info, _NOT_POSITIVE.format(name="cholesky"))
-    return result_or_out(found.mH if upper else found, out)
+    return result_or_out(found, out)
 
 
 @both

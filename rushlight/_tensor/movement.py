@@ -93,8 +93,8 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @both
 def ravel(input: Tensor) -> Tensor:
-    """One dimension in row-major order."""
-    return o.reshape(input, (-1,))  # type: ignore[no-any-return]
+    """One dimension in row-major order, contiguous."""
+    return o.reshape(o.contiguous(input), (-1,))  # type: ignore[no-any-return]
 
 
 @both
@@ -582,11 +582,11 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
         )
     k %= 4
     if k == 1:
-        return transpose(flip(input, (b,)), a, b).clone(memory_format=FORMATS["contiguous_format"])  # type: ignore[no-any-return]
+        return flip(input, (b,)).transpose_(a, b)  # type: ignore[no-any-return]
     if k == 2:
         return flip(input, (a, b))
     if k == 3:
-        return transpose(flip(input, (a,)), a, b).clone(memory_format=FORMATS["contiguous_format"])  # type: ignore[no-any-return]
+        return flip(input, (a,)).transpose_(a, b)  # type: ignore[no-any-return]
     return input.clone(memory_format=FORMATS["contiguous_format"])  # type: ignore[no-any-return]
 
 

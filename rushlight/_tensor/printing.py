@@ -92,7 +92,7 @@ class _Formatter:
         if shown.size:
             self._choose_mode(np.abs(shown), shown)
         precision = _Options.precision
-        if _Options.sci_mode is not None:
+        if _Options.sci_mode is not None and shown.size:
             self.scientific = _Options.sci_mode
         if shown.size:
             if self.scientific:
@@ -139,7 +139,7 @@ class _ComplexFormatter:
     def __init__(self, values: Any) -> None:
         self.real = _Formatter(np.ascontiguousarray(values.real))
         self.imag = _Formatter(np.ascontiguousarray(values.imag))
-        self.width = self.real.width + self.imag.width + 2
+        self.width = self.real.width + self.imag.width + 1
 
     def padded(self, value: Any) -> str:
         real = self.real.padded(value.real)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 from rushlight import dtypes
@@ -273,8 +274,8 @@ def unravel_index(indices: Tensor, shape: Any) -> Any:
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(s < 0 for s in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
-    found, step = [], 1
-    for size in reversed(sizes):
-        found.append(indices.div(step, rounding_mode="floor") % size)
-        step *= size
-    return tuple(reversed(found))
+    steps = [math.prod(sizes[d + 1 :]) for d in range(len(sizes))]
+    step = FUNCTIONS["tensor"](steps, dtype=dtypes.int64, device=indices._meta.device)
+    size = FUNCTIONS["tensor"](sizes, dtype=dtypes.int64, device=indices._meta.device)
+    found = indices.unsqueeze(-1).div(step, rounding_mode="floor") % size
+    return found.unbind(-1)
