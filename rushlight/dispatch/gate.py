@@ -31,6 +31,7 @@ _METAS: dict[type, Any] = {
 }
 _plans: dict[Any, Plan] = {}
 _MOST_PLANS = 20_000
+_TAKES_NUMBERS = ("elementwise", "indexing", "random", "opaque")  # x * 2, masked_fill(mask, 0)
 
 
 def call(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any:
@@ -101,10 +102,12 @@ def clear_plans() -> None:
 def _make_plan(op: Op, metas: tuple[Any, ...], attrs: tuple[Any, ...]) -> Plan:
     if len(metas) > 1:
         same_device(metas)
-    if metas and not any([isinstance(m, Meta) for m in metas]):
-        at, kind = next(
-            ((i, m.name) for i, m in enumerate(metas) if m is not None), (0, "NoneType")
-        )
+    numbers = [i for i, m in enumerate(metas) if m is not None and m.is_scalar]
+    if (numbers and op.kind not in _TAKES_NUMBERS) or (
+        metas and not any([isinstance(m, Meta) for m in metas])
+    ):
+        at = numbers[0] if numbers else 0
+        kind = metas[at].name if numbers else "NoneType"
         name = op.inputs[min(at, len(op.inputs) - 1)].lstrip("*")
         raise TypeError(
             f"{op.name}(): argument '{name}' (position {at + 1}) must be Tensor, not {kind}"
