@@ -324,6 +324,8 @@ def _glu_rule(x: Meta, dim: int) -> Plan:
     if not x.dtype.is_floating_point:
         raise unsupported("glu_cpu", x.dtype)
     d = wrap_dim(dim, x.ndim)
+    if x.dtype.kind != "f":
+        raise unsupported("glu_cpu", x.dtype)
     if x.shape[d] % 2:
         raise RuntimeError(
             f"Halving dimension must be even, but dimension {d} is size {x.shape[d]}"

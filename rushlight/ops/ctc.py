@@ -15,6 +15,7 @@ import numpy as np
 
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
+from rushlight.ops.build import no_derivative, unsupported
 
 Ints = tuple[int, ...]
 
@@ -108,6 +109,12 @@ def _betas(emitted: Any, skip: Any, lengths: Any, labels: Any) -> Any:
     return beta
 
 
+def _gradient_rule(g: Meta, lp: Meta, *how: Any) -> Plan:
+    if lp.dtype.kind != "f":
+        raise unsupported("ctc_loss_backward_cpu", lp.dtype)
+    return Plan(lp.like())
+
+
 def _gradient(
     g: Any,
     lp: Any,
@@ -166,6 +173,7 @@ ctc_gradient = Op(
     kind="scan",
     inputs=("grad_output", "log_probs", "targets", "loss", "alpha"),
     attrs=("input_lengths", "target_lengths", "blank", "zero_infinity"),
-    rule=lambda g, lp, *how: Plan(lp.like()),
+    rule=_gradient_rule,
     kernel=_gradient,
+    grads=(no_derivative("_ctc_loss_backward"),) * 5,
 )

@@ -9,6 +9,7 @@ import numpy as np
 from rushlight.dtypes import int64
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
+from rushlight.ops.build import unsupported
 
 
 def _rule(weight: Meta, index: Meta, padding_idx: int, scale_by_freq: bool) -> Plan:
@@ -67,6 +68,20 @@ def _summed_rows(values: Any, index: Any, rows: int) -> Any:
     return out
 
 
+def _spread_grad(
+    o: Any, g: Any, _g: Any, index: Any, _y: Any, rows: int, padding_idx: int, scale: bool
+) -> Any:
+    """The rows at the indices, withheld and scaled as ``_spread`` does."""
+    each = o.embedding(g, index, -1, False)
+    if scale:
+        ones = o.full((*index._meta.shape, 1), 1, g._meta.dtype, g._meta.device)
+        counts = o.embedding_spread(ones, index, rows, -1, False)
+        each = each / o.embedding(counts, index, -1, False)
+    if padding_idx >= 0:
+        each = o.masked_fill(each, o.unsqueeze(index == padding_idx, -1), 0)
+    return each
+
+
 embedding = Op(
     "embedding",
     kind="indexing",
@@ -89,12 +104,7 @@ embedding_spread = Op(
     attrs=("rows", "padding_idx", "scale_grad_by_freq"),
     rule=lambda g, index, rows, padding_idx, scale: g.like(shape=(rows, g.shape[-1])),
     kernel=_spread,
-    grads=(
-        lambda o, g, _g, index, _y, rows, padding_idx, scale: o.masked_fill(
-            o.embedding(g, index, -1, False), o.unsqueeze(index == padding_idx, -1), 0
-        ),
-        None,
-    ),
+    grads=(_spread_grad, None),
 )
 
 
@@ -110,6 +120,8 @@ def _bag_rule(
             f"Long, Int; but got torch.{index.dtype.title}Tensor instead (while checking arguments "
             "for embedding_bag)"
         )
+    if weight.dtype.kind != "f":
+        raise unsupported("embedding_bag", weight.dtype)
     if per is not None and per.dtype is not weight.dtype:
         raise RuntimeError(
             "embedding_bag: expected weight and per_sample_weights to have the same dtype, but got "

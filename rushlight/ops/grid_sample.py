@@ -15,7 +15,7 @@ import numpy as np
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import suggested_strides
-from rushlight.ops.build import opmath
+from rushlight.ops.build import no_derivative, opmath, unsupported
 
 _A = -0.75  # of Keys' cubic
 
@@ -208,6 +208,14 @@ def _scalar(m: Meta) -> str:
     return f"torch.{m.dtype.name}"
 
 
+def _backward_rule(g: Meta, x: Meta, grid: Meta, *how: Any) -> Plan:
+    if x.dtype.kind != "f":
+        raise unsupported("grid_sampler_backward_cpu", x.dtype)
+    dx = x.like(strides=suggested_strides(x.shape, x.shape, x.strides))
+    dgrid = meta(tuple(grid.shape), grid.dtype, None, grid.device)
+    return Plan([dx, dgrid], compute=opmath(x.dtype))
+
+
 def _backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, *how: Any) -> Any:
     return o.grid_sample_backward(g, *inputs, *how)
 
@@ -228,12 +236,7 @@ grid_sample_backward = Op(
     kind="indexing",
     inputs=("grad_output", "input", "grid"),
     attrs=("mode", "padding_mode", "align_corners"),
-    rule=lambda g, x, grid, *how: Plan(
-        [
-            x.like(strides=suggested_strides(x.shape, x.shape, x.strides)),
-            meta(tuple(grid.shape), grid.dtype, None, grid.device),
-        ],
-        compute=opmath(x.dtype),
-    ),
+    rule=_backward_rule,
     kernel=_sample_backward,
+    grads=(no_derivative("grid_sampler_backward"),) * 3,
 )

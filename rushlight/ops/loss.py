@@ -105,6 +105,8 @@ huber_loss = _pair_loss(
 
 
 def _bce_rule(x: Meta, y: Meta, w: Any, reduction: str) -> Plan:
+    if x.dtype.kind != "f":
+        raise unsupported("binary_cross_entropy", x.dtype)
     if x.dtype is not y.dtype:
         raise explained(
             RuntimeError(f"Found dtype {y.dtype.title} but expected {x.dtype.title}"),
@@ -130,6 +132,8 @@ def _bce(x: Any, y: Any, w: Any, reduction: str) -> Any:
 def _bce_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str) -> Any:
     """dx = (x - y) / (x (1 - x)); dy = log(1 - x) - log x."""
     x, y, w = inputs
+    if needs[2]:
+        raise RuntimeError("derivative for aten::binary_cross_entropy: weight is not implemented")
     if reduction == "mean":
         g = g / max(x._meta.numel, 1)
     if w is not None:
@@ -164,6 +168,11 @@ def _logits(x: Any, y: Any, w: Any, pos: Any, reduction: str) -> Any:
 
 def _logits_rule(x: Meta, y: Meta, w: Any, pos: Any, reduction: str) -> Plan:
     found = combined_dtype((x, y))
+    if found.kind == "b":
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
+            "to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
     dt = y.dtype  # PyTorch computes into 1 - target
     if not can_cast(found, dt):
         raise explained(
@@ -182,21 +191,30 @@ def _logits_rule(x: Meta, y: Meta, w: Any, pos: Any, reduction: str) -> Plan:
 
 
 def _logits_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str) -> Any:
-    """dx = (1 + (p - 1) y) sigmoid(x) - p y."""
+    """With l the loss of an element, s = sigmoid(x) and t = -log s, the soft plus of -x:
+
+    dx = (1 + (p - 1) y) s - p y; dy = -x + (p - 1) t; dw = l; dp = y t.
+    """
     x, y, w, pos = inputs
     if reduction == "mean":
         g = g / max(x._meta.numel, 1)
-    if w is not None:
-        g = g * w
-    s = o.sigmoid(x)
-    dx = dy = None
+    each = g if w is None else g * w
+    dx = dy = dw = dp = None
     if needs[0]:
+        s = o.sigmoid(x)
         inner = s - y if pos is None else (1 + (pos - 1) * y) * s - pos * y
-        dx = o.sum_to(g * inner, x._meta.shape)
+        dx = o.sum_to(each * inner, x._meta.shape)
     if needs[1]:
         soft = -x if pos is None else -x - (pos - 1) * o.log_sigmoid(x)
-        dy = o.sum_to(g * soft, y._meta.shape)
-    return dx, dy, None, None
+        dy = o.sum_to(each * soft, y._meta.shape)
+    if needs[2] or needs[3]:
+        t = -o.log_sigmoid(x)
+        if needs[2]:
+            factor = 1 if pos is None else 1 + (pos - 1) * y
+            dw = o.sum_to(g * ((1 - y) * x + factor * t), w._meta.shape)
+        if needs[3]:
+            dp = o.sum_to(each * y * t, pos._meta.shape)
+    return dx, dy, dw, dp
 
 
 binary_cross_entropy_with_logits = Op(
@@ -328,6 +346,8 @@ def _nll_backward(
     o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, reduction: str, ignore_index: int
 ) -> Any:
     x, t, w = inputs
+    if needs[2]:
+        raise RuntimeError("derivative for aten::nll_loss_forward: weight is not implemented")
     return (
         o.nll_spread(g[0], t, w, outputs[1], tuple(x.shape), reduction, ignore_index),
         None,
@@ -351,6 +371,8 @@ nll_loss = Op(
 
 
 def _spread_rule(g: Meta, t: Meta, w: Any, total: Meta, shape: Any, *how: Any) -> Plan:
+    if g.dtype.kind != "f":
+        raise unsupported("nll_loss_backward", g.dtype)
     return Plan(meta(shape, g.dtype, None, g.device))
 
 

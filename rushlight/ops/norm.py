@@ -15,9 +15,14 @@ import numpy as np
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import like_strides, suggested_strides
-from rushlight.ops.build import opmath
+from rushlight.ops.build import opmath, unsupported
 
 Ints = tuple[int, ...]
+
+
+def _check_float(name: str, m: Meta) -> None:
+    if m.dtype.kind != "f":
+        raise unsupported(name, m.dtype)
 
 
 def _channels(m: Any) -> tuple[int, ...]:
@@ -36,8 +41,7 @@ def _batch_rule(x: Meta, w: Any, b: Any, mean: Any, var: Any, training: bool, ep
     for name, m in (("weight", w), ("bias", b), ("running_mean", mean), ("running_var", var)):
         if m is not None and m.numel != c:
             raise RuntimeError(f"{name} should contain {c} elements not {m.numel}")
-    if x.dtype.kind != "f":
-        raise NotImplementedError(f"\"batch_norm\" not implemented for '{x.dtype.title}'")
+    _check_float("batch_norm", x)
     wide = opmath(x.dtype) if w is None else w.dtype
     stat = meta((c,) if training else (0,), wide, None, x.device)
     out = x.like(strides=like_strides(x.shape, x.strides))
@@ -136,6 +140,7 @@ def _batch_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, training: bo
 def _batch_gradients_rule(
     g: Meta, x: Meta, w: Any, mean: Meta, scale: Meta, training: bool
 ) -> Plan:
+    _check_float("batch_norm_backward", x)
     vector = meta((x.shape[1],), x.dtype if w is None else w.dtype, None, x.device)
     dx = x.like(strides=like_strides(x.shape, x.strides))
     return Plan([dx, vector, vector], compute=opmath(x.dtype))
@@ -185,8 +190,7 @@ def _layer_rule(x: Meta, w: Any, b: Any, shape: Ints, eps: float) -> Plan:
             f"Given normalized_shape={list(shape)}, expected input with shape [*, "
             f"{', '.join(map(str, shape))}], but got input of size{list(x.shape)}"
         )
-    if x.dtype.kind != "f":
-        raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{x.dtype.title}'")
+    _check_float("LayerNormKernelImpl", x)
     lead = (*x.shape[: x.ndim - n], *(1,) * n)
     stat = meta(lead, opmath(x.dtype), None, x.device)
     return Plan([x.like(), stat, stat], compute=opmath(x.dtype))
@@ -233,14 +237,18 @@ def _layer_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, shape: Ints)
     return dx, product.sum(lead, dtype=x.dtype), g.sum(lead, dtype=x.dtype)
 
 
+def _layer_gradients_rule(g: Meta, x: Meta, w: Any, mean: Meta, scale: Meta, shape: Ints) -> Plan:
+    _check_float("LayerNormBackwardKernelImpl", x)
+    vector = meta(shape, (w or x).dtype, None, x.device)
+    return Plan([x.like(), vector, vector], compute=opmath(x.dtype))
+
+
 layer_norm_backward = Op(
     "layer_norm_backward",
     kind="reduce",
     inputs=("grad_output", "input", "weight", "mean", "inverse_deviation"),
     attrs=("normalized_shape",),
-    rule=lambda g, x, w, mean, scale, shape: Plan(
-        [x.like(), *(meta(shape, (w or x).dtype, None, x.device),) * 2], compute=opmath(x.dtype)
-    ),
+    rule=_layer_gradients_rule,
     kernel=_layer_gradients,
 )
 
@@ -311,8 +319,7 @@ def _group_rule(x: Meta, w: Any, b: Any, groups: int, eps: float) -> Plan:
                 f"Expected {name} to be a vector of size equal to the number of channels in input, "
                 f"but got {name} of shape {list(m.shape)} and input of shape {list(x.shape)}"
             )
-    if x.dtype.kind != "f":
-        raise NotImplementedError(f"\"GroupNormKernelImpl\" not implemented for '{x.dtype.title}'")
+    _check_float("GroupNormKernelImpl", x)
     stat = meta((x.shape[0], groups), opmath(x.dtype), None, x.device)
     out = x.like(strides=suggested_strides(x.shape, x.shape, x.strides))
     return Plan([out, stat, stat], compute=opmath(x.dtype))

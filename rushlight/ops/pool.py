@@ -302,6 +302,8 @@ def _avg_rule(
 ) -> Plan:
     if divisor == 0:
         raise RuntimeError("divisor must be not zero")
+    if m.dtype.kind not in "iuf":
+        raise unsupported(f"avg_pool{len(kernel)}d", m.dtype)
     if not (m.dtype.is_floating_point or m.dtype.name == "int64"):
         raise unsupported("avg_pool2d" if len(kernel) < 3 else "avg_pool3d_out_frame", m.dtype)
     sizes = _positions("avg_pool", m, kernel, stride, padding, (1,) * len(kernel), ceil_mode)
@@ -390,6 +392,13 @@ def _avg_spread(
     return padded[(..., *(slice(p, p + s) for p, s in zip(padding, size, strict=True)))]
 
 
+def _spread_rule(g: Meta, shape: Ints, *how: Any) -> Plan:
+    if g.dtype.kind != "f":
+        raise unsupported("avg_pool_backward", g.dtype)
+    strides = suggested_strides(shape, g.shape, g.strides)
+    return Plan(g.like(shape=shape, strides=strides), compute=opmath(g.dtype))
+
+
 avg_pool = Op(
     "avg_pool",
     kind="window",
@@ -408,10 +417,7 @@ avg_spread = Op(
     kind="window",
     inputs=("grad_output",),
     attrs=("shape", "kernel", "stride", "padding", "count_include_pad", "divisor", "ceil_mode"),
-    rule=lambda g, shape, *how: Plan(
-        g.like(shape=shape, strides=suggested_strides(shape, g.shape, g.strides)),
-        compute=opmath(g.dtype),
-    ),
+    rule=_spread_rule,
     kernel=lambda g, shape, kernel, stride, padding, include, divisor, ceil_mode: _avg_spread(
         g, shape, kernel, stride, padding, include, divisor
     ),
@@ -476,10 +482,7 @@ adaptive_avg_spread = Op(
     kind="window",
     inputs=("grad_output",),
     attrs=("shape",),
-    rule=lambda g, shape: Plan(
-        g.like(shape=shape, strides=suggested_strides(shape, g.shape, g.strides)),
-        compute=opmath(g.dtype),
-    ),
+    rule=_spread_rule,
     kernel=_adaptive_spread,
     grads=(lambda o, g, _g: o.adaptive_avg_pool(g, tuple(_g.shape[2:])),),
 )
