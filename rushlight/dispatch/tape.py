@@ -26,7 +26,7 @@ Edge = tuple["Node", int]
 class SavedTensor:
     """A tensor kept for the backward pass, with the version it had."""
 
-    __slots__ = ("hook", "is_output", "packed", "tensor", "version")
+    __slots__ = ("edge", "hook", "is_output", "packed", "tensor", "version")
 
     def __init__(self, tensor: Tensor, is_output: bool) -> None:
         if tensor._inference and not is_output:
@@ -44,6 +44,7 @@ class SavedTensor:
             tensor = alias(tensor)
         self.tensor: Tensor | None = tensor
         if self.hook is not None:
+            self.edge = None if is_output else gradient_edge(tensor)
             with modes.no_grad():
                 self.packed = self.hook[0](tensor if is_output else alias(tensor))
             self.tensor = None
@@ -51,7 +52,7 @@ class SavedTensor:
     def unpack(self, node: Node, out_nr: int) -> Tensor:
         """The tensor, if nobody wrote to its memory meanwhile."""
         if self.hook is not None:
-            return self.hook[1](self.packed)  # type: ignore[no-any-return]
+            return self._restored(node, out_nr)
         t = self.tensor
         assert t is not None
         if t._counter.value != self.version:
@@ -59,6 +60,21 @@ class SavedTensor:
         if self.is_output:
             t = alias(t)
             t._requires_grad, t._node, t._out_nr = True, node, out_nr
+        return t
+
+    def _restored(self, node: Node, out_nr: int) -> Tensor:
+        """What the unpack hook gives back, with the place in the graph that the tensor had."""
+        assert self.hook is not None
+        given = self.hook[1](self.packed)
+        if not isinstance(given, Tensor):
+            raise TypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got "
+                f"result of type {type(given).__name__}"
+            )
+        t = alias(given)
+        edge = (node, out_nr) if self.is_output else self.edge
+        if edge is not None:
+            t._requires_grad, (t._node, t._out_nr) = True, edge
         return t
 
 
