@@ -6,6 +6,7 @@ A sample is (inputs, attrs), as `rushlight/ir/samples.py` says.
 from __future__ import annotations
 
 import numpy as np
+from op_samples_nn import NN_SAMPLES
 
 from rushlight import dtypes
 from rushlight.devices import CPU
@@ -59,37 +60,6 @@ SAMPLES = {
     "slice_scatter": lambda make: [((make(4, 3), make(2, 3)), (0, 1, 4, 2))],
     "diagonal_scatter": lambda make: [((make(3, 3), make(3)), (0, 0, 1))],
     "embedding": lambda make: [((make(5, 3), _index(make, 5, 2, 2)), (-1, False))],
-    # windows: convolutions, pooling
-    "conv": lambda make: [
-        ((make(1, 2, 5, 4), make(3, 2, 2, 3), make(3)), ((1, 1), (1, 0), (1, 1), 1)),
-        ((make(2, 2, 6), make(4, 1, 3), None), ((2,), (1,), (1,), 2)),
-    ],
-    "max_pool": lambda make: [((make(1, 2, 4, 5),), ((2, 2), (2, 1), (1, 0), (1, 1), False))],
-    "avg_pool": lambda make: [
-        ((make(1, 2, 4, 5),), ((2, 2), (2, 1), (1, 0), False, True, None)),
-        ((make(1, 2, 5),), ((2,), (2,), (0,), True, False, None)),
-    ],
-    "adaptive_avg_pool": lambda make: [((make(1, 2, 5, 4),), ((2, 3),))],
-    "adaptive_max_pool": lambda make: [((make(1, 2, 5, 4),), ((2, 3),))],
-    "im2col": lambda make: [((make(1, 2, 4, 4),), ((2, 2), (1, 1), (0, 0), (1, 1)))],
-    "col2im": lambda make: [((make(1, 8, 9),), ((4, 4), (2, 2), (1, 1), (0, 0), (1, 1)))],
-    "constant_pad": lambda make: [((make(2, 3),), ((1, 2), 0.5))],
-    "glu": lambda make: [((make(2, 4),), (1,))],
-    # losses
-    "mse_loss": lambda make: [((make(3, 4), make(3, 4)), (r,)) for r in ("mean", "sum", "none")],
-    "smooth_l1_loss": lambda make: [((make(3, 4), make(3, 4)), ("mean", 0.7))],
-    "huber_loss": lambda make: [((make(3, 4), make(3, 4)), ("mean", 0.7))],
-    "binary_cross_entropy": lambda make: [
-        ((make(3, 4, low=0.1, high=0.9), make(3, 4, low=0.1, high=0.9), None), ("mean",)),
-        ((make(3, 4, low=0.1, high=0.9), make(3, 4, low=0.1, high=0.9), make(3, 4)), ("none",)),
-    ],
-    "binary_cross_entropy_with_logits": lambda make: [
-        ((make(3, 4), make(3, 4, low=0.1, high=0.9), None, make(4, low=0.5, high=2)), ("mean",))
-    ],
-    "nll_loss": lambda make: [
-        ((make(3, 4), make.integers(4, 3), make(4, low=0.5, high=2)), ("mean", -100)),
-        ((make(3, 4), make.integers(4, 3), None), ("none", 1)),
-    ],
     # indexing by tensors
     "index": lambda make: [((make(3, 4), np.array([2, 0]), None), ())],
     "index_put": lambda make: [((make(3, 4), make(2, 4), np.array([2, 0])), (False,))],
@@ -100,6 +70,7 @@ SAMPLES = {
     "index_fill": lambda make: [((make(3, 4), np.array([2, 0]), 0.5), (0,))],
     "put": lambda make: [((make(3, 4), np.array([2, 0]), make(2)), (False,))],
     "masked_scatter": lambda make: [((make(2, 3), make.booleans(2, 3), make(6)), ())],
+    **NN_SAMPLES,
     # products
     "mm": lambda make: [((make(2, 3), make(3, 4)), ()), ((make(2, 0), make(0, 3)), ())],
     "bmm": lambda make: [((make(2, 2, 3), make(2, 3, 2)), ())],
@@ -136,12 +107,7 @@ ELSEWHERE = {
         log_normal bernoulli_p bernoulli bernoulli_with randperm multinomial poisson""".split(),
         _RANDOM,
     ),
-    **dict.fromkeys(
-        """conv_input conv_weight avg_spread adaptive_avg_spread embedding_spread embedding_bag
-        nll_spread plane_scatter plane_gather max_unpool ctc_loss ctc_gradient batch_norm
-        batch_norm_backward layer_norm_backward""".split(),
-        _NN,
-    ),
+    **dict.fromkeys(("ctc_loss", "nll_spread"), _NN),
     **dict.fromkeys(
         """real_part imag_part view_as_real view_as_complex conj_view neg_view view_dtype
         as_strided_backward as_strided_scatter""".split(),

@@ -192,7 +192,7 @@ NO_GRADIENT = {  # inputs for which PyTorch has no gradient either
     "binary_cross_entropy": {2},
     "binary_cross_entropy_with_logits": {2, 3},
 }
-ONE_OUTPUT = {"layer_norm", "group_norm"}  # the others are what the gradient keeps
+ONE_OUTPUT = {"layer_norm", "group_norm", "batch_norm"}  # the others are what the gradient keeps
 
 
 def loss(results, weights):
