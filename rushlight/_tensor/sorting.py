@@ -272,7 +272,12 @@ def unique_consecutive(
 def _search(
     boundaries: Tensor, values: Any, right: bool, int32: bool, sorter: Any, out: Any
 ) -> Any:
-    op, inputs = records.searchsorted, (boundaries, operand(values), sorter)
+    values = operand(values)
+    if not isinstance(values, Tensor):
+        dt = boundaries._meta.dtype
+        wide = dt if dt.is_floating_point or isinstance(values, int) else dtypes.float64
+        values = FUNCTIONS["tensor"](values, dtype=wide)
+    op, inputs = records.searchsorted, (boundaries, values, sorter)
     attrs = (bool(right), bool(int32))
     return call(op, inputs, attrs) if out is None else write_into(op, inputs, attrs, out)
 
