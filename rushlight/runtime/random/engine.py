@@ -124,6 +124,12 @@ class Engine:
         words: npt.NDArray[np.uint64] = bits.random_raw(count)
         return words
 
+    def word(self) -> int:
+        """The next 32-bit word as a Python integer."""
+        bits = self._bits or self._generator()
+        self._fresh = False
+        return int(bits.random_raw())
+
     def words32(self, count: int) -> npt.NDArray[np.uint32]:
         """The next ``count`` 32-bit words."""
         return self.raw(count).astype(np.uint32)
@@ -145,6 +151,8 @@ class Engine:
 
     def floats(self, count: int) -> npt.NDArray[np.float32]:
         """``count`` float32 uniforms in [0, 1): the low 24 bits of a 32-bit word each."""
+        if count == 1:  # random transforms draw one at a time
+            return np.array([(self.word() & 0xFFFFFF) * 2.0**-24], np.float32)
         words = self.words32(count)
         words &= np.uint32(0xFFFFFF)
         values = words.view(np.int32).astype(np.float32)

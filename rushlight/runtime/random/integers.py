@@ -37,6 +37,9 @@ _WIDE_FROM = 1 << 28  # ranges from here on take 64-bit words
 _INSIDE_OUT_FROM = (2**32 - 1) // 20  # permutations from here on use the other shuffle
 
 
+_I8 = np.dtype(np.int64)
+
+
 def _modulo(words: Array, span: int) -> Array:
     """``words % span``; NumPy's integer division by a constant is several times its remainder."""
     divisor = words.dtype.type(span)
@@ -51,6 +54,8 @@ def _as_int64(value: int) -> np.int64:
 
 def _fill(engine: Engine, n: int, dtype: Dtype, low: int, span: int) -> Array:
     """``low + word % span``; a span of 2**64 takes the word as it is."""
+    if n == 1 and span < _WIDE_FROM and dtype.kind == "i":  # one index at a time is common
+        return np.array([low + engine.word() % span]).astype(dtype)
     out = np.empty(n, dtype)
     base = _as_int64(low)
     for begin in range(0, n, CHUNK):
@@ -140,6 +145,8 @@ def random_(engine: Engine, n: int, dtype: Dtype, low: int = 0, high: int | None
             raise RuntimeError(
                 f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
             )
+        if dtype == _I8 and low >= _INT64_MIN and high <= -_INT64_MIN:
+            return _fill(engine, n, dtype, low, high - low)
         _need_countable(dtype)
         if is_floating(dtype):
             low, high = _raised(low, dtype), _lowered(high, dtype)

@@ -56,6 +56,9 @@ def real_view_dtype(dtype: Dtype) -> Dtype:
     return np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
 
 
+_F4 = np.dtype(np.float32)
+
+
 def uniform(engine: Engine, n: int, dtype: Dtype, low: float = 0.0, high: float = 1.0) -> Array:
     """Values in [low, high): ``rand`` and ``uniform_``.
 
@@ -63,6 +66,8 @@ def uniform(engine: Engine, n: int, dtype: Dtype, low: float = 0.0, high: float 
         RuntimeError: bounds out of order, outside the dtype, or too far apart.
         NotImplementedError: a dtype that is neither floating nor complex.
     """
+    if low == 0.0 and high == 1.0 and dtype == _F4 and n <= CHUNK:
+        return engine.floats(n)  # the commonest draw; 1 is never reached
     if dtype.kind == "c":
         return uniform(engine, 2 * n, real_view_dtype(dtype), low, high).view(dtype)
     check_uniform(dtype, low, high)
