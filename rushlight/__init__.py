@@ -66,6 +66,7 @@ _SUBMODULES = frozenset(
         "random",
         "return_types",
         "serialization",
+        "signal",
         "special",
         "storage",
         "testing",

@@ -36,6 +36,7 @@ from rushlight._tensor import (
     special,
     statistics,
     subclassing,
+    windows,
 )
 
 __all__ = [
@@ -70,4 +71,5 @@ __all__ = [
     "special",
     "statistics",
     "subclassing",
+    "windows",
 ]

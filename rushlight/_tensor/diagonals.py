@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight import dtypes
 from rushlight._tensor.api import (
     FUNCTIONS,
     both,
@@ -128,6 +129,32 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Any:
         if out is None
         else write_into(diagonals.diag_embed, (input,), attrs, out)
     )
+
+
+@method
+def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Fills the main diagonal of a matrix (or of a cube) with one value.
+
+    Args:
+        fill_value: a number.
+        wrap: whether the diagonal of a tall matrix starts again below the square part.
+    """
+    shape, strides = self._meta.shape, self._meta.strides
+    if len(shape) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(shape) > 2 and len(set(shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    size, step = min(shape), sum(strides)
+    self.as_strided((size,), (step,)).fill_(fill_value)
+    rows, columns = shape[0], shape[1]
+    if wrap and len(shape) == 2 and rows > columns + 1:
+        start = self._offset + strides[0] * (columns + 1)
+        count = (rows - columns - 1) * columns
+        left = self.as_strided((rows - columns - 1, columns), strides, start)
+        at = FUNCTIONS["arange"](0, count, columns + 1)
+        rest = FUNCTIONS["zeros"](count, dtype=dtypes.bool_).index_fill_(0, at, True)
+        left.masked_fill_(rest.view(rows - columns - 1, columns), fill_value)
+    return self
 
 
 @both

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ from rushlight._tensor.api import (
 from rushlight._tensor.formats import FORMATS
 from rushlight.dispatch.gate import call, write_into
 from rushlight.dispatch.namespace import o
-from rushlight.dispatch.tensor import Tensor, point
+from rushlight.dispatch.tensor import Tensor
+from rushlight.dispatch.views import check_history
 from rushlight.ir.meta import Size
 from rushlight.ir.shapes import broadcast, wrap_dim
 from rushlight.ops import create, movement
@@ -159,10 +161,6 @@ def permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """A view with two dimensions exchanged."""
     return call(movement.transpose, (input,), (ints(dim0), ints(dim1)))  # type: ignore[no-any-return]
-
-
-for _name in ("swapaxes", "swapdims"):
-    alias(_name, transpose)
 
 
 @both
@@ -635,17 +633,40 @@ def view_as_complex(input: Tensor) -> Tensor:
     return call(movement.view_as_complex, (input,))  # type: ignore[no-any-return]
 
 
-_INPLACE_VIEWS = ("squeeze", "unsqueeze", "transpose", "t", "swapaxes", "swapdims")
+@method
+def swapdims(self: Tensor, dim0: int, dim1: int) -> Tensor:
+    """``transpose``."""
+    return transpose(self, dim0, dim1)
+
+
+FUNCTIONS["swapdims"] = swapdims
+
+
+@method
+def swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
+    """``transpose``, under NumPy's name."""
+    return transpose(self, axis0, axis1)
+
+
+FUNCTIONS["swapaxes"] = swapaxes
+_INPLACE_VIEWS = ("squeeze", "unsqueeze", "transpose", "t", "swapaxes", "swapdims", "as_strided")
 
 
 def _reshape_in_place(name: str) -> None:
     out_of_place = getattr(Tensor, name)
 
-    def f(self: Tensor, *args: Any) -> Tensor:
-        made = out_of_place(self, *args)
-        point(self, made._storage, made._meta, made._offset)
+    @functools.wraps(out_of_place)
+    def f(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_history(self)
+        made = out_of_place(self, *args, **kwargs)
+        self._meta, self._offset, self._array = made._meta, made._offset, None
         if made._node is not None:
             self._node, self._out_nr = made._node, made._out_nr
+        if self._view is not None:
+            self._view = made._view
+        self._counter.value += 1
+        if self._view is not None:
+            self._view.seen = self._counter.value
         return self
 
     f.__name__ = f.__qualname__ = name + "_"
@@ -655,3 +676,19 @@ def _reshape_in_place(name: str) -> None:
 
 for _name in _INPLACE_VIEWS:
     _reshape_in_place(_name)
+FUNCTIONS["as_strided_"] = Tensor.as_strided_
+
+
+@function
+def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Tensor:
+    """The tensor with a border of one value: (before, after) pairs from the last dimension on."""
+    widths = size_of((pad,))
+    if len(widths) % 2:
+        raise RuntimeError(f"Length of pad must be even but instead it equals {len(widths)}")
+    n = input._meta.ndim
+    if len(widths) > 2 * n:
+        raise RuntimeError(
+            "Length of pad should be no more than twice the number of dimensions of the input. "
+            f"Pad length is {len(widths)} while the input has {n} dimensions."
+        )
+    return o.constant_pad(input, widths, number(value))  # type: ignore[no-any-return]

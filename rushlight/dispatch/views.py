@@ -13,7 +13,7 @@ from typing import Any
 from rushlight.dispatch import modes, tape
 from rushlight.dispatch.tensor import Tensor, ViewOf
 
-__all__ = ["check_write", "rebase", "refresh"]
+__all__ = ["check_history", "check_write", "rebase", "refresh"]
 
 _NO_GRAD = (
     "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
@@ -106,13 +106,14 @@ def check_write(
             "You can make a clone to get a normal tensor before doing inplace update."
             "See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
-    if modes.state.grad:
-        _check_history(target, wants_grad)
+    check_history(target, wants_grad)
     _check_overlap(target, op, inputs)
 
 
-def _check_history(target: Tensor, wants_grad: bool) -> None:
+def check_history(target: Tensor, wants_grad: bool = False) -> None:
     """Refuses writes whose gradient would not be defined."""
+    if not modes.state.grad:
+        return
     record = target._view
     if target._requires_grad and target._node is None and record is None:
         raise RuntimeError(

@@ -79,6 +79,8 @@ def _steps_rule(start: Any, end: Any, steps: int, dtype: Any, device: Any) -> Me
 
 def _linspace(out: Meta, start: Any, end: Any, steps: int, dtype: Any, device: Any) -> Any:
     """From both ends towards the middle, as PyTorch computes it."""
+    if dtype.is_integral:
+        start, end = int(start), int(end)
     if steps == 0:
         return np.empty(0, dtype.numpy)
     if steps == 1:
@@ -115,6 +117,8 @@ def _logspace(
     out: Meta, start: Any, end: Any, steps: int, base: float, dtype: Any, device: Any
 ) -> Any:
     wide = dtypes.float64 if not dtype.is_complex else dtypes.complex128
+    if dtype.is_integral and steps > 1:
+        start, end = int(start), int(end)
     exponents = _linspace(out, start, end, steps, wide, device)
     return np.power(wide.numpy.type(base), exponents).astype(dtype.numpy)
 
