@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rushlight.codegen import engine, native
-from rushlight.compiler.kernels import conv, conv_weight
+from rushlight.compiler.kernels import conv_weight
 from rushlight.compiler.kernels.emit import VectorType
 from rushlight.compiler.kernels.gemm import Tile, tile_for
+from rushlight.compiler.kernels.windows import FIELDS, piece_area
 
 __all__ = [
     "COUNTER",
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 Ints = tuple[int, ...]
-_FIELD = {name: i for i, name in enumerate(conv.FIELDS)}
+_FIELD = {name: i for i, name in enumerate(FIELDS)}
 POINTERS = slice(0, 9)  # the first fields
 COUNTER = len(_FIELD)  # how many units were handed out stands behind the fields
 
@@ -282,7 +283,7 @@ def gather_plan(
         (unit[0] * values["image_words"] + t.lanes) * itemsize,
         (tiles * c_block * taps * width + t.lanes) * itemsize,
         tiles * panels * tile.rows * width * itemsize,
-        tiles * conv.piece_area(width) * 8,
+        tiles * piece_area(width) * 8,
     )
     values.update(
         panels=panels,
@@ -329,7 +330,8 @@ def _chunk(t: VectorType, scratch: _Scratch, images: int) -> tuple[int, int]:
     if plane >= _SUMMED:
         bands = -(-plane // _SUMMED)
         return 1, -(-y.positions // bands)
-    return -(-images // -(-images * plane // _SUMMED)), y.positions
+    chunks = -(-images // max(1, _SUMMED // plane))
+    return -(-images // chunks), y.positions
 
 
 @lru_cache(maxsize=512)
@@ -354,6 +356,8 @@ def weight_plan(
     values = _fields(scratch, counts, x_strides, g_strides, unit)
     positions = unit[0] * unit[1] * x.positions
     padded = -(-positions // t.lanes) * t.lanes
+    if padded * itemsize % 4096 == 0:  # else all rows would fall on the same lines of L1
+        padded += t.lanes
     splits = 1 if groups >= 4 * threads else min(threads, r_groups)
     r_unit = -(-r_groups // splits)
     splits = -(-r_groups // r_unit)
@@ -363,7 +367,7 @@ def weight_plan(
         (unit[0] * values["image_words"] + t.lanes) * itemsize,
         (tile.columns * padded + t.lanes) * itemsize,
         r_unit * panels * conv_weight.slots(t, tile) * itemsize,
-        conv.piece_area(positions) * 8,
+        piece_area(positions) * 8,
         (k_panels * tile.rows * padded + t.lanes) * itemsize,
     )
     values.update(

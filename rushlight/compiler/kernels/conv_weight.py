@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rushlight.compiler.kernels import conv
+from rushlight.compiler.kernels import windows
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
 
 __all__ = ["WeightTile", "module", "slots", "tile_for"]
@@ -69,8 +69,8 @@ def module(t: VectorType, tile: WeightTile) -> str:
     return "".join(
         [
             declarations(t),
-            conv.pad_function(f"{name}_pad", t),
-            conv.pieces_function(f"{name}_pieces", t),
+            windows.pad_function(f"{name}_pad", t),
+            windows.pieces_function(f"{name}_pieces", t),
             _inner_function(f"{name}_inner", t, tile),
             _gradient_function(f"{name}_gradient", t),
             _input_function(f"{name}_input", t),
@@ -118,15 +118,10 @@ def lane_sums(f: Function, t: VectorType, vectors: list[str]) -> str:
         if len(vectors) % 2:
             vectors = [*vectors, vectors[-1]]
         vectors = [
-            f.op(f"fadd {t.vector} {_every_second(f, t, a, b, 0)}, {_every_second(f, t, a, b, 1)}")
+            f.op(f"fadd {t.vector} {f.every_second(t, a, b, 0)}, {f.every_second(t, a, b, 1)}")
             for a, b in zip(vectors[::2], vectors[1::2], strict=True)
         ]
     return vectors[0]
-
-
-def _every_second(f: Function, t: VectorType, a: str, b: str, start: int) -> str:
-    mask = ", ".join(f"i32 {i}" for i in range(start, 2 * t.lanes, 2))
-    return f.op(f"shufflevector {t.vector} {a}, {t.vector} {b}, <{t.lanes} x i32> <{mask}>")
 
 
 def _clear_rest(f: Function, t: VectorType, target: str, positions: Value) -> None:
@@ -140,15 +135,15 @@ def _gradient_function(name: str, t: VectorType) -> str:
         *(("ptr", "arguments"), ("ptr", "a"), ("ptr", "pieces"), ("i64", "count")),
         *(("ptr", "g"), ("i64", "k0"), ("i64", "k1"), ("i64", "positions")),
     )
-    f = Function(name, parameters, conv.FIELDS, internal=True)
+    f = Function(name, parameters, windows.FIELDS, internal=True)
     o_k, o_x, padded, k_all = (f.field(n) for n in ("o_k", "o_x", "padded", "k"))
     dense = f.compare("eq", o_x, 1)
     with f.loop("%k0", "%k1") as k:
         to = f.at(t.scalar, "%a", f.mul(f.sub(k, "%k0"), padded))
         exists = f.compare("slt", k, k_all)
         row = f.at(t.scalar, "%g", f.mul(k, o_k))
-        words = f.select(exists, "i64", f.mul("%count", conv.PIECE_WORDS), 0)
-        with f.loop(0, words, conv.PIECE_WORDS) as place:
+        words = f.select(exists, "i64", f.mul("%count", windows.PIECE_WORDS), 0)
+        with f.loop(0, words, windows.PIECE_WORDS) as place:
             piece = f.at("i64", "%pieces", place)
             column, offset, length = (f.load("i64", f.at("i64", piece, w)) for w in (1, 2, 3))
             source, target = f.at(t.scalar, row, offset), f.at(t.scalar, to, column)
@@ -172,15 +167,15 @@ def _input_function(name: str, t: VectorType) -> str:
         *(("ptr", "arguments"), ("ptr", "scratch"), ("ptr", "b"), ("ptr", "pieces")),
         *(("i64", "count"), ("i64", "r"), ("i64", "c0"), ("i64", "positions")),
     )
-    f = Function(name, parameters, conv.FIELDS, internal=True)
+    f = Function(name, parameters, windows.FIELDS, internal=True)
     taps, plane_words = f.field("taps"), f.field("plane_words")
     channels = f.mul(f.field("channels"), f.field("depth"))
     exists = f.compare("slt", "%r", f.mul(channels, taps))
     c, tap = f.divide("%r", taps)
     offset = f.load("i64", f.at("i64", f.field("tap_x", "ptr"), tap))
     source = f.at(t.scalar, "%scratch", f.mul(f.sub(c, "%c0"), plane_words), offset)
-    words = f.select(exists, "i64", f.mul("%count", conv.PIECE_WORDS), 0)
-    with f.loop(0, words, conv.PIECE_WORDS) as place:
+    words = f.select(exists, "i64", f.mul("%count", windows.PIECE_WORDS), 0)
+    with f.loop(0, words, windows.PIECE_WORDS) as place:
         piece = f.at("i64", "%pieces", place)
         start = f.load("i64", piece)
         column = f.load("i64", f.at("i64", piece, 1))
@@ -199,7 +194,7 @@ def _write_function(name: str, t: VectorType, tile: WeightTile) -> str:
         *(("ptr", "arguments"), ("ptr", "sums"), ("ptr", "out")),
         *(("i64", "r0"), ("i64", "r1")),
     )
-    f = Function(name, parameters, conv.FIELDS, internal=True)
+    f = Function(name, parameters, windows.FIELDS, internal=True)
     panels, k_all = f.field("panels"), f.field("k")
     r_all = f.mul(f.mul(f.field("channels"), f.field("depth")), f.field("taps"))
     first = f.mul("%r0", tile.columns)
@@ -216,7 +211,7 @@ def _write_function(name: str, t: VectorType, tile: WeightTile) -> str:
 
 def _unit_function(name: str, t: VectorType, tile: WeightTile) -> str:
     """The loop over units; see the file's head."""
-    f = Function(name, conv.PARAMETERS, conv.FIELDS)
+    f = Function(name, windows.PARAMETERS, windows.FIELDS)
     scratch = f.at("i8", f.field("scratch", "ptr"), f.mul("%part", f.field("scratch_words")))
     taps, splits, r_unit = f.field("taps"), f.field("splits"), f.field("r_unit")
     channels = f.mul(f.field("channels"), f.field("depth"))
@@ -233,7 +228,7 @@ def _unit_function(name: str, t: VectorType, tile: WeightTile) -> str:
         x = f.at(t.scalar, f.field("x", "ptr"), f.mul(group, f.field("x_g")))
         g = f.at(t.scalar, f.field("w", "ptr"), f.mul(group, f.field("o_g")))
         with f.loop(0, f.field("chunks")) as chunk:
-            where = conv.read_chunk(f, f"{name}_pad", chunk, x, scratch, (c0, c1))
+            where = windows.read_chunk(f, f"{name}_pad", chunk, x, scratch, (c0, c1))
             f.call(
                 f"{name}_pieces",
                 *(("ptr", "%arguments"), ("ptr", f.at("i64", pieces, 1)), ("ptr", pieces)),

@@ -48,6 +48,7 @@ def declarations(t: VectorType) -> str:
     v = t.vector
     return (
         f"declare {v} @llvm.fmuladd.{t.suffix}({v}, {v}, {v})\n"
+        f"declare {v} @llvm.masked.load.{t.suffix}.p0(ptr, i32, <{t.lanes} x i1>, {v})\n"
         f"declare void @llvm.masked.store.{t.suffix}.p0({v}, ptr, i32, <{t.lanes} x i1>)\n"
         "declare i64 @llvm.smin.i64(i64, i64)\n"
         "declare i64 @llvm.smax.i64(i64, i64)\n"
@@ -201,6 +202,35 @@ class Function:
         wide = self.op(f"shufflevector {kind} {one}, {kind} poison, {mask}")
         steps = ", ".join(f"i64 {i}" for i in range(t.lanes))
         return self.op(f"icmp sgt {kind} {wide}, <{steps}>")
+
+    def repeated(self, t: VectorType, value: str) -> str:
+        """A constant vector of equal elements."""
+        return "<" + ", ".join([f"{t.scalar} {value}"] * t.lanes) + ">"
+
+    def masked_load(
+        self, t: VectorType, row: str, column: Value, width: Value, otherwise: str
+    ) -> str:
+        """A vector of a row from `column` on; lanes outside of 0 .. width are not read."""
+        kind = f"<{t.lanes} x i32>"
+        lanes = "<" + ", ".join(f"i32 {i}" for i in range(t.lanes)) + ">"
+        zeros = f"<{t.lanes} x i32> zeroinitializer"
+        wide = []
+        for value in (column, width):
+            narrow = self.op(f"trunc i64 {value} to i32")
+            one = self.op(f"insertelement {kind} poison, i32 {narrow}, i64 0")
+            wide.append(self.op(f"shufflevector {kind} {one}, {kind} poison, {zeros}"))
+        columns = self.op(f"add {kind} {wide[0]}, {lanes}")
+        mask = self.op(f"icmp ult {kind} {columns}, {wide[1]}")
+        place = self.at(t.scalar, row, column)
+        return self.op(
+            f"call {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr {place}, i32 {t.itemsize}, "
+            f"<{t.lanes} x i1> {mask}, {t.vector} {otherwise})"
+        )
+
+    def every_second(self, t: VectorType, a: str, b: str, start: int) -> str:
+        """Every second element of two vectors, beginning with 0 or 1."""
+        mask = ", ".join(f"i32 {i}" for i in range(start, 2 * t.lanes, 2))
+        return self.op(f"shufflevector {t.vector} {a}, {t.vector} {b}, <{t.lanes} x i32> <{mask}>")
 
     # Blocks
 
