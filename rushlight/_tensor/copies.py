@@ -33,7 +33,7 @@ def _copy_of(name: str, view: Any) -> None:
 
     f.__name__ = f.__qualname__ = name + "_copy"
     f.__doc__ = f"A copy of what ``{name}`` shows."
-    del f.__wrapped__  # type: ignore[attr-defined]
+    del f.__wrapped__
     function(f)
 
 

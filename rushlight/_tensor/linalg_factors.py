@@ -285,7 +285,7 @@ def _range_basis(A: Tensor, q: int, niter: int, M: Tensor | None) -> Tensor:
         return A @ x if M is None else A @ x - M @ x
 
     def back(x: Tensor) -> Tensor:
-        return A.mH @ x if M is None else A.mH @ x - M.mH @ x
+        return A.mH @ x if M is None else A.mH @ x - M.mH @ x  # type: ignore[no-any-return]
 
     start = FUNCTIONS["randn"](A._meta.shape[-1], q, dtype=kind, device=A._meta.device)
     basis = call(orthogonal.qr, (forward(start),), ("reduced",))[0]

@@ -20,7 +20,7 @@ from rushlight._tensor.api import (
 from rushlight._tensor.formats import FORMATS
 from rushlight.dispatch.gate import call, write_into
 from rushlight.dispatch.namespace import o
-from rushlight.dispatch.tensor import Tensor
+from rushlight.dispatch.tensor import Tensor, point
 from rushlight.dispatch.views import check_history
 from rushlight.ir.meta import Size
 from rushlight.ir.shapes import broadcast, wrap_dim
@@ -659,7 +659,7 @@ def _reshape_in_place(name: str) -> None:
     def f(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_history(self)
         made = out_of_place(self, *args, **kwargs)
-        self._meta, self._offset, self._array = made._meta, made._offset, None
+        point(self, made._storage, made._meta, made._offset)
         if made._node is not None:
             self._node, self._out_nr = made._node, made._out_nr
         if self._view is not None:

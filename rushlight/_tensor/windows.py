@@ -94,7 +94,7 @@ def blackman_window(window_length: int, periodic: bool = True, **options: Any) -
 
     def weights(n: Tensor, count: int) -> Tensor:
         x = n * (math.pi / (count - 1))
-        return (x * 4).cos() * 0.08 - (x * 2).cos() * 0.5 + 0.42
+        return (x * 4).cos() * 0.08 - (x * 2).cos() * 0.5 + 0.42  # type: ignore[no-any-return]
 
     return _window("blackman_window", window_length, periodic, options, weights)
 

@@ -124,7 +124,7 @@ def _qr_rule(a: Meta, mode: str) -> Plan:
     return Plan((q, fortran(a, (*lead, k, n))))
 
 
-def _qr(a: Any, mode: str) -> Any:
+def _qr(a: Any, mode: Any) -> Any:
     if mode == "r":
         return np.empty(0, a.dtype), np.linalg.qr(a, "r")
     return tuple(np.linalg.qr(a, mode))

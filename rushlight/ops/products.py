@@ -55,7 +55,7 @@ linalg_cross = Op(
 
 def _sides(m: Any) -> tuple[int, int]:
     """Rows and columns of a matrix, a vector as a row, a number as 1 x 1."""
-    return (1,) * (2 - len(m.shape)) + tuple(m.shape)  # type: ignore[return-value]
+    return (1,) * (2 - len(m.shape)) + tuple(m.shape)
 
 
 def _block_diag_rule(*metas: Meta) -> Plan:

@@ -49,7 +49,7 @@ def _window(
         made = rl.ones(M, **options)
     else:
         made = weights(dtype, options)
-    return made.requires_grad_(True) if requires_grad else made
+    return made.requires_grad_(True) if requires_grad else made  # type: ignore[no-any-return]
 
 
 def _spaced(start: float, step: float, M: int, options: dict[str, Any]) -> Tensor:
