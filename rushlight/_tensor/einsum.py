@@ -247,7 +247,7 @@ def einsum(*args: Any) -> Any:
         operands[i], names = _diagonals(x, _expanded(names, x._meta.ndim, i, width), i)
         inputs.append(names)
     _check_sizes(operands, inputs)
-    output = _output(inputs, given, width)
+    output = _output(terms, given, width)
     summed = [n for n in dict.fromkeys(n for names in inputs for n in names) if n not in output]
     order = output + summed
     last = {n: max(i for i, names in enumerate(inputs) if n in names) for n in summed}
