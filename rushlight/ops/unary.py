@@ -290,12 +290,20 @@ atanh = elementwise(
     domain=(-0.9, 0.9),
     doc="The inverse hyperbolic tangent of each element; infinite at -1 and 1.",
 )
+
+
+def _over_square(o: Any, y: Any, x: Any) -> Any:
+    """1 / (x^2 + y^2); 0 at the origin, where the angle has no derivative."""
+    square = x * x + y * y
+    return o.where(square == 0, o.zeros_like(square), 1 / square)
+
+
 atan2 = elementwise(
     "atan2",
     np.arctan2,
     (
-        lambda o, g, y, x: g * x / (x * x + y * y),
-        lambda o, g, y, x: -g * y / (x * x + y * y),
+        lambda o, g, y, x: g * x * _over_square(o, y, x),  # x / r^2
+        lambda o, g, y, x: -g * y * _over_square(o, y, x),  # -y / r^2
     ),
     inputs=("input", "other"),
     api="torch method inplace tensors",
