@@ -342,7 +342,7 @@ OWN_SIGNATURE = {
     "polygamma", "cat", "stack", "unsqueeze", "full", "arange", "linspace", "logspace", "eye",
     "tril_indices", "triu_indices", "elu", "celu", "index_add", "flip", "layer_norm", "group_norm",
     "embedding", "unbind", "split", "as_strided", "unfold", "searchsorted", "clone_strided",
-    "index_put",
+    "index_put", "batch_norm", "embedding_bag",
 }  # fmt: skip
 
 
