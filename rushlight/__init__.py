@@ -78,6 +78,7 @@ _SUBMODULES = frozenset(
 )
 _ELSEWHERE = {  # names that live in modules imported when first used
     "save": "serialization",
+    "vmap": "func",
     "load": "serialization",
     **dict.fromkeys(
         (

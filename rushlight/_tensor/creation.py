@@ -265,6 +265,8 @@ def empty_like(
     _need_tensor(input, "empty_like")
     m = input._meta
     where = m.device if device is None else device_of(device)
+    if input._value is not None:  # inside vmap: for each sample
+        return _finish(input._blank(m.like(dtype=dtype_of(dtype, m.dtype), device=where)), False)
     attrs = (tuple(m.shape), layout_like(m, memory_format), dtype_of(dtype, m.dtype), where)
     return _finish(call(create.empty, (), attrs), requires_grad)
 

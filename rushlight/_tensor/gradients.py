@@ -62,7 +62,7 @@ def detach(input: Tensor) -> Tensor:
         handled, result = redirect(detach, (input,), (input,), {})
         if handled:
             return result  # type: ignore[no-any-return]
-    t = tape.alias(input)
+    t = tape.alias(input) if input._value is None else input._detached()
     if input._inference:
         t._inference = True
     return t

@@ -89,6 +89,7 @@ class Tensor(metaclass=_TensorType):
     _accumulator: Any = None
     _retains = False
     _inference = False
+    _value: Any = None  # of a tensor inside vmap: the tensor of the whole batch (func/batched.py)
     _borrowed = False  # a view made under no_grad of what requires grad: its gradient goes nowhere
 
     if TYPE_CHECKING:
@@ -163,6 +164,8 @@ def array_of(t: Tensor) -> Any:
 
 def alias(t: Tensor, cls: type, version: Version) -> Tensor:
     """A tensor of class `cls` over the same memory, with this version counter and no history."""
+    if t._value is not None:
+        return t._shadow(version)
     return new(cls, t._storage, t._meta, t._offset, t._array, version)
 
 

@@ -88,7 +88,7 @@ def _again(view: Tensor, record: ViewOf) -> Tensor:
 
     m, base = view._meta, record.base._meta
     alike = m.dtype is base.dtype and m.conj == base.conj and m.neg == base.neg
-    if alike and base.dense:
+    if alike and base.dense and view._value is None:
         again: Tensor = o.as_strided(
             record.base, m.shape, m.strides, view._offset - record.base._offset
         )
