@@ -20,13 +20,15 @@ __all__: list[str] = []
 _DOTS = "..."
 
 
-def _subscripts(text: str, operand: str) -> list[str]:
-    """The subscripts of one operand, an ellipsis as one item."""
+def _subscripts(text: str, operand: str, start: int) -> list[str]:
+    """The subscripts of one operand, an ellipsis as one item; ``start``: where the text stands."""
     found: list[str] = []
     i = 0
     while i < len(text):
         c = text[i]
-        if c == ".":
+        if c == " ":
+            i += 1
+        elif c == ".":
             if _DOTS in found:
                 raise RuntimeError(
                     f"einsum(): found '.' for {operand} for which an ellipsis was already found"
@@ -37,28 +39,30 @@ def _subscripts(text: str, operand: str) -> list[str]:
                 )
             found.append(_DOTS)
             i += 3
-            continue
-        if not (c.isascii() and c.isalpha()):
-            where = " in the output" if operand == "the output" else ""
+        elif c.isascii() and c.isalpha():
+            found.append(c)
+            i += 1
+        else:
             raise RuntimeError(
-                f"einsum(): invalid subscript given at index {i} in the equation string, "
-                f"subscripts must be in [a-zA-Z]{where}"
+                f"einsum(): invalid subscript given at index {start + i} in the equation string, "
+                "subscripts must be in [a-zA-Z]"
             )
-        found.append(c)
-        i += 1
     return found
 
 
 def _parse(equation: str, count: int) -> tuple[list[list[str]], list[str] | None]:
     """The subscripts of each operand, and of the output if the equation gives it."""
-    left, arrow, right = equation.replace(" ", "").partition("->")
+    left, arrow, right = equation.partition("->")
     terms = left.split(",")
     if len(terms) > count:
         raise RuntimeError("einsum(): fewer operands were provided than specified in the equation")
     if len(terms) < count:
         raise RuntimeError("einsum(): more operands were provided than specified in the equation")
-    inputs = [_subscripts(term, f"operand {i}") for i, term in enumerate(terms)]
-    return inputs, _subscripts(right, "the output") if arrow else None
+    inputs, at = [], 0
+    for i, term in enumerate(terms):
+        inputs.append(_subscripts(term, f"operand {i}", at))
+        at += len(term) + 1
+    return inputs, _subscripts(right, "the output", len(left) + 2) if arrow else None
 
 
 def _from_lists(args: tuple[Any, ...]) -> tuple[str, list[Any]]:

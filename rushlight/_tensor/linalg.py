@@ -444,7 +444,8 @@ def cond(A: Tensor, p: Any = None, *, out: Any = None) -> Any:
         return result_or_out(A.new_zeros(A._meta.shape[:-2], dtype=A._meta.dtype.to_real()), out)
     inverse_, info = call(records.inv_ex, (A,))
     inverse_ = inverse_.masked_fill((info != 0).unsqueeze(-1).unsqueeze(-1), math.inf)
-    return result_or_out(matrix_norm(A, p) * matrix_norm(inverse_, p), out)
+    found = (matrix_norm(A, p) * matrix_norm(inverse_, p)).masked_fill(info != 0, math.inf)
+    return result_or_out(found, out)
 
 
 # Products

@@ -253,7 +253,6 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     m, n = A._meta.shape[-2:]
     eps = dtypes.finfo(A._meta.dtype).eps
     limit = eps * max(m, n) if rcond is None else rcond
-    found = pinv(A, rtol=0.0 if driver == "gels" else limit) @ right
     none = A.new_empty(0)
     rank: Any = none.to(dtypes.int64)
     values: Any = none.to(A._meta.dtype.to_real())
@@ -265,6 +264,11 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
         full = bool((rank == n).all())
         if driver != "gelsy":
             values = s
+    if full and m >= n:
+        q, r = call(orthogonal.qr, (A,), ("reduced",))
+        found = solve_triangular(r, q.mH @ right, upper=True)
+    else:
+        found = pinv(A, rtol=0.0 if driver == "gels" else limit) @ right
     residuals: Any = found.reshape(-1)[:0].abs()
     if m > n and full and driver != "gelsy":
         difference = A @ found - right

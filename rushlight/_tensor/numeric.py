@@ -8,7 +8,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight._tensor import pointwise  # noqa: F401  its methods get second names here
-from rushlight._tensor.api import FUNCTIONS, both, function, method, number, operand, result_or_out
+from rushlight._tensor.api import FUNCTIONS, both, function, method, operand, result_or_out
 from rushlight._tensor.reduction import return_type
 from rushlight.dispatch import gate
 from rushlight.dispatch.gate import call, write, write_into
@@ -159,38 +159,6 @@ def float_power_(input: Tensor, exponent: Any) -> Tensor:
             f"requires dtype {wanted.title}"
         )
     return write(arithmetic.pow, (input, _doubles(exponent)))
-
-
-@both
-def dist(input: Tensor, other: Tensor, p: Any = 2) -> Any:
-    """The p-norm of ``input - other``."""
-    return FUNCTIONS["norm"](input - other, p)
-
-
-def _renormed(input: Tensor, p: Any, dim: int, maxnorm: Any) -> Any:
-    m = input._meta
-    if m.ndim < 2:
-        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {m.ndim} dimensions")
-    if number(p) <= 0:
-        raise RuntimeError("renorm: non-positive-norm not supported")
-    if number(maxnorm) < 0:
-        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
-    others = [d for d in range(m.ndim) if d != dim % m.ndim]
-    norm = FUNCTIONS["norm"](input, p, others, keepdim=True)
-    scale = FUNCTIONS["where"](norm > maxnorm, maxnorm / (norm + 1e-7), 1.0)
-    return input * scale
-
-
-@both
-def renorm(input: Tensor, p: Any, dim: int, maxnorm: Any, *, out: Tensor | None = None) -> Any:
-    """Each slice along ``dim`` scaled down to a p-norm of at most ``maxnorm``."""
-    return result_or_out(_renormed(input, p, dim, maxnorm), out)
-
-
-@method
-def renorm_(input: Tensor, p: Any, dim: int, maxnorm: Any) -> Any:
-    """``renorm`` written into the tensor itself."""
-    return input.copy_(_renormed(input, p, dim, maxnorm))
 
 
 @function

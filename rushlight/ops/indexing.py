@@ -14,7 +14,7 @@ from rushlight import dtypes
 from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import broadcast, wrap_dim
-from rushlight.ops.build import elementwise_meta
+from rushlight.ops.build import c_name, elementwise_meta
 from rushlight.ops.movement import slice_range
 
 # Gradients of views: zeros of the base's shape with the gradient in the view's place
@@ -321,7 +321,7 @@ def _index_select_rule(x: Meta, index: Meta, dim: int) -> Plan:
     if index.dtype.name not in ("int32", "int64"):
         raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
     if index.ndim > 1:
-        raise RuntimeError("index_select(): Index is supposed to be a vector")
+        raise IndexError("index_select(): Index is supposed to be a vector")
     if x.ndim == 0:
         return Plan(x.like())
     return Plan(x.like(shape=(*x.shape[:d], index.numel, *x.shape[d + 1 :])))
@@ -355,15 +355,28 @@ index_select = Op(
 
 
 def _index_add_rule(x: Meta, index: Meta, source: Meta, dim: int, alpha: Any) -> Plan:
-    wrap_dim(dim, x.ndim)
-    if x.dtype is not source.dtype:
-        raise RuntimeError("index_add_(): self and source must have the same scalar type")
+    d = wrap_dim(dim, x.ndim)
     if index.ndim > 1:
         raise IndexError("index_add_(): Index is supposed to be a vector")
+    if index.dtype not in (dtypes.int64, dtypes.int32):
+        raise RuntimeError(
+            f"index_add_(): Expected dtype int32/int64 for index but got: {index.dtype.title}"
+        )
+    if x.dtype is not source.dtype:
+        raise RuntimeError(
+            f"index_add_(): self ({x.dtype.title}) and source ({source.dtype.title}) must have the "
+            "same scalar type"
+        )
     if source.ndim and index.numel != source.shape[wrap_dim(dim, source.ndim)]:
         raise RuntimeError(
             f"index_add_(): Number of indices ({index.numel}) should be equal to source.size(dim): "
             f"({source.shape[dim]}), for dim: {dim}"
+        )
+    mine = [s for k, s in enumerate(x.shape) if k != d]
+    if source.ndim == x.ndim and mine != [s for k, s in enumerate(source.shape) if k != d]:
+        raise RuntimeError(
+            "source tensor shape must match self tensor shape, excluding the specified dimension. "
+            f"Got self.shape = {list(x.shape)} source.shape = {list(source.shape)}"
         )
     return Plan(x.like(strides=_kept(x)))
 
@@ -373,8 +386,7 @@ def _index_add(x: Any, index: Any, source: Any, dim: int, alpha: Any) -> Any:
     at = np.atleast_1d(index)
     d = wrap_dim(dim, x.ndim)
     target = np.atleast_1d(out)
-    if at.size and (at.min() < 0 or at.max() >= target.shape[d]):
-        raise IndexError("index out of range in self")
+    _checked(at, target.shape[d], d)
     values = np.atleast_1d(source)
     if alpha != 1:
         values = values * values.dtype.type(alpha)
@@ -405,14 +417,15 @@ index_add = Op(
 def _masked_fill_rule(x: Meta, mask: Meta, value: Any) -> Plan:
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError(
-            f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.name}"
+            "masked_fill_ only supports boolean masks, but got mask with dtype "
+            f"{c_name(mask.dtype)}"
         )
     if isinstance(value, Meta) and value.ndim:
         raise RuntimeError(
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{value.ndim} dimension(s)."
         )
-    if not dtypes.can_cast(value.dtype, x.dtype) and not (value.is_scalar and x.dtype.kind == "b"):
+    if value.dtype.is_complex and not x.dtype.is_complex:
         raise RuntimeError(f"value cannot be converted to type {_cpp(x.dtype)} without overflow")
     return Plan(elementwise_meta((x, mask), x.dtype))
 

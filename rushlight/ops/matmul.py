@@ -15,6 +15,7 @@ from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import broadcast
 from rushlight.ops.build import c_name, opmath
+from rushlight.ops.movement import _expand_rule
 
 
 def same_dtype(name: str, a: Meta, b: Meta) -> None:
@@ -198,8 +199,7 @@ def _addmm_rule(base: Meta, a: Meta, b: Meta, beta: Any, alpha: Any) -> Plan:
             f"{b.dtype.title}"
         )
     shape = (a.shape[0], b.shape[1])
-    if broadcast(base.shape, shape) != shape:
-        raise RuntimeError(f"The expanded size of the tensor must match {list(shape)}")
+    _expand_rule(base, shape)
     _no_bool("addmm_impl_cpu_", a)
     return Plan(a.like(shape=shape), compute=opmath(a.dtype))
 
@@ -240,9 +240,14 @@ addmm = _product_op(
 
 
 def _baddbmm_rule(base: Meta, a: Meta, b: Meta, beta: Any, alpha: Any) -> Plan:
+    if a.ndim == 3 and b.ndim == 3:
+        _expand_rule(base, (a.shape[0], a.shape[1], b.shape[2]))
     plan = _bmm_rule(a, b)
-    if broadcast(base.shape, plan.outs[0].shape) != plan.outs[0].shape:
-        raise RuntimeError(f"The expanded size of the tensor must match {list(plan.outs[0].shape)}")
+    if base.dtype is not a.dtype:
+        raise RuntimeError(
+            f"Input dtypes must be the same, got: input {c_name(base.dtype)}, batch1: "
+            f"{c_name(a.dtype)}, batch2: {c_name(b.dtype)}"
+        )
     return plan
 
 
@@ -263,6 +268,8 @@ baddbmm = _product_op(
 
 
 def _addbmm_rule(base: Meta, a: Meta, b: Meta, beta: Any, alpha: Any) -> Plan:
+    if a.ndim == 3 and b.ndim == 3:
+        _expand_rule(base, (a.shape[1], b.shape[2]))
     plan = _bmm_rule(a, b)
     return Plan(a.like(shape=plan.outs[0].shape[1:]), compute=opmath(a.dtype))
 

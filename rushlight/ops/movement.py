@@ -50,11 +50,18 @@ _unsafe_view = Op(
 )
 
 
+def _old_name(m: Meta) -> str:
+    """A tensor's type as PyTorch named it before dtypes; later dtypes have another form."""
+    title = m.dtype.title
+    old = title in ("Float", "Double", "Half", "Long", "Int", "Short", "Char", "Byte")
+    return f"torch.{title}Tensor" if old else f"CPU{title}Type"
+
+
 def _expand_rule(m: Meta, size: tuple[int, ...]) -> View:
     lead = len(size) - m.ndim
     if lead < 0:
         raise RuntimeError(
-            f"expand(torch.{m.dtype.title}Tensor{{{list(m.shape)}}}, size={list(size)}): the "
+            f"expand({_old_name(m)}{{{list(m.shape)}}}, size={list(size)}): the "
             "number "
             f"of sizes provided ({len(size)}) must be greater or equal to the number of dimensions "
             f"in the tensor ({m.ndim})"
@@ -65,7 +72,7 @@ def _expand_rule(m: Meta, size: tuple[int, ...]) -> View:
         if want == -1:
             if i < lead:
                 raise RuntimeError(
-                    f"expand(torch.{m.dtype.title}Tensor{{{list(m.shape)}}}, size={list(size)}): "
+                    f"expand({_old_name(m)}{{{list(m.shape)}}}, size={list(size)}): "
                     f"the expanded size of the tensor ({want}) isn't allowed in a leading, "
                     f"non-existing dimension {i}"
                 )
