@@ -42,8 +42,8 @@ def test_in_place_writes_into_the_same_memory(x: rl.Tensor) -> None:
     x.addcdiv_(x, x.abs() + 1, value=2)  # the target among the operands
 
 
-def test_overlapping_memory_is_not_read_after_it_was_written() -> None:
+def test_operands_that_share_part_of_the_memory_are_refused() -> None:
     base = rl.arange(N + 1).float()
-    want = base.numpy()[1:] + base.numpy()[:-1] * np.float32(2)
-    base[1:].add_(base[:-1], alpha=2)
-    np.testing.assert_array_equal(base.numpy()[1:], want)
+    with pytest.raises(RuntimeError, match="unsupported operation: some elements of the input"):
+        base[1:].add_(base[:-1], alpha=2)
+    np.testing.assert_array_equal(base.numpy(), np.arange(N + 1, dtype=np.float32))
