@@ -115,6 +115,8 @@ def _bags(make):
 
 
 NN_SAMPLES = {
+    "softmax_backward": lambda make: [((make(2, 3), make(2, 3)), (d,)) for d in (0, -1)],
+    "log_softmax_backward": lambda make: [((make(2, 3), make(2, 3)), (d,)) for d in (0, -1)],
     "glu": lambda make: [((make(3, 4),), (1,)), ((make(4, 3),), (0,))],
     "conv": _conv,
     "conv_input": _conv_input,

@@ -380,6 +380,61 @@ def _log_softmax(x: Any, dim: int, dtype: Any) -> Any:
     return shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True, dtype=x.dtype))
 
 
+def _backward_rule(g: Meta, y: Meta, dim: int) -> Plan:
+    if y.dtype.kind != "f":
+        raise unsupported("softmax_backward_kernel", y.dtype)
+    return Plan(y.like(), compute=opmath(y.dtype))
+
+
+def _softmax_backward(g: Any, y: Any, dim: int) -> Any:
+    """y (g - sum g y)."""
+    if y.ndim == 0:
+        return np.zeros_like(y)
+    out = g * y
+    return out - y * out.sum(axis=dim, keepdims=True, dtype=y.dtype)
+
+
+def _log_softmax_backward(g: Any, y: Any, dim: int) -> Any:
+    """g - e^y sum g."""
+    if y.ndim == 0:
+        return np.zeros_like(y)
+    out = np.exp(y)
+    out *= g.sum(axis=dim, keepdims=True, dtype=y.dtype)
+    return np.subtract(g, out, out=out)
+
+
+softmax_backward = Op(
+    "softmax_backward",
+    kind="reduce",
+    inputs=("grad_output", "output"),
+    attrs=("dim",),
+    rule=_backward_rule,
+    kernel=_softmax_backward,
+)
+log_softmax_backward = Op(
+    "log_softmax_backward",
+    kind="reduce",
+    inputs=("grad_output", "output"),
+    attrs=("dim",),
+    rule=_backward_rule,
+    kernel=_log_softmax_backward,
+)
+
+
+def _softmax_grad(o: Any, g: Any, _x: Any, y: Any, dim: int) -> Any:
+    """y (g - sum g y); as operators where it is differentiated again."""
+    if o.recording():
+        return y * (g - o.sum(g * y, dim, True, None))
+    return o.softmax_backward(g, y, dim)
+
+
+def _log_softmax_grad(o: Any, g: Any, _x: Any, y: Any, dim: int) -> Any:
+    """g - e^y sum g; as operators where it is differentiated again."""
+    if o.recording():
+        return g - o.exp(y) * o.sum(g, dim, True, None)
+    return o.log_softmax_backward(g, y, dim)
+
+
 softmax = Op(
     "softmax",
     kind="reduce",
@@ -387,8 +442,7 @@ softmax = Op(
     defaults=(None,),
     rule=_softmax_rule("softmax"),
     kernel=_softmax,
-    # y (g - sum g y)
-    grads=(lambda o, g, _x, y, dim: y * (g - o.sum(g * y, dim, True, None)),),
+    grads=(_softmax_grad,),
 )
 log_softmax = Op(
     "log_softmax",
@@ -397,8 +451,7 @@ log_softmax = Op(
     defaults=(None,),
     rule=_softmax_rule("log_softmax"),
     kernel=_log_softmax,
-    # g - e^y sum g
-    grads=(lambda o, g, _x, y, dim: g - o.exp(y) * o.sum(g, dim, True, None),),
+    grads=(_log_softmax_grad,),
 )
 
 rrelu_slopes = Op(

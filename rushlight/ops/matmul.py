@@ -434,13 +434,19 @@ def _linear_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any) -> A
         w = o.unsqueeze(w, 0)
     dx = dw = db = None
     if needs[0]:
-        dx = o.reshape(o.mm(_rows(o, g), o.conj(w)), x._meta.shape)
+        dx = o.mm(_rows(o, g), o.conj(w))
+        if x._meta.ndim != 2:
+            dx = o.reshape(dx, x._meta.shape)
     if needs[1]:
         dw = o.mm(o.t(_rows(o, g)), o.conj(_rows(o, x)))
         if inputs[1]._meta.ndim == 1:
             dw = o.reshape(dw, inputs[1]._meta.shape)
     if needs[2]:
-        db = o.sum_to(g, b.shape)
+        m = g._meta
+        if b.shape == m.shape[-1:]:  # no view: the sum itself becomes the bias's .grad
+            db = o.sum(g, tuple(range(m.ndim - 1)), False, None) if m.ndim > 1 else g
+        else:
+            db = o.sum_to(g, b.shape)
     return dx, dw, db
 
 
