@@ -74,6 +74,10 @@ def _basic(self: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
             and item._meta.dtype.is_integral
             and item._meta.dtype.name not in ("bool", "uint8")
         ):
+            if item._value is not None:  # inside vmap: another index for each sample
+                tensors.append(item)
+                d += 1
+                continue
             item = int(item)
         if isinstance(item, slice):
             size = t._meta.shape[d]
@@ -139,6 +143,11 @@ def expand_masks(t: Tensor, tensors: list[Any]) -> tuple[Any, ...]:
                 raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
             found.append(item)
             continue
+        if item._value is not None:
+            raise RuntimeError(
+                "vmap: We do not support batching operators that can support dynamic shape. "
+                "Attempting to batch over indexing with a boolean mask."
+            )
         start = len(found)
         for k, size in enumerate(item._meta.shape):
             have = t._meta.shape[start + k] if start + k < t._meta.ndim else None

@@ -16,7 +16,7 @@ from rushlight._tensor.norms import vector_norm
 from rushlight._tensor.reduction import return_type
 from rushlight.dispatch.gate import call
 from rushlight.dispatch.namespace import o
-from rushlight.dispatch.tensor import Tensor
+from rushlight.dispatch.tensor import Tensor, innermost
 from rushlight.errors import LinAlgError
 from rushlight.ir.shapes import wrap_dim
 from rushlight.ops import linalg as records
@@ -46,7 +46,7 @@ def check_info(info: Tensor, text: str) -> None:
     Args:
         text: the message; ``{batch}`` tells which matrix, ``{info}`` where it failed.
     """
-    values = info.reshape(-1).tolist()
+    values = innermost(info).reshape(-1).tolist()
     for i, value in enumerate(values):
         if value:
             batch = f"(Batch element {i}): " if info._meta.ndim else ""

@@ -11,7 +11,7 @@ from rushlight._tensor.reduction import return_type
 from rushlight.dispatch.gate import call
 from rushlight.dispatch.modes import no_grad
 from rushlight.dispatch.namespace import o
-from rushlight.dispatch.tensor import Tensor
+from rushlight.dispatch.tensor import Tensor, innermost
 from rushlight.ops import linalg as records
 from rushlight.ops import linalg_orthogonal as orthogonal
 
@@ -46,7 +46,7 @@ def lu_factor_ex(
 
 
 def _check_lu(info: Tensor) -> None:
-    for i, value in enumerate(info.reshape(-1).tolist()):
+    for i, value in enumerate(innermost(info).reshape(-1).tolist()):
         if value:
             batch = f"(Batch element {i}): " if info._meta.ndim else ""
             raise RuntimeError(

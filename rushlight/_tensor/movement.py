@@ -659,7 +659,10 @@ def _reshape_in_place(name: str) -> None:
     def f(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_history(self)
         made = out_of_place(self, *args, **kwargs)
-        point(self, made._storage, made._meta, made._offset)
+        if self._value is not None:  # inside vmap
+            self._value, self._meta = made._value, made._meta
+        else:
+            point(self, made._storage, made._meta, made._offset)
         if made._node is not None:
             self._node, self._out_nr = made._node, made._out_nr
         if self._view is not None:

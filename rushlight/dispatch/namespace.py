@@ -12,7 +12,7 @@ from typing import Any
 
 from rushlight.dispatch.gate import call, write
 from rushlight.dispatch.modes import state
-from rushlight.dispatch.tensor import Tensor
+from rushlight.dispatch.tensor import Tensor, array_of, innermost
 from rushlight.dtypes import dtype
 from rushlight.ir import op as records
 from rushlight.ir.meta import Meta
@@ -67,6 +67,10 @@ class Namespace:
     def real(self, x: Tensor) -> Tensor:
         """The real part; itself if real."""
         return self.real_part(x) if x._meta.dtype.is_complex else x  # type: ignore[no-any-return]
+
+    def holds(self, condition: Tensor) -> bool:
+        """Whether a bool tensor is true everywhere; inside vmap, for all samples."""
+        return bool(array_of(innermost(condition)).all())
 
     def zeros(self, shape: Sequence[int], dt: dtype, device: Any) -> Tensor:
         """Zeros."""

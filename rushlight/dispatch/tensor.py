@@ -174,6 +174,13 @@ def point(t: Tensor, storage: Storage, meta: Meta, offset: int) -> None:
     t._storage, t._meta, t._offset, t._array = storage, meta, offset, None
 
 
+def innermost(t: Tensor) -> Tensor:
+    """The tensor with memory behind one inside vmap: all samples' values."""
+    while t._value is not None:
+        t = t._value
+    return t
+
+
 def raw_array(t: Tensor) -> Any:
     """The array over a tensor's memory, for writing; conj/neg bits are not looked at."""
     array = t._array

@@ -394,7 +394,7 @@ def _det_rule(a: Meta) -> Plan:
 
 def _det_grad(o: Any, g: Any, a: Any, det: Any) -> Any:
     """dA = g conj(det) H(A)^-1; for singular matrices by the singular values' other products."""
-    if bool(o.all(det != 0, None, False)):
+    if o.holds(det != 0):
         eye = o.eye(a._meta.shape[-1], a._meta.shape[-1], a._meta.dtype, a._meta.device)
         scale = o.unsqueeze(o.unsqueeze(g * o.conj(det), -1), -1)
         return o.linalg_solve_ex(_h(o, a), scale * o.expand(eye, tuple(a._meta.shape)), True)[0]

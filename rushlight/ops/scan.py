@@ -72,7 +72,7 @@ def _cumprod_grad(o: Any, g: Any, x: Any, y: Any, dim: int, dtype: Any) -> Any:
         return g
     dim = wrap_dim(dim, m.ndim)
     zero = x == 0
-    if not bool(o.any(zero, None, False)):
+    if o.holds(x != 0):
         return _back_sum(o, g * o.conj(y), dim) / o.conj(x)
     zeros = o.cumsum(zero, dim, None)
     before = zeros == 0
