@@ -117,6 +117,7 @@ ELSEWHERE = {
         "index_reduce masked_pack".split(),
         "test_indexing.py",
     ),
+    **dict.fromkeys("_sample_dirichlet _standard_gamma binomial".split(), "test_distributions.py"),
     **dict.fromkeys(
         """cholesky_solve linalg_cholesky_ex linalg_eig linalg_eigh""".split(), "test_linalg.py"
     ),

@@ -24,6 +24,7 @@ from rushlight.dispatch.gate import call, write
 from rushlight.dispatch.tensor import Tensor
 from rushlight.naming import PublicType
 from rushlight.ops import random as records
+from rushlight.ops import sampling
 from rushlight.runtime.random import Engine
 
 __all__ = ["Generator", "default_generator"]
@@ -378,6 +379,36 @@ def multinomial(
 def poisson(input: Tensor, generator: Any = None) -> Any:
     """Counts of Poisson distributions with these rates."""
     return call(records.poisson, (input,), (_engine(generator),))
+
+
+@function
+def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Any:
+    """How many of ``count`` trials succeed, each with probability ``prob``; of count's shape."""
+    return call(sampling.binomial, (count, prob), (_engine(generator),))
+
+
+@function
+def _standard_gamma(input: Tensor, generator: Any = None) -> Any:
+    """Gamma draws of rate 1 with these shapes, differentiable in them."""
+    return call(sampling.standard_gamma, (input,), (_engine(generator),))
+
+
+@function
+def _sample_dirichlet(input: Tensor, generator: Any = None) -> Any:
+    """Dirichlet draws with these weights along the last dimension, differentiable in them."""
+    return call(sampling.sample_dirichlet, (input,), (_engine(generator),))
+
+
+@function
+def _standard_gamma_grad(input: Tensor, output: Tensor) -> Any:
+    """The derivative of standard gamma draws to their shapes."""
+    return call(sampling.standard_gamma_grad, (input, output), ())
+
+
+@function
+def _dirichlet_grad(x: Tensor, alpha: Tensor, total: Tensor) -> Any:
+    """The derivative of beta draws to their first parameter, over 1 - x."""
+    return call(sampling.dirichlet_grad, (x, alpha, total), ())
 
 
 @function

@@ -164,7 +164,7 @@ def _sampler(name: str) -> Op:
         name,
         kind="random",
         attrs=("engine",),
-        rule=lambda m, engine: Plan(m.like()),
+        rule=lambda m, engine: Plan(meta(m.shape, m.dtype, None, m.device)),
         kernel=lambda out, x, engine: np.asarray(
             getattr(engine.streams, name)(engine, np.ascontiguousarray(x).reshape(-1))
         ).astype(out.dtype.numpy),

@@ -13,6 +13,7 @@ uniform.py: uniform, ``uniform``; Bernoulli and dropout, ``bernoulli_scalar``, `
 normal.py: normal, block and serial path, ``normal``; built on it, ``log_normal``, ``trunc_normal``.
 integers.py: ``random_`` (also named ``randint``), ``random_default``; permutations, ``randperm``.
 sampling.py: ``multinomial``, ``poisson``, ``standard_gamma``, ``dirichlet``.
+binomial.py: ``binomial``.
 selection.py: the order of equal scores in a top-k, for ``multinomial``.
 
 Every value and every state after a call equals the reference's bits (torch 2.13.0, Linux x86-64,
@@ -28,6 +29,7 @@ Example:
 
 from __future__ import annotations
 
+from rushlight.runtime.random.binomial import binomial
 from rushlight.runtime.random.engine import DEFAULT_SEED, STATE_SIZE, Engine
 from rushlight.runtime.random.fma import fma32, fma64
 from rushlight.runtime.random.integers import randint, random_, random_default, randperm
@@ -50,6 +52,7 @@ __all__ = [
     "Engine",
     "bernoulli_scalar",
     "bernoulli_tensor",
+    "binomial",
     "cauchy",
     "dirichlet",
     "dropout_mask",
