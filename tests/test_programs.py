@@ -347,6 +347,29 @@ def compare_with_torch(seed: int, torch: Any) -> None:
         assert close(g, w, 1e-3), f"seed {seed}: {name}.grad\n{g}\nfor\n{w}\n{program.source()}"
 
 
+def compare_second_derivatives(seed: int, torch: Any) -> None:
+    """The gradient of the squared gradient, in float64."""
+    program = Program(seed, 10)
+    values = values_for(program, seed)
+    found = [second(t, program, values) for t in (rl, torch)]
+    for name, g, w in zip(program.leaves, *found, strict=True):
+        assert close(g, w, 1e-6), f"seed {seed}: {name}\n{g}\nfor\n{w}\n{program.source()}"
+
+
+def second(torch: Any, program: Program, values: Any) -> list[Any]:
+    leaves = {
+        name: torch.tensor(v.tolist(), dtype=torch.float64, requires_grad=True)
+        for name, v in zip(program.leaves, values, strict=True)
+    }
+    scope: dict[str, Any] = {"torch": torch, **leaves}
+    exec(compile(program.source(), "<program>", "exec"), scope)
+    xs = list(leaves.values())
+    firsts = torch.autograd.grad(scope["loss"], xs, create_graph=True)
+    square = sum((g * g).sum() for g in firsts)
+    found = torch.autograd.grad(square, xs, allow_unused=True, materialize_grads=True)
+    return [np.array(g.tolist()) for g in found]
+
+
 def close(a: Any, b: Any, tolerance: float) -> bool:
     scale = max(1.0, float(np.max(np.abs(b), initial=0)))
     return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
@@ -380,6 +403,13 @@ def test_programs_agree_with_torch(start):
     torch = pytest.importorskip("torch")
     for seed in range(start, start + 50):
         compare_with_torch(seed, torch)
+
+
+@pytest.mark.parametrize("start", range(0, 200, 50))
+def test_second_derivatives_agree_with_torch(start):
+    torch = pytest.importorskip("torch")
+    for seed in range(start, start + 50):
+        compare_second_derivatives(seed, torch)
 
 
 @pytest.mark.parametrize("start", range(0, 160, 20))
@@ -420,6 +450,7 @@ def main() -> None:
         try:
             if torch is not None:
                 compare_with_torch(seed, torch)
+                compare_second_derivatives(seed, torch)
             else:
                 compare_with_differences(seed)
         except Exception as error:

@@ -178,12 +178,23 @@ class Node:
 
     def apply(self, grads: Sequence[Any], needs: tuple[bool, ...]) -> Sequence[Any]:
         """The gradients of the inputs from those of the outputs."""
+        return self.differentiate(grads, needs)
+
+    def differentiate(
+        self, grads: Sequence[Any], needs: tuple[bool, ...], result: Any = None
+    ) -> Sequence[Any]:
+        """Applies the operator's gradient rules.
+
+        Args:
+            result: stands in for a saved result whose history is not this node itself.
+        """
         if self.released:
             raise _second_time(self)
         op: Op = self.op
         inputs = [x.unpack(self, 0) if type(x) is SavedTensor else x for x in self.inputs]
         outputs = [
-            x.unpack(self, i) if type(x) is SavedTensor else x for i, x in enumerate(self.outputs)
+            x if type(x) is not SavedTensor else x.unpack(self, i) if result is None else result
+            for i, x in enumerate(self.outputs)
         ]
         return rules(op, needs, grads, inputs, outputs, self.attrs)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rushlight.dispatch import modes, tape
-from rushlight.dispatch.tensor import Tensor, ViewOf
+from rushlight.dispatch.tensor import Tensor, ViewOf, new
 
 __all__ = ["check_history", "check_write", "rebase", "refresh"]
 
@@ -216,10 +216,11 @@ class CopySlices(tape.Node):
     the node of the write, the rest passes on.
     """
 
-    __slots__ = ("steps", "write")
+    __slots__ = ("offset", "steps", "write")
 
     def __init__(self, base: Tensor, edge: Any, steps: tuple[Any, ...], write: tape.Node) -> None:
         super().__init__(None, (), (edge, *write.edges[1:]), (base._meta,))
+        self.offset = base._offset
         self.steps = steps
         self.write = write
 
@@ -232,12 +233,28 @@ class CopySlices(tape.Node):
         whole = o.clone(grads[0])
         part = walk(whole, self.steps)
         inner = (self.write.edges[0] is not None or needs[0], *needs[1:])
-        result = list(self.write.apply([o.clone(part)], inner))
+        given = [o.clone(part)]
+        seen = self._result() if modes.state.grad else None
+        result = list(
+            self.write.apply(given, inner)
+            if seen is None
+            else self.write.differentiate(given, inner, seen)
+        )
         back = result[0] if result[0] is not None else o.zeros_like(part)
         if back._meta.shape != part._meta.shape:
             back = o.sum_to(back, part._meta.shape)
         o.copy_in_place(part, back)
         return [whole if needs[0] else None, *result[1:]]
+
+    def _result(self) -> Tensor | None:
+        """What the write saved of its result, as a view of the base: that is its history."""
+        saved = [x for x in self.write.outputs if type(x) is tape.SavedTensor]
+        if not saved:
+            return None
+        t = saved[0].unpack(self.write, 0)
+        base = new(Tensor, t._storage, self.outs[0], self.offset, None, t._counter)
+        base._requires_grad, base._node, base._out_nr = True, self, 0
+        return walk(base, self.steps)
 
     def release(self) -> None:
         self.write.release()

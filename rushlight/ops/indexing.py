@@ -14,6 +14,7 @@ from rushlight import dtypes
 from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import broadcast, wrap_dim
+from rushlight.ir.strides import is_dense
 from rushlight.ops.build import c_name, elementwise_meta
 from rushlight.ops.movement import slice_range
 
@@ -121,6 +122,16 @@ def _as_strided_backward(
     return memory[base]
 
 
+def _laid_out(o: Any, g: Any, shape: Any, strides: Any) -> Any:
+    """A gradient in the memory layout that its base had."""
+    if not is_dense(shape, strides):
+        raise NotImplementedError(
+            "the second derivative of as_strided() is not implemented for tensors with gaps or "
+            "overlaps in memory"
+        )
+    return o.clone_strided(g, strides)
+
+
 as_strided_backward = Op(
     "as_strided_backward",
     kind="indexing",
@@ -129,7 +140,7 @@ as_strided_backward = Op(
     kernel=_as_strided_backward,
     grads=(
         lambda o, g, _g, _y, shape, strides, size, stride, offset: o.as_strided(
-            o.contiguous(g), size, stride, offset
+            _laid_out(o, g, shape, strides), size, stride, offset
         ),
     ),
 )
