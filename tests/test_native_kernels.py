@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 
 import rushlight as rl
-from rushlight.codegen import engine, native, native_conv, native_plans
+from rushlight.codegen import NATIVE, engine, native, native_conv, native_plans, native_pool
 from rushlight.compiler.kernels.emit import VectorType
 from rushlight.ops import conv as reference
+from rushlight.ops import pool as pool_reference
 from rushlight.runtime import blas
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-13}
@@ -34,6 +35,7 @@ def two_threads_for_everything(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     before = blas.allowed()
     monkeypatch.setattr(native_conv, "_SHARED_WORK", 0)
     monkeypatch.setattr(native_conv, "_SHARED_PACK", 0)
+    monkeypatch.setattr(native_pool, "_SHARED_WORK", 0)
     yield
     blas.set_threads(before)
 
@@ -118,6 +120,75 @@ def test_random_geometries(seed: int) -> None:
         random_case(rng).check()
 
 
+class PoolCase:
+    """Operands of one maximum pooling, of any geometry in which every window sees an element."""
+
+    def __init__(self, rng: Any) -> None:
+        axes = int(rng.choice([1, 2, 2]))
+        while True:
+            kernel, stride, dilation = (
+                tuple(int(v) for v in rng.integers(1, high, axes)) for high in (5, 5, 4)
+            )
+            padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+            size = tuple(
+                max(1, d * (k - 1) + 1 - 2 * p) + int(rng.integers(0, 40))
+                for d, k, p in zip(dilation, kernel, padding, strict=True)
+            )
+            self.attrs = (kernel, stride, padding, dilation, bool(rng.integers(2)))
+            if native_pool._axes(size, self.attrs) is not None:
+                break
+        dtype = str(rng.choice(["float32", "float64"]))
+        x = rng.integers(-4, 4, (int(rng.integers(1, 4)), int(rng.integers(1, 9)), *size))
+        self.x = x.astype(dtype)  # whole numbers: many are equal
+        if rng.integers(3) == 0:
+            self.x[rng.random(x.shape) < 0.1] = np.nan
+        if rng.integers(3) == 0:
+            self.x[rng.random(x.shape) < 0.6] = -np.inf
+        self.rng = rng
+
+    def check(self) -> None:
+        want, places = pool_reference._max_pool(self.x, *self.attrs)
+        g = self.rng.integers(-9, 9, want.shape).astype(self.x.dtype)  # sums are exact
+        back = (self.x.shape, False)
+        for threads in (1, 2):
+            blas.set_threads(threads)
+            best, where = native_pool._max([self.x], self.attrs)
+            np.testing.assert_array_equal(best, want)
+            np.testing.assert_array_equal(where, places)
+            (spread,) = native_pool._scatter([g, places], back)
+            np.testing.assert_array_equal(spread, pool_reference._scatter_kernel(g, places, *back))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_poolings(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(40):
+        case = PoolCase(rng)
+        if rng.integers(2):
+            last = np.ascontiguousarray(np.moveaxis(case.x, 1, -1))
+            case.x = np.moveaxis(last, -1, 1)
+        case.check()
+
+
+def test_windows_without_elements_stay_with_numpy() -> None:
+    attrs = ((2,), (1,), (1,), (2,), False)
+    assert native_pool._axes((1,), attrs) is None
+    assert native_pool._axes((2,), attrs) is not None
+
+
+def test_bad_places_raise() -> None:
+    g = np.ones((1, 2, 100, 100), "f4")
+    for bad in (-1, 10_000):
+        places = np.zeros(g.shape, np.int64)
+        places[0, 1, 3, 4] = bad
+        with pytest.raises(RuntimeError, match=f"invalid max index: {bad}"):
+            native_pool._scatter([g, places], (g.shape, False))
+
+
+def test_every_native_operator_is_listed() -> None:
+    assert set(native._table()) == NATIVE
+
+
 PLAIN = ((1, 1), (1, 1), (1, 1), 1)
 
 
@@ -151,6 +222,8 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
     def forget() -> None:
         native_conv._functions.cache_clear()
         native_conv._weight_function.cache_clear()
+        native_pool._function.cache_clear()
+        native_plans.max_plan.cache_clear()
         native_plans.gather_plan.cache_clear()
         native_plans.weight_plan.cache_clear()
 
@@ -161,6 +234,7 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
         rng = np.random.default_rng(vector_bytes)
         for _ in range(10):
             random_case(rng).check()
+            PoolCase(rng).check()
         Case(rng, "float32", (2, 5, 13, 14), (9, 5, 3, 3), PLAIN).check()
     finally:
         forget()
@@ -186,9 +260,10 @@ def test_nothing_outside_the_operands_is_touched(monkeypatch: pytest.MonkeyPatch
 
     rng = np.random.default_rng(3)
     for at_end in (False, True):
-        monkeypatch.setattr(
-            native_conv, "_new", lambda shape, dtype, end=at_end: guarded(shape, dtype, end)
-        )
+        for module in (native_conv, native_pool):
+            monkeypatch.setattr(
+                module, "_new", lambda shape, dtype, end=at_end: guarded(shape, dtype, end)
+            )
         for _ in range(12):
             case = random_case(rng)
             for name in ("x", "w", "g"):
@@ -196,6 +271,11 @@ def test_nothing_outside_the_operands_is_touched(monkeypatch: pytest.MonkeyPatch
                 copy[...] = getattr(case, name)
                 setattr(case, name, copy)
             case.check()
+            pooling = PoolCase(rng)
+            copy = guarded(pooling.x.shape, pooling.x.dtype, at_end)
+            copy[...] = pooling.x
+            pooling.x = copy
+            pooling.check()
 
 
 def test_special_values_reach_exactly_their_windows() -> None:

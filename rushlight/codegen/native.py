@@ -53,9 +53,10 @@ _entries: dict[str, tuple[Callable[..., bool], Kernel]] = {}
 
 def _table() -> dict[str, tuple[Callable[..., bool], Kernel]]:
     if not _entries:
-        from rushlight.codegen import native_conv
+        from rushlight.codegen import native_conv, native_pool
 
         _entries.update(native_conv.KERNELS)
+        _entries.update(native_pool.KERNELS)
     return _entries
 
 

@@ -22,6 +22,7 @@ from rushlight.codegen.native_plans import (
     adjoint_axes,
     forward_axis,
     gather_plan,
+    strides,
     three_axes,
     weight_plan,
 )
@@ -85,13 +86,6 @@ def _run(plan: Plan, x: Any, w: Any, bias: Any, out: Any) -> None:
     native.launch(convolve, block, parts)
 
 
-def _strides(array: Any) -> Ints:
-    """Strides in elements, the spatial ones filled up to three dimensions."""
-    item = array.itemsize
-    steps = tuple([s // item for s in array.strides])
-    return (*steps[:2], *(0,) * (5 - array.ndim), *steps[2:])
-
-
 def _aligned(array: Any) -> Any:
     """The array, copied if its elements do not lie at multiples of their size."""
     if array.flags.aligned and not any(s % array.itemsize for s in array.strides):
@@ -136,7 +130,7 @@ def _conv(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
     axes = [forward_axis(*a) for a in sizes]
     n, k, c = x.shape[0], w.shape[0] // groups, w.shape[1]
     out = _new((n, w.shape[0], *(a.positions for a in axes)), x.dtype)
-    xs, ws, os = _strides(x), _strides(w), _strides(out)
+    xs, ws, os = strides(x), strides(w), strides(out)
     plan = gather_plan(
         x.itemsize,
         three_axes(axes, xs, os),
@@ -166,7 +160,7 @@ def _input(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
     n, k, c = g.shape[0], w.shape[0] // groups, w.shape[1]
     out = _new((n, c * groups, *size), g.dtype)
     bias = _bias(b, c * groups, g.dtype)
-    gs, ws, os = _strides(g), _strides(w), _strides(out)
+    gs, ws, os = strides(g), strides(w), strides(out)
     sizes = zip(size, g.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
     for axes in itertools.product(*[adjoint_axes(*a) for a in sizes]):
         if not all(a.taps for a in axes):  # no window reaches these elements
@@ -205,7 +199,7 @@ def _weight(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
     sizes = zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
     # With output padding, or asked for fewer positions, the gradient's own size decides.
     axes = [forward_axis(*a)._replace(positions=m) for a, m in zip(sizes, g.shape[2:], strict=True)]
-    xs, gs = _strides(x), _strides(g)
+    xs, gs = strides(x), strides(g)
     plan = weight_plan(
         x.itemsize,
         three_axes(axes, xs, gs),

@@ -28,11 +28,22 @@ __all__ = [
     "adjoint_axes",
     "forward_axis",
     "gather_plan",
+    "max_plan",
+    "strides",
     "three_axes",
     "weight_plan",
 ]
 
 Ints = tuple[int, ...]
+
+
+def strides(array: Any) -> Ints:
+    """Strides in elements, the spatial ones filled up to three dimensions."""
+    item = array.itemsize
+    steps = tuple([s // item for s in array.strides])
+    return (*steps[:2], *(0,) * (5 - array.ndim), *steps[2:])
+
+
 _FIELD = {name: i for i, name in enumerate(FIELDS)}
 POINTERS = slice(0, 9)  # the first fields
 COUNTER = len(_FIELD)  # how many units were handed out stands behind the fields
@@ -388,3 +399,84 @@ def weight_plan(
     work = values["images"] * y.positions * x.positions * groups * k * row_count
     places = np.array(scratch.tap_places(), np.int64)
     return Plan(_template(values), places, 0, 0, 0, areas[5], groups * splits, work, tile)
+
+
+# Pooling
+
+
+class PoolPlan(NamedTuple):
+    """A planned pooling."""
+
+    template: Any  # int64: the fields, and the counter
+    tables: Any  # int64: taps in the scratch, taps in the plane, first rows, first columns (int32)
+    places: Ints  # where the tables start
+    pointers: Any  # the fields for x, out, indices, scratch, counter, and the tables
+    counter: int
+    part_bytes: int
+    units: int
+    work: int  # taps
+
+
+_POOL_POINTERS = ("x", "out", "indices", "scratch", "counter")
+_POOL_TABLES = ("tap_x", "tap_index", "first_row", "first_column")
+
+
+def _first_inside(a: Axis) -> list[int]:
+    """For each position the first of its elements that lies inside."""
+    taps = [m * a.tap_step + a.start for m in range(a.taps)]
+    starts = range(0, a.positions * a.stride, a.stride)
+    return [next(s + m for m in taps if 0 <= s + m < a.size) for s in starts]
+
+
+@lru_cache(maxsize=256)
+def max_plan(
+    itemsize: int, axes: tuple[Axis, Axis], counts: Ints, x_strides: Ints, threads: int
+) -> PoolPlan:
+    """Plans a maximum pooling.
+
+    Args:
+        axes: y and x; every window sees an element.
+        counts: images and channels.
+        x_strides: of image, channel, z, y, x in elements.
+    """
+    t = native.vector_type(itemsize)
+    n, channels = counts
+    y, x = axes
+    scratch = _Scratch((NO_AXIS, y, x), 1)
+    steps = (x_strides[0], 0, *x_strides[1:])
+    values = _fields(scratch, (n, 1, channels, 0), steps, (0,) * 6, (1, y.positions))
+    plane_words = values["plane_words"]
+    c_unit = min(channels, max(1, _INPUT_BYTES // 4 // (plane_words * itemsize)))
+    c_unit = min(c_unit, -(-n * channels // (4 * threads)))
+    c_units = -(-channels // c_unit)
+    areas = _areas((c_unit * plane_words + t.lanes) * itemsize, t.lanes * 16)
+    values.update(
+        c_unit=c_unit,
+        c_units=c_units,
+        units=n * c_units,
+        piece_place=areas[1],
+        scratch_words=areas[2],
+    )
+    taps = [i * y.tap_step * x.size + j * x.tap_step for i in range(y.taps) for j in range(x.taps)]
+    rows, columns = _first_inside(y), _first_inside(x)
+    padded = np.zeros(-(-len(columns) // t.lanes) * t.lanes + 2, np.int32)
+    padded[: len(columns)] = columns
+    tables = [
+        np.array(scratch.tap_places(), np.int64),
+        np.array(taps, np.int64),
+        np.array(rows, np.int64),
+        padded[: len(padded) // 2 * 2].view(np.int64),
+    ]
+    places = [0]
+    for table in tables:
+        places.append(places[-1] + table.size)
+    return PoolPlan(
+        _template(values),
+        np.concatenate(tables),
+        tuple(places[:-1]),
+        np.array([_FIELD[name] for name in _POOL_POINTERS + _POOL_TABLES]),
+        COUNTER,
+        areas[2],
+        n * c_units,
+        n * channels * y.positions * x.positions * len(taps),
+    )

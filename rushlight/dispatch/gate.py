@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rushlight import dtypes
+from rushlight.codegen import NATIVE
 from rushlight.devices import CPU
 from rushlight.dispatch import modes, tape, views
 from rushlight.dispatch.tensor import Tensor, array_of, new, raw_array
@@ -173,7 +174,7 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
             storage, placed = cpu.empty(m)
             if cpu.run_in_blocks(op, plan, operands, attrs, placed, False):
                 return [new(Tensor, storage, m, 0, placed)]
-    kernel = _native(op, operands, attrs) if op.kind == "window" else None
+    kernel = _native(op, operands, attrs) if op.name in NATIVE else None
     arrays = kernel(operands, attrs) if kernel else cpu.run(op, plan, operands, attrs)
     if plan.single:
         m = plan.outs[0]

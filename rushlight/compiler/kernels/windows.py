@@ -37,6 +37,8 @@ FIELDS = (
     *("b_place", "c_place", "piece_place"),
     # of the weight's gradient alone
     *("padded", "r_groups", "r_unit", "splits", "chunks", "k_block", "a_place"),
+    # of pooling alone
+    *("indices", "tap_index", "first_row", "first_column", "c_unit", "c_units"),
 )
 PIECE_WORDS = 4  # source, column of the tile, output, length
 PARAMETERS = (("ptr", "arguments"), ("i64", "part"), ("i64", "parts"))
