@@ -8,6 +8,7 @@ result, mean and inverse deviation.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -196,45 +197,61 @@ def _layer_rule(x: Meta, w: Any, b: Any, shape: Ints, eps: float) -> Plan:
     return Plan([x.like(), stat, stat], compute=opmath(x.dtype))
 
 
-def _row_dot(a: Any, b: Any, n: int) -> Any:
-    """Sums of products over the last n dimensions, kept with size 1."""
-    lead = a.shape[: a.ndim - n]
-    rows = (math.prod(lead), math.prod(a.shape[a.ndim - n :]))
-    return np.einsum("ij,ij->i", a.reshape(rows), b.reshape(rows)).reshape(*lead, *(1,) * n)
+_BLOCK = 1 << 17  # elements of a block of rows: temporaries stay in the cache (measured)
+
+
+def _blocks(rows: int, width: int) -> Iterator[slice]:
+    step = max(1, _BLOCK // max(width, 1))
+    for start in range(0, rows, step):
+        yield slice(start, start + step)
 
 
 def _layer_norm(x: Any, w: Any, b: Any, shape: Ints, eps: float) -> Any:
-    n = len(shape)
-    dims = tuple(range(x.ndim - n, x.ndim))
-    mean = x.mean(dims, keepdims=True, dtype=x.dtype)
-    out = x - mean
-    var = _row_dot(out, out, n) / x.dtype.type(max(math.prod(shape), 1))
-    scale = 1 / np.sqrt(var + x.dtype.type(eps))
-    out *= scale
-    if w is not None:
-        out *= w
-    if b is not None:
-        out += b
-    return out, mean, scale
+    width, n = math.prod(shape), len(shape)
+    lead = x.shape[: x.ndim - n]
+    rows = x.reshape(math.prod(lead), width)
+    weight, bias = (None if v is None else v.reshape(width) for v in (w, b))
+    out = np.empty(rows.shape, x.dtype)
+    mean = np.empty((len(rows), 1), x.dtype)
+    scale = np.empty((len(rows), 1), x.dtype)
+    count = x.dtype.type(max(width, 1))
+    for part in _blocks(len(rows), width):
+        y = out[part]
+        mean[part, 0] = rows[part].sum(1, dtype=x.dtype) / count
+        np.subtract(rows[part], mean[part], out=y)
+        scale[part, 0] = 1 / np.sqrt(np.einsum("ij,ij->i", y, y) / count + x.dtype.type(eps))
+        y *= scale[part]
+        if weight is not None:
+            y *= weight
+        if bias is not None:
+            y += bias
+    stat = (*lead, *(1,) * n)
+    return out.reshape(x.shape), mean.reshape(stat), scale.reshape(stat)
 
 
 def _layer_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, shape: Ints) -> Any:
     """dx = (h - mean(h) - xhat mean(h xhat)) / std with h = g w, in few passes."""
-    n = len(shape)
-    count = x.dtype.type(max(math.prod(shape), 1))
-    dims = tuple(range(x.ndim - n, x.ndim))
-    lead = tuple(range(x.ndim - n))
-    xhat = x - mean
-    xhat *= scale
-    dx = np.multiply(g, 1 if w is None else w)
-    centre = dx.mean(dims, keepdims=True, dtype=x.dtype)
-    along = _row_dot(dx, xhat, n) / count
-    dx -= centre
-    product = np.multiply(g, xhat)
-    xhat *= along
-    dx -= xhat
-    dx *= scale
-    return dx, product.sum(lead, dtype=x.dtype), g.sum(lead, dtype=x.dtype)
+    width = math.prod(shape)
+    count = x.dtype.type(max(width, 1))
+    rows = math.prod(x.shape[: x.ndim - len(shape)])
+    gs, xs = g.reshape(rows, width), x.reshape(rows, width)
+    mean, scale = mean.reshape(rows, 1), scale.reshape(rows, 1)
+    weight = None if w is None else w.reshape(width)
+    dx = np.empty((rows, width), x.dtype)
+    dw, db = np.zeros(width, x.dtype), np.zeros(width, x.dtype)
+    for part in _blocks(rows, width):
+        xhat = xs[part] - mean[part]
+        xhat *= scale[part]
+        dw += np.einsum("ij,ij->j", gs[part], xhat)
+        db += gs[part].sum(0, dtype=x.dtype)
+        h = dx[part]
+        np.multiply(gs[part], 1 if weight is None else weight, out=h)
+        along = np.einsum("ij,ij->i", h, xhat)[:, None] / count
+        h -= h.sum(1, keepdims=True, dtype=x.dtype) / count
+        xhat *= along
+        h -= xhat
+        h *= scale[part]
+    return dx.reshape(x.shape), dw.reshape(shape), db.reshape(shape)
 
 
 def _layer_gradients_rule(g: Meta, x: Meta, w: Any, mean: Meta, scale: Meta, shape: Ints) -> Plan:
