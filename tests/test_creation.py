@@ -1,4 +1,4 @@
-"""Making tensors: inference, errors, sharing, ranges, layouts, devices, checked with a transcript."""
+"""Making tensors: inference, errors, sharing, ranges, layouts and devices."""
 
 from __future__ import annotations
 

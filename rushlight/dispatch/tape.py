@@ -81,7 +81,7 @@ class SavedTensor:
 def alias(t: Tensor) -> Tensor:
     """Another tensor over the same memory and version, outside the graph."""
     if t._value is not None:
-        return t._shadow()
+        return t._shadow()  # type: ignore[no-any-return]
     return new(Tensor, t._storage, t._meta, t._offset, t._array, t._counter)
 
 

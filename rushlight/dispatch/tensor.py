@@ -165,7 +165,7 @@ def array_of(t: Tensor) -> Any:
 def alias(t: Tensor, cls: type, version: Version) -> Tensor:
     """A tensor of class `cls` over the same memory, with this version counter and no history."""
     if t._value is not None:
-        return t._shadow(version)
+        return t._shadow(version)  # type: ignore[no-any-return]
     return new(cls, t._storage, t._meta, t._offset, t._array, version)
 
 
