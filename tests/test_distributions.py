@@ -726,3 +726,13 @@ def test_binomial_draws_like_torch():
             kind = getattr(lib, dtype)
             drawn.append(lib.binomial(lib.tensor(n).to(kind), lib.tensor(p).to(kind)).tolist())
         assert drawn[0] == drawn[1]
+
+
+def test_examples_of_the_docstrings():
+    import doctest
+    import importlib
+    import pkgutil
+
+    for found in pkgutil.iter_modules(D.__path__):
+        module = importlib.import_module(f"rushlight.distributions.{found.name}")
+        assert doctest.testmod(module).failed == 0

@@ -55,8 +55,8 @@ class Transform(metaclass=PublicType):
         >>> import rushlight as torch
         >>> t = torch.distributions.ExpTransform()
         >>> x = torch.tensor([0.0, 1.0])
-        >>> t.inv(t(x)), t.log_abs_det_jacobian(x, t(x))
-        (tensor([0., 1.]), tensor([0., 1.]))
+        >>> t(x), t.log_abs_det_jacobian(x, t(x))
+        (tensor([1.0000, 2.7183]), tensor([0., 1.]))
     """
 
     bijective: Any = False

@@ -27,8 +27,8 @@ class VonMises(Distribution):
     Example:
         >>> import rushlight as torch
         >>> d = torch.distributions.VonMises(torch.tensor(0.0), torch.tensor(1.0))
-        >>> d.log_prob(torch.tensor(2 * torch.pi)), d.log_prob(torch.tensor(0.0))
-        (tensor(-1.0739), tensor(-1.0739))
+        >>> torch.isclose(d.log_prob(torch.tensor(2 * torch.pi)), d.log_prob(torch.tensor(0.0)))
+        tensor(True)
     """
 
     arg_constraints: Any = {"loc": constraints.real, "concentration": constraints.positive}

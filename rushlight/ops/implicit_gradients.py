@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rushlight.ops.special_math import digamma
+from rushlight.ops import special_math
 
 __all__ = ["beta_path", "gamma_path"]
 
@@ -53,11 +53,13 @@ def _tail_integral(log_weight: Callable[[F64], F64], factor: Callable[[F64], F64
 
 
 def _gamma_block(a: F64, x: F64) -> F64:
-    log_x, centre = np.log(x), digamma(a)
+    log_x = np.log(x)
+    centre: F64 = special_math.digamma(a)
     side = np.where(log_x >= centre, 1.0, -1.0)  # into the tail beyond x, seen from the centre
 
     def log_weight(s: F64) -> F64:
-        return side * a * s - x * np.expm1(side * s)
+        value: F64 = side * a * s - x * np.expm1(side * s)
+        return value
 
     def factor(s: F64) -> F64:
         return side * (log_x + side * s - centre)
@@ -74,7 +76,7 @@ def _log_sigmoid(y: F64) -> F64:
 def _beta_block(a: F64, b: F64, x: F64) -> F64:
     y = np.log(x) - np.log1p(-x)
     log_x, log_rest = np.log(x), np.log1p(-x)
-    centre = digamma(a) - digamma(a + b)
+    centre: F64 = special_math.digamma(a) - special_math.digamma(a + b)
     side = np.where(log_x >= centre, 1.0, -1.0)
 
     def log_weight(s: F64) -> F64:
