@@ -92,9 +92,9 @@ def _linear(c: Call) -> Any:
         rows = o.reshape(c.full(0), (c.size, _count(shape[:-1]), shape[-1]))
         w = w if w._meta.ndim == 3 else o.unsqueeze(w, 1)  # a weight may be a vector
         y = o.bmm(rows, o.transpose(w, 1, 2))
+        y = o.reshape(y, c.out())
     else:
         y = o.linear(x, w, None)
-    y = o.reshape(y, c.out())
     if has_bias:
         if c.has[2]:
             lead = len(c.out()) - 1 - c.ndim(2)

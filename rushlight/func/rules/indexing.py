@@ -202,6 +202,26 @@ def _take(x: Any, index: Any) -> Any:
     return o.index((o.reshape(x, (-1,)), index))
 
 
+@composition("put")
+def _put(x: Any, index: Any, source: Any, accumulate: bool) -> Any:
+    shape = tuple(x._meta.shape)
+    flat = o.reshape(x, (-1,))
+    source = o.reshape(source, (-1,))
+    return o.reshape(o.index_put((flat, source, o.reshape(index, (-1,))), accumulate), shape)
+
+
+@composition("block_diag")
+def _block_diag(*blocks: Any) -> Any:
+    blocks = tuple([o.reshape(b, (1,) * (2 - b._meta.ndim) + tuple(b._meta.shape)) for b in blocks])
+    width = sum(b._meta.shape[1] for b in blocks)
+    rows, start = [], 0
+    for b in blocks:
+        n = b._meta.shape[1]
+        rows.append(o.constant_pad(b, (start, width - start - n), 0))
+        start += n
+    return o.cat(rows, 0)
+
+
 @values("linalg_cross")
 def _cross(c: Call) -> Any:
     n = max(c.ndim(0), c.ndim(1))

@@ -11,7 +11,7 @@ from typing import Any
 from rushlight.dispatch import gate
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
-from rushlight.func.rules import RULES, Call, by_kind, composition, values
+from rushlight.func.rules import Call, by_kind, composed, composition, one_by_one, values
 from rushlight.ir.shapes import wrap_dim
 from rushlight.ops.build import combined_dtype
 
@@ -130,7 +130,9 @@ _PAIRS = ("transpose", "diagonal", "diag_embed")
 
 @by_kind("movement", "scan", "sort")
 def along(c: Call) -> Any:
-    """Operators with dimensions among their attributes."""
+    """Operators of one tensor with dimensions among their attributes."""
+    if len(c.values) != 1:
+        return one_by_one(c)
     v, n = c.values[0], c.ndim(0)
     if n == 0:
         v, n = o.unsqueeze(v, 1), 1
@@ -191,7 +193,7 @@ def _whole(c: Call) -> Any:
 def reduce(c: Call) -> Any:
     """Reductions over dimensions; all of a sample's if none is named."""
     if len(c.values) != 1 or "dim" not in c.op.attrs:
-        return RULES_FALLBACK(c)
+        return one_by_one(c)
     at = c.op.attrs.index("dim")
     dim = c.attrs[at]
     v, n = c.values[0], c.ndim(0)
@@ -204,13 +206,6 @@ def reduce(c: Call) -> Any:
     if v._meta.numel != c.values[0]._meta.numel:  # a sample without elements
         v = o.reshape(c.values[0], (c.size, 0))
     return c.shaped(gate.call(c.op, (v,), attrs))
-
-
-def RULES_FALLBACK(c: Call) -> Any:
-    """No rule fits: sample by sample."""
-    from rushlight.func.rules import one_by_one
-
-    return one_by_one(c)
 
 
 def _numel(shape: tuple[int, ...]) -> int:
@@ -239,4 +234,20 @@ def _cdist(c: Call) -> Any:
     return gate.call(c.op, tuple(vs), c.attrs)
 
 
-RULES.setdefault("products_of_others", along)
+@values("renorm")
+def _renorm(c: Call) -> Any:
+    return composed(c, _renormed)
+
+
+def _renormed(x: Any, p: float, dim: int, maxnorm: float) -> Any:
+    n = x._meta.ndim
+    others = tuple([d for d in range(n) if d != wrap_dim(dim, n)])
+    size = o.linalg_vector_norm(x, p, others, True, None)
+    return x * o.where(size > maxnorm, maxnorm / (size + 1e-7), 1)
+
+
+@values("softmax_backward", "log_softmax_backward")
+def _softmax_backward(c: Call) -> Any:
+    n = max(c.ndim(0), 1)
+    vs = [o.reshape(c.full(i), (c.size, *(c.shape(i) or (1,)))) for i in (0, 1)]
+    return c.shaped(gate.call(c.op, tuple(vs), shifted(c, n)))

@@ -57,7 +57,8 @@ def _conv_weight(c: Call) -> Any:
 
 @values(
     "max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "im2col", "col2im",
-    "plane_gather", "max_unpool",
+    "plane_gather", "max_unpool", "resample", "grid_sample", "grid_sample_backward",
+    "fractional_max_pool",
 )  # fmt: skip
 def _planes(c: Call) -> Any:
     inputs = tuple([_merged(c.full(i)) for i in range(len(c.values))])
