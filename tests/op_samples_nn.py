@@ -115,6 +115,7 @@ def _bags(make):
 
 
 NN_SAMPLES = {
+    "gelu_backward": lambda make: [((make(3, 4), make(3, 4)), (a,)) for a in ("none", "tanh")],
     "softmax_backward": lambda make: [((make(2, 3), make(2, 3)), (d,)) for d in (0, -1)],
     "log_softmax_backward": lambda make: [((make(2, 3), make(2, 3)), (d,)) for d in (0, -1)],
     "glu": lambda make: [((make(3, 4),), (1,)), ((make(4, 3),), (0,))],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -175,11 +176,39 @@ hardsigmoid = elementwise(
     kinds="f",
     api="",
 )
+
+
+def _slope(name: str, slope: Callable[..., Any], attrs: tuple[str, ...] = ()) -> Op:
+    """An operator ``g * slope(x)``: a gradient in one kernel, rounded once also for halves."""
+    in_blocks = special_math.blockwise(slope)
+    return elementwise(
+        name,
+        lambda g, x, *rest: g * in_blocks(x, *rest),
+        None,
+        inputs=("grad_output", "input"),
+        attrs=attrs,
+        kinds="f",
+        api="",
+    )
+
+
+hardswish_backward = _slope(
+    "hardswish_backward",
+    lambda x: np.where(x <= -3, 0, np.where(x < 3, x / 3 + x.dtype.type(0.5), 1)).astype(x.dtype),
+)
+
+
+def _hardswish_grad(o: Any, g: Any, x: Any) -> Any:
+    """0 below -3, 1 above 3, x / 3 + 1 / 2 between."""
+    if not o.recording():
+        return o.hardswish_backward(g, x)
+    return o.where(x <= -3, o.zeros_like(g), o.where(x < 3, g * (x / 3 + 0.5), g))
+
+
 hardswish = elementwise(
     "hardswish",
     lambda x: x * np.minimum(np.maximum(x + x.dtype.type(3), 0), 6) / x.dtype.type(6),
-    # 0 below -3, 1 above 3, x/3 + 1/2 between
-    lambda o, g, x: o.where(x <= -3, o.zeros_like(g), o.where(x < 3, g * (x / 3 + 0.5), g)),
+    _hardswish_grad,
     kinds="f",
     api="",
 )
@@ -207,8 +236,18 @@ softshrink = elementwise(
 )
 
 
+def _silu_slope(x: Any) -> Any:
+    s = _sigmoid(x)
+    return s * (1 + x * (1 - s))
+
+
+silu_backward = _slope("silu_backward", _silu_slope)
+
+
 def _silu_grad(o: Any, g: Any, x: Any) -> Any:
     """s (1 + x (1 - s)) with s the sigmoid."""
+    if not o.recording() and not x._meta.dtype.is_complex:
+        return o.silu_backward(g, x)
     s = o.sigmoid(x)
     return g * o.conj(s * (1 + x * (1 - s)))
 
@@ -216,8 +255,18 @@ def _silu_grad(o: Any, g: Any, x: Any) -> Any:
 silu = elementwise("silu", lambda x: x * _sigmoid(x), _silu_grad, kinds="fc", api="")
 
 
+def _mish_slope(x: Any) -> Any:
+    t = np.tanh(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
+    return t + x * _sigmoid(x) * (1 - t * t)
+
+
+mish_backward = _slope("mish_backward", _mish_slope)
+
+
 def _mish_grad(o: Any, g: Any, x: Any) -> Any:
     """t + x s (1 - t^2) with t = tanh(softplus x), s = sigmoid x."""
+    if not o.recording():
+        return o.mish_backward(g, x)
     t = o.tanh(o.softplus(x, 1.0, 20.0))
     return g * (t + x * o.sigmoid(x) * (1 - t * t))
 
@@ -247,7 +296,26 @@ def _gelu_exact(x: Any) -> Any:
     return half * x * (1 + erf(x * x.dtype.type(_HALF_SQRT_2)))
 
 
+def _gelu_slope(x: Any, approximate: str) -> Any:
+    kind = x.dtype.type
+    half, one = kind(0.5), kind(1)
+    if approximate == "tanh":
+        c = kind(math.sqrt(2 / math.pi))
+        square = x * x
+        t = np.tanh(c * x * (one + kind(0.044715) * square))
+        bend = one + kind(3 * 0.044715) * square
+        return half * (one + t) + half * x * (one - t * t) * c * bend
+    erf = special_math.erf_single if x.dtype.itemsize == 4 else special_math.erf
+    cdf = half * (one + erf(x * kind(_HALF_SQRT_2)))
+    return cdf + x * np.exp(x * x * -half) * kind(_INV_SQRT_2PI)
+
+
+gelu_backward = _slope("gelu_backward", _gelu_slope, ("approximate",))
+
+
 def _gelu_grad(o: Any, g: Any, x: Any, _y: Any, approximate: str) -> Any:
+    if not o.recording():
+        return o.gelu_backward(g, x, approximate)
     if approximate == "tanh":
         c = math.sqrt(2 / math.pi)
         t = o.tanh(c * (x + 0.044715 * x * x * x))
