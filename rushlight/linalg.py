@@ -28,6 +28,9 @@ __all__ = [
     "householder_product",
     "inv",
     "inv_ex",
+    "ldl_factor",
+    "ldl_factor_ex",
+    "ldl_solve",
     "lstsq",
     "lu",
     "lu_factor",
@@ -82,6 +85,9 @@ eigvalsh = _named("eigvalsh", _linalg.eigvalsh)
 householder_product = _named("householder_product", _factors.householder_product)
 inv = _named("inv", _linalg.inv)
 inv_ex = _named("inv_ex", _linalg.inv_ex)
+ldl_factor = _named("ldl_factor", _factors.ldl_factor)
+ldl_factor_ex = _named("ldl_factor_ex", _factors.ldl_factor_ex)
+ldl_solve = _named("ldl_solve", _factors.ldl_solve)
 lstsq = _named("lstsq", _factors.lstsq)
 lu = _named("lu", _factors.linalg_lu)
 lu_factor = _named("lu_factor", _factors.lu_factor)

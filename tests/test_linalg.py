@@ -66,6 +66,20 @@ def test_solvers():
     assert rl.linalg.solve(A, b[..., 0]).shape == (2, 4)
 
 
+@pytest.mark.parametrize("n", [1, 2, 5, 9])
+def test_ldl(n):
+    """Indefinite symmetric and Hermitian matrices, with 1 x 1 and 2 x 2 blocks."""
+    a, b = rl.tensor(RANDOM.standard_normal((2, n, n))), rl.ones(2, n, 2, dtype=rl.float64)
+    symmetric = a + a.mT - 2 * rl.diag_embed(rl.diagonal(a, 0, -2, -1))
+    hermitian = rl.complex(symmetric, a - a.mT)
+    for x, right, flag in ((symmetric, b, False), (hermitian, rl.complex(b, b), True)):
+        if n > 1:
+            found = rl.linalg.ldl_solve(
+                *rl.linalg.ldl_factor(x, hermitian=flag), right, hermitian=flag
+            )
+            assert rl.allclose(x @ found, right, rtol=1e-7, atol=1e-7)
+
+
 def test_determinants_powers_exponentials():
     want = np.linalg.det(A.numpy())
     np.testing.assert_allclose(rl.linalg.det(A).numpy(), want)
@@ -188,3 +202,15 @@ def test_named_results():
         "torch.return_types.linalg_slogdet(\nsign=tensor(1.),\nlogabsdet=tensor(0.))"
     )
     assert isinstance(found, rl.return_types.linalg_slogdet)
+
+
+@pytest.mark.parametrize("name", ["bartlett", "blackman", "hamming", "hann", "kaiser"])
+def test_windows_like_numpy(name):
+    named = {"hann": "hanning"}.get(name, name)
+    extra = (12.0,) if name == "kaiser" else ()
+    want = getattr(np, named)(9, *extra)
+    made = getattr(rl.signal.windows, name)(9, dtype=rl.float64)
+    np.testing.assert_allclose(made.numpy(), want, atol=1e-7)
+    plain = getattr(rl, name + "_window")(9, periodic=False, dtype=rl.float64)
+    np.testing.assert_allclose(plain.numpy(), want, atol=1e-7)
+    assert getattr(rl, name + "_window")(8).shape == (8,)

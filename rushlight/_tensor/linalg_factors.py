@@ -6,12 +6,13 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight._tensor.api import FUNCTIONS, both, function, result_or_out
-from rushlight._tensor.linalg import named, pinv, solve_triangular, svdvals
+from rushlight._tensor.linalg import check_info, named, pinv, solve_triangular, svdvals
 from rushlight._tensor.reduction import return_type
 from rushlight.dispatch.gate import call
 from rushlight.dispatch.modes import no_grad
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor, innermost
+from rushlight.ops import ldl
 from rushlight.ops import linalg as records
 from rushlight.ops import linalg_orthogonal as orthogonal
 
@@ -22,6 +23,9 @@ _LU_FACTOR = return_type("linalg_lu_factor", "LU pivots")
 _LU_FACTOR_EX = return_type("linalg_lu_factor_ex", "LU pivots info")
 _LU_UNPACK = return_type("lu_unpack", "P L U")
 _LU_WITH_INFO = return_type("_lu_with_info", "LU pivots info")
+_LDL_FACTOR = return_type("linalg_ldl_factor", "LD pivots")
+_LDL_FACTOR_EX = return_type("linalg_ldl_factor_ex", "LD pivots info")
+_LDL_FAILED = "torch.linalg.ldl_factor: {batch}The block of D at row {info} is singular."
 _LSTSQ = return_type("linalg_lstsq", "solution residuals rank singular_values")
 _GEQRF = return_type("geqrf", "a tau")
 _TRIANGULAR = return_type("triangular_solve", "solution cloned_coefficient")
@@ -224,6 +228,37 @@ def ormqr(
     else:  # C Q = (Q^H C^H)^H
         found = _reflected(input, tau, other.mH, transpose, not transpose).mH
     return result_or_out(found, out)
+
+
+# L D L^T
+
+
+def ldl_factor_ex(
+    A: Tensor, *, hermitian: bool = False, check_errors: bool = False, out: Any = None
+) -> Any:
+    """The packed L and D of a symmetric A = L D L^T, the pivots, and where a block was 0 (or 0)."""
+    parts = call(ldl.ldl_factor_ex, (A,), (bool(hermitian),))
+    if check_errors:
+        check_info(parts[2], _LDL_FAILED)
+    return named(_LDL_FACTOR_EX, parts, out)
+
+
+def ldl_factor(A: Tensor, *, hermitian: bool = False, out: Any = None) -> Any:
+    """The packed L and D of a symmetric (or Hermitian) A = L D L^T, and the pivots.
+
+    Raises:
+        LinAlgError: D is singular.
+    """
+    packed, pivots, info = call(ldl.ldl_factor_ex, (A,), (bool(hermitian),))
+    check_info(info, _LDL_FAILED)
+    return named(_LDL_FACTOR, (packed, pivots), out)
+
+
+def ldl_solve(
+    LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False, out: Any = None
+) -> Any:
+    """The solution of A X = B for a factored A."""
+    return result_or_out(call(ldl.ldl_solve, (LD, pivots, B), (bool(hermitian),)), out)
 
 
 # Least squares
