@@ -347,3 +347,28 @@ def test_signatures_are_torchvisions() -> None:
             if name[0] == "_" or not callable(member) or not made_there or other:
                 continue
             assert parameters(getattr(ours, name)) == parameters(member), name
+
+
+@pytest.mark.parametrize("make", ["MixUp(alpha=0.8, num_classes=5)", "CutMix(num_classes=5)"])
+def test_batch_mixing_draws_from_a_beta_distribution(make):
+    images = _RNG.random((4, 3, 16, 16), dtype=np.float32)
+    mixed = []
+    for side in (OURS, THEIRS):
+        side.torch.manual_seed(3)
+        transform = eval(f"v2.{make}", vars(side))
+        labels = side.torch.tensor([1, 2, 0, 3])
+        mixed.append([t.numpy() for t in transform(side.torch.tensor(images), labels)])
+    for got, want in zip(*mixed, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("module", ["v1", "v2"])
+def test_augmix_draws_from_a_dirichlet_distribution(module):
+    pixels = _RNG.integers(0, 256, (3, 32, 32), dtype=np.uint8)
+    for seed in range(3):
+        mixed = []
+        for side in (OURS, THEIRS):
+            side.torch.manual_seed(seed)
+            image = getattr(side, module).AugMix()(side.torch.tensor(pixels))
+            mixed.append(image.numpy().astype(int))
+        assert np.abs(mixed[0] - mixed[1]).max() <= 1  # the weights may differ in their last bit
