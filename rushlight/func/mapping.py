@@ -15,7 +15,7 @@ from rushlight.dispatch.tensor import Tensor
 from rushlight.func import trees
 from rushlight.func.batched import Batched, VmapMode, wrap
 
-__all__ = ["over_batch", "vmap"]
+__all__ = ["over_batch", "to_front", "vmap"]
 
 _RANDOMNESS = ("error", "different", "same")
 
@@ -128,7 +128,7 @@ def _checked(head: str, x: Any, dim: Any) -> Any:
     return dim % n
 
 
-def _to_front(x: Tensor, dim: int) -> Any:
+def to_front(x: Tensor, dim: int) -> Any:
     """The tensor with this dimension first."""
     if dim == 0:
         return x
@@ -164,7 +164,7 @@ def over_batch(
     level = 1 + sum([isinstance(m, VmapMode) for m in modes.state.stack])
     mode = VmapMode(level, size, randomness)
     inputs = [
-        x if d is None else wrap(_to_front(x, d), level, True)
+        x if d is None else wrap(to_front(x, d), level, True)
         for x, d in zip(leaves, dims, strict=True)
     ]
     with modes.pushed(mode):

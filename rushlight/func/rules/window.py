@@ -65,8 +65,10 @@ def _planes(c: Call) -> Any:
     return _apart(c, gate.call(c.op, inputs, c.attrs))
 
 
-@values("avg_spread", "adaptive_avg_spread", "plane_scatter")
+@values("avg_spread", "adaptive_avg_spread", "plane_scatter", "resample_spread")
 def _spread(c: Call) -> Any:
+    if "shape" not in c.op.attrs:
+        return _planes(c)
     at = c.op.attrs.index("shape")
     shape = c.attrs[at]
     attrs = (*c.attrs[:at], (shape[0] * c.size, *shape[1:]), *c.attrs[at + 1 :])
