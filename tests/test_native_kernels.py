@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
-from rushlight.codegen import NATIVE, engine, native, native_conv, native_plans, native_pool
+from rushlight.codegen import NATIVE, engine, native, native_conv, native_pool
 from rushlight.compiler.kernels.emit import VectorType
 from rushlight.ops import conv as reference
 from rushlight.ops import pool as pool_reference
@@ -223,9 +223,10 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
         native_conv._functions.cache_clear()
         native_conv._weight_function.cache_clear()
         native_pool._function.cache_clear()
-        native_plans.max_plan.cache_clear()
-        native_plans.gather_plan.cache_clear()
-        native_plans.weight_plan.cache_clear()
+        native_pool._max_plan.cache_clear()
+        native_conv._conv_plan.cache_clear()
+        native_conv._input_plans.cache_clear()
+        native_conv._weight_plan.cache_clear()
 
     forget()
     monkeypatch.setattr(native, "vector_type", narrow)

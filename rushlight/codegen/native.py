@@ -9,6 +9,7 @@ native kernels off. A kernel that cannot be compiled raises.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from rushlight.codegen import engine, threads
 from rushlight.compiler.kernels.emit import VectorType
 from rushlight.runtime import blas
 
-__all__ = ["Kernel", "arena", "enabled", "find", "launch", "vector_type"]
+__all__ = ["Arena", "Kernel", "address", "arena", "enabled", "find", "launch", "vector_type"]
 
 Kernel = Callable[[list[Any], tuple[Any, ...]], list[Any]]
 _ALIGNMENT = 64
@@ -28,6 +29,8 @@ _KEPT_BYTES = 64 << 20  # scratch up to this size is kept for the next call
 
 enabled = os.environ.get("RUSHLIGHT_NATIVE", "1") != "0"
 _local = threading.local()
+_KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_calls: dict[int, Any] = {}  # functions by their address
 
 
 def find(name: str, operands: list[Any], attrs: tuple[Any, ...]) -> Kernel | None:
@@ -65,17 +68,30 @@ def vector_type(itemsize: int) -> VectorType:
     return VectorType(itemsize, engine.host().lanes(itemsize))
 
 
-def arena(nbytes: int) -> Any:
-    """Uninitialised bytes on a cache line, this thread's until it asks again.
+def address(array: Any) -> int:
+    """Where an array's first element lies."""
+    return int(array.__array_interface__["data"][0])  # half as costly as array.ctypes.data
+
+
+class Arena:
+    """Uninitialised memory on a cache line, kept for the next call of the same thread.
 
     Fresh memory costs a page fault every 4 kB, several times what kernels need to fill it.
     """
-    have = getattr(_local, "memory", None)
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+        self._memory = np.empty(nbytes + _ALIGNMENT, np.uint8)
+        start = address(self._memory)
+        self.address = start + -start % _ALIGNMENT
+
+
+def arena(nbytes: int) -> Arena:
+    """This thread's memory until it asks again."""
+    have: Arena | None = getattr(_local, "arena", None)
     if have is None or have.nbytes < nbytes:
-        raw = np.empty(nbytes + _ALIGNMENT, np.uint8)
-        start = -raw.ctypes.data % _ALIGNMENT
-        have = raw[start : start + nbytes]
-        _local.memory = have if nbytes <= _KEPT_BYTES else None
+        have = Arena(nbytes)
+        _local.arena = have if nbytes <= _KEPT_BYTES else None
     return have
 
 
@@ -86,4 +102,10 @@ def allowed_threads() -> int:
 
 def launch(kernel: int, arguments: Any, parts: int) -> None:
     """Runs a compiled function on an argument block, `parts` times at once."""
-    threads.pool(allowed_threads()).run(kernel, arguments.ctypes.data, parts)
+    if parts > 1:
+        threads.pool(allowed_threads()).run(kernel, address(arguments), parts)
+        return
+    call = _calls.get(kernel)
+    if call is None:
+        call = _calls[kernel] = _KERNEL(kernel)
+    call(address(arguments), 0, 1)

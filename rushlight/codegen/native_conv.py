@@ -15,13 +15,17 @@ from typing import Any
 import numpy as np
 
 from rushlight.codegen import engine, native
+from rushlight.codegen.native import address
 from rushlight.codegen.native_plans import (
     COUNTER,
     POINTERS,
+    Layout,
     Plan,
     adjoint_axes,
+    contiguous,
     forward_axis,
     gather_plan,
+    layout,
     strides,
     three_axes,
     weight_plan,
@@ -59,27 +63,27 @@ def _parts(plan: Plan) -> int:
     return min(native.allowed_threads() if plan.work > _SHARED_WORK else 1, plan.units)
 
 
-def _block(plan: Plan, parts: int, addresses: Ints, bias: int) -> Any:
+def _block(plan: Plan, parts: int, addresses: Ints, bias: int) -> tuple[Any, Any]:
     """The argument block of a call, with memory for the packed weight and each thread's scratch."""
     packed_bytes = -(-plan.packed_bytes // 64) * 64
-    base = native.arena(packed_bytes + parts * plan.part_bytes).ctypes.data
+    memory = native.arena(packed_bytes + parts * plan.part_bytes)
+    base = memory.address
     block = plan.template.copy()
     x, w, out = addresses
-    counter, taps = block.ctypes.data + 8 * COUNTER, plan.taps.ctypes.data
-    pointers = (x, w, bias, out, base, base + packed_bytes, counter, taps)
-    block[POINTERS] = (*pointers, taps + 4 * plan.taps.size)  # half of the table
-    return block
+    counter = address(block) + 8 * COUNTER
+    block[POINTERS] = (x, w, bias, out, base, base + packed_bytes, counter, *plan.tap_addresses)
+    return block, memory
 
 
 def _run(plan: Plan, x: Any, w: Any, bias: Any, out: Any) -> None:
     """Packs the weight and convolves."""
     parts = _parts(plan)
     addresses = (
-        x.ctypes.data,
-        w.ctypes.data + plan.w_base * w.itemsize,
-        out.ctypes.data + plan.o_base * out.itemsize,
+        address(x),
+        address(w) + plan.w_base * w.itemsize,
+        address(out) + plan.o_base * out.itemsize,
     )
-    block = _block(plan, parts, addresses, bias.ctypes.data)
+    block, _memory = _block(plan, parts, addresses, address(bias))
     pack, convolve = _functions(x.itemsize, plan.tile)
     native.launch(pack, block, parts if plan.packed_bytes > _SHARED_PACK else 1)
     block[COUNTER] = 0
@@ -97,8 +101,13 @@ def _new(shape: Ints, dtype: Any) -> Any:
     return np.empty(shape, dtype)
 
 
+@lru_cache(maxsize=64)
+def _zeros(k: int, dtype: Any) -> Any:
+    return np.zeros(k, dtype)
+
+
 def _bias(b: Any, k: int, dtype: Any) -> Any:
-    return np.zeros(k, dtype) if b is None else np.ascontiguousarray(b)
+    return _zeros(k, dtype) if b is None else np.ascontiguousarray(b)
 
 
 def _floats(*arrays: Any) -> bool:
@@ -122,15 +131,15 @@ def _conv_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
     return bool(work >= _MIN_WORK)
 
 
-def _conv(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-    x, w, b = operands
-    x, w = _aligned(x), _aligned(w)
+@lru_cache(maxsize=512)
+def _conv_plan(x: Layout, w: Layout, attrs: tuple[Any, ...], threads: int) -> tuple[Plan, Ints]:
+    """The plan of a convolution and its result's shape."""
     stride, padding, dilation, groups = attrs
     sizes = zip(x.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
     axes = [forward_axis(*a) for a in sizes]
     n, k, c = x.shape[0], w.shape[0] // groups, w.shape[1]
-    out = _new((n, w.shape[0], *(a.positions for a in axes)), x.dtype)
-    xs, ws, os = strides(x), strides(w), strides(out)
+    shape = (n, w.shape[0], *(a.positions for a in axes))
+    xs, ws, os = strides(x), strides(w), contiguous(shape)
     plan = gather_plan(
         x.itemsize,
         three_axes(axes, xs, os),
@@ -138,8 +147,16 @@ def _conv(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
         (xs[0], xs[1] * c, *xs[1:]),
         (ws[0] * k, *ws),
         (os[0], os[1] * k, *os[1:]),
-        native.allowed_threads(),
+        threads,
     )
+    return plan, shape
+
+
+def _conv(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
+    x, w, b = operands
+    x, w = _aligned(x), _aligned(w)
+    plan, shape = _conv_plan(layout(x), layout(w), attrs, native.allowed_threads())
+    out = _new(shape, x.dtype)
     _run(plan, x, w, _bias(b, w.shape[0], x.dtype), out)
     return [out]
 
@@ -153,19 +170,21 @@ def _input_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
     return _floats(g, w) and bool(g.shape[0] * w.size * positions >= _MIN_WORK)
 
 
-def _input(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-    g, w, b = operands
-    g, w = _aligned(g), _aligned(w)
+@lru_cache(maxsize=512)
+def _input_plans(
+    g: Layout, w: Layout, attrs: tuple[Any, ...], threads: int
+) -> tuple[tuple[Plan, ...], tuple[Any, ...], Ints]:
+    """The plans of the phases, the places that no window reaches, the result's shape."""
     size, stride, padding, dilation, groups = attrs
     n, k, c = g.shape[0], w.shape[0] // groups, w.shape[1]
-    out = _new((n, c * groups, *size), g.dtype)
-    bias = _bias(b, c * groups, g.dtype)
-    gs, ws, os = strides(g), strides(w), strides(out)
+    shape = (n, c * groups, *size)
+    gs, ws, os = strides(g), strides(w), contiguous(shape)
     sizes = zip(size, g.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
+    plans, unreached = [], []
     for axes in itertools.product(*[adjoint_axes(*a) for a in sizes]):
-        if not all(a.taps for a in axes):  # no window reaches these elements
-            at = tuple(slice(a.o_start, None, a.o_step) for a in axes)
-            out[(slice(None), slice(None), *at)] = bias.reshape(-1, *(1,) * len(axes))
+        if not all(a.taps for a in axes):
+            steps = [slice(a.o_start, None, a.o_step) for a in axes]
+            unreached.append((slice(None), slice(None), *steps))
             continue
         plan = gather_plan(
             g.itemsize,
@@ -174,9 +193,22 @@ def _input(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
             (gs[0], gs[1] * k, *gs[1:]),
             (ws[0] * k, ws[1], ws[0], *ws[2:]),
             (os[0], os[1] * c, *os[1:]),
-            native.allowed_threads(),
+            threads,
         )
+        plans.append(plan)
+    return tuple(plans), tuple(unreached), shape
+
+
+def _input(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
+    g, w, b = operands
+    g, w = _aligned(g), _aligned(w)
+    plans, unreached, shape = _input_plans(layout(g), layout(w), attrs, native.allowed_threads())
+    out = _new(shape, g.dtype)
+    bias = _bias(b, shape[1], g.dtype)
+    for plan in plans:
         _run(plan, g, w, bias, out)
+    for at in unreached:
+        out[at] = bias.reshape(-1, *(1,) * (g.ndim - 2))
     return [out]
 
 
@@ -190,12 +222,11 @@ def _weight_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
     return bool(g.size * x.shape[1] // attrs[-1] * math.prod(attrs[0]) >= _MIN_WORK)
 
 
-def _weight(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-    g, x = operands
-    g, x = _aligned(g), _aligned(x)
+@lru_cache(maxsize=512)
+def _weight_plan(g: Layout, x: Layout, attrs: tuple[Any, ...], threads: int) -> tuple[Plan, Ints]:
+    """The plan of a weight's gradient and its shape."""
     kernel, stride, padding, dilation, groups = attrs
     k, c = g.shape[1] // groups, x.shape[1] // groups
-    out = _new((g.shape[1], c, *kernel), g.dtype)
     sizes = zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
     # With output padding, or asked for fewer positions, the gradient's own size decides.
     axes = [forward_axis(*a)._replace(positions=m) for a, m in zip(sizes, g.shape[2:], strict=True)]
@@ -206,11 +237,18 @@ def _weight(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
         (x.shape[0], groups, c, k),
         (xs[0], xs[1] * c, *xs[1:]),
         (gs[0], gs[1] * k, *gs[1:]),
-        native.allowed_threads(),
+        threads,
     )
+    return plan, (g.shape[1], c, *kernel)
+
+
+def _weight(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
+    g, x = operands
+    g, x = _aligned(g), _aligned(x)
+    plan, shape = _weight_plan(layout(g), layout(x), attrs, native.allowed_threads())
+    out = _new(shape, g.dtype)
     parts = _parts(plan)
-    addresses = (x.ctypes.data, g.ctypes.data, out.ctypes.data)
-    block = _block(plan, parts, addresses, 0)
+    block, _memory = _block(plan, parts, (address(x), address(g), address(out)), 0)
     native.launch(_weight_function(x.itemsize, plan.tile), block, parts)
     return [out]
 

@@ -8,7 +8,6 @@ dimension looks like is an `Axis`; a plan has three of them, missing ones have s
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,10 +23,13 @@ __all__ = [
     "NO_AXIS",
     "POINTERS",
     "Axis",
+    "Layout",
     "Plan",
     "adjoint_axes",
     "forward_axis",
+    "contiguous",
     "gather_plan",
+    "layout",
     "max_plan",
     "strides",
     "three_axes",
@@ -37,11 +39,30 @@ __all__ = [
 Ints = tuple[int, ...]
 
 
-def strides(array: Any) -> Ints:
+class Layout(NamedTuple):
+    """How an array lies in memory; strides in bytes."""
+
+    shape: Ints
+    strides: Ints
+    itemsize: int
+
+
+def layout(array: Any) -> Layout:
+    """An array's layout."""
+    return Layout(array.shape, array.strides, array.itemsize)
+
+
+def strides(array: Layout) -> Ints:
     """Strides in elements, the spatial ones filled up to three dimensions."""
     item = array.itemsize
     steps = tuple([s // item for s in array.strides])
-    return (*steps[:2], *(0,) * (5 - array.ndim), *steps[2:])
+    return (*steps[:2], *(0,) * (5 - len(steps)), *steps[2:])
+
+
+def contiguous(shape: Ints) -> Ints:
+    """The strides of a new array of this shape, likewise."""
+    steps = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
+    return (*steps[:2], *(0,) * (5 - len(shape)), *steps[2:])
 
 
 _FIELD = {name: i for i, name in enumerate(FIELDS)}
@@ -137,6 +158,7 @@ class Plan(NamedTuple):
 
     template: Any  # int64: the fields, and the counter
     taps: Any  # int64: offsets of the taps in the scratch, then in the weight
+    tap_addresses: tuple[int, int]
     w_base: int  # elements
     o_base: int
     packed_bytes: int  # of the weight
@@ -257,7 +279,6 @@ def _unit(
     return choice
 
 
-@lru_cache(maxsize=512)
 def gather_plan(
     itemsize: int,
     axes: tuple[Axis, Axis, Axis],
@@ -315,9 +336,12 @@ def gather_plan(
         for i in range(y.taps)
         for j in range(x.taps)
     ]
+    places = np.array(scratch.tap_places() + w_places, np.int64)
+    start = native.address(places)
     return Plan(
         _template(values),
-        np.array(scratch.tap_places() + w_places, np.int64),
+        places,
+        (start, start + 8 * taps),
         sum(a.w_start * s for a, s in zip(axes, w_strides[3:], strict=True)),
         sum(a.o_start * s for a, s in zip(axes, o_strides[3:], strict=True)),
         groups * per_position * itemsize,
@@ -345,7 +369,6 @@ def _chunk(t: VectorType, scratch: _Scratch, images: int) -> tuple[int, int]:
     return -(-images // chunks), y.positions
 
 
-@lru_cache(maxsize=512)
 def weight_plan(
     itemsize: int,
     axes: tuple[Axis, Axis, Axis],
@@ -398,7 +421,8 @@ def weight_plan(
     )
     work = values["images"] * y.positions * x.positions * groups * k * row_count
     places = np.array(scratch.tap_places(), np.int64)
-    return Plan(_template(values), places, 0, 0, 0, areas[5], groups * splits, work, tile)
+    tables = (native.address(places), 0)
+    return Plan(_template(values), places, tables, 0, 0, 0, areas[5], groups * splits, work, tile)
 
 
 # Pooling
@@ -409,7 +433,7 @@ class PoolPlan(NamedTuple):
 
     template: Any  # int64: the fields, and the counter
     tables: Any  # int64: taps in the scratch, taps in the plane, first rows, first columns (int32)
-    places: Ints  # where the tables start
+    table_addresses: Ints
     pointers: Any  # the fields for x, out, indices, scratch, counter, and the tables
     counter: int
     part_bytes: int
@@ -428,7 +452,6 @@ def _first_inside(a: Axis) -> list[int]:
     return [next(s + m for m in taps if 0 <= s + m < a.size) for s in starts]
 
 
-@lru_cache(maxsize=256)
 def max_plan(
     itemsize: int, axes: tuple[Axis, Axis], counts: Ints, x_strides: Ints, threads: int
 ) -> PoolPlan:
@@ -470,10 +493,11 @@ def max_plan(
     places = [0]
     for table in tables:
         places.append(places[-1] + table.size)
+    joined = np.concatenate(tables)
     return PoolPlan(
         _template(values),
-        np.concatenate(tables),
-        tuple(places[:-1]),
+        joined,
+        tuple(native.address(joined) + 8 * place for place in places[:-1]),
         np.array([_FIELD[name] for name in _POOL_POINTERS + _POOL_TABLES]),
         COUNTER,
         areas[2],

@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 
 from rushlight.codegen import engine, native
-from rushlight.codegen.native_plans import NO_AXIS, Axis, Ints, max_plan, strides
+from rushlight.codegen.native import address
+from rushlight.codegen.native_plans import (
+    NO_AXIS,
+    Axis,
+    Ints,
+    Layout,
+    PoolPlan,
+    layout,
+    max_plan,
+    strides,
+)
 from rushlight.compiler.kernels import pool
 from rushlight.ir.shapes import window_output
 
@@ -55,29 +65,34 @@ def _max_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
     return axes is not None and all(a.positions > 0 for a in axes)
 
 
+@lru_cache(maxsize=256)
+def _max_plan(x: Layout, attrs: tuple[Any, ...], threads: int) -> tuple[PoolPlan, Ints]:
+    """The plan of a pooling and its results' shape."""
+    axes = _axes(x.shape[2:], attrs)
+    assert axes is not None
+    y, column = (NO_AXIS, *axes)[-2:]
+    plan = max_plan(x.itemsize, (y, column), x.shape[:2], strides(x), threads)
+    return plan, (*x.shape[:2], *(a.positions for a in axes))
+
+
 def _max(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
     x = operands[0]
     if not x.flags.aligned or any(s % x.itemsize for s in x.strides):
         x = np.ascontiguousarray(x)
-    axes = _axes(x.shape[2:], attrs)
-    assert axes is not None
-    y, column = (NO_AXIS, *axes)[-2:]
     threads = native.allowed_threads()
-    plan = max_plan(x.itemsize, (y, column), x.shape[:2], strides(x), threads)
-    shape = (*x.shape[:2], *(a.positions for a in axes))
+    plan, shape = _max_plan(layout(x), attrs, threads)
     best, where = _new(shape, x.dtype), _new(shape, np.dtype(np.int64))
     parts = min(threads if plan.work > _SHARED_WORK else 1, plan.units)
     block = plan.template.copy()
-    address = block.ctypes.data
-    pointers = (
-        x.ctypes.data,
-        best.ctypes.data,
-        where.ctypes.data,
-        native.arena(parts * plan.part_bytes).ctypes.data,
-        address + 8 * plan.counter,
-        *[plan.tables.ctypes.data + 8 * place for place in plan.places],
+    memory = native.arena(parts * plan.part_bytes)
+    block[plan.pointers] = (
+        address(x),
+        address(best),
+        address(where),
+        memory.address,
+        address(block) + 8 * plan.counter,
+        *plan.table_addresses,
     )
-    block[plan.pointers] = pointers
     native.launch(_function(x.itemsize, False), block, parts)
     return [best, where]
 
@@ -98,9 +113,9 @@ def _scatter(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
     planes = shape[0] * shape[1]
     out = _new(shape, g.dtype)
     block = np.zeros(len(pool.SCATTER_FIELDS) + 1, np.int64)
-    address = block.ctypes.data
+    counter = address(block) + 8 * (block.size - 1)
     block[:-2] = (
-        *(g.ctypes.data, index.ctypes.data, out.ctypes.data, address + 8 * block.size - 8),
+        *(address(g), address(index), address(out), counter),
         *(planes, g.size // planes, out.size // planes),
     )
     threads = native.allowed_threads() if g.size > _SHARED_WORK // 4 else 1
