@@ -26,7 +26,7 @@ def cases(t: Any) -> dict[str, tuple[Callable[..., Any], list[Any]]]:
     def r(*shape: int) -> Any:
         return t.rand(*shape)
 
-    labels = t.randint(0, 10, (64,))
+    labels, words = t.randint(0, 10, (64,)), t.randint(0, 1000, (64, 128))
     found: dict[str, tuple[Callable[..., Any], list[Any]]] = {}
     for name, x, w, kw in (
         ("conv2d lenet1 4x1x32x32 k5", (4, 1, 32, 32), (6, 1, 5, 5), {}),
@@ -71,8 +71,20 @@ def cases(t: Any) -> dict[str, tuple[Callable[..., Any], list[Any]]]:
     found["cross_entropy 64x10"] = (lambda x: f.cross_entropy(x, labels), [r(64, 10)])
     found["linear 64x1024x64"] = (f.linear, [r(64, 1024), r(64, 1024), r(64)])
     found["embedding 64x128 of 1000x256"] = (
-        lambda w, i=t.randint(0, 1000, (64, 128)): f.embedding(i, w),
+        lambda w: f.embedding(words, w),
         [r(1000, 256)],
+    )
+    found["adaptive_avg_pool2d 1 64x512x7x7"] = (
+        lambda x: f.adaptive_avg_pool2d(x, 1),
+        [r(64, 512, 7, 7)],
+    )
+    found["interpolate bilinear 8x3x375x500 to 224"] = (
+        lambda x: f.interpolate(x, (224, 224), mode="bilinear", antialias=True),
+        [r(8, 3, 375, 500)],
+    )
+    found["ctc_loss 50x16x20"] = (
+        lambda x: f.ctc_loss(x, words[:16, :30] % 19 + 1, (50,) * 16, (30,) * 16),
+        [r(50, 16, 20)],
     )
     return found
 

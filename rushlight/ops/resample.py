@@ -10,6 +10,7 @@ Sources: Keys 1981 (cubic, A = -0.75, or -0.5 with antialiasing); Turkowski 1990
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -116,7 +117,7 @@ def _apply(x: Any, axis: int, index: Any, weights: Any) -> Any:
     """The weighted sum of the taps along an axis."""
     if len(index) > 4 * SPAN["cubic"]:
         matrix = _dense(index, weights, x.shape[axis], x.dtype)
-        return np.moveaxis(np.moveaxis(x, axis, -1) @ matrix.T, -1, axis)
+        return _along_axis(x, axis, matrix)
     total = None
     for places, weight in zip(index, weights, strict=True):
         part = np.take(x, places, axis)
@@ -126,6 +127,16 @@ def _apply(x: Any, axis: int, index: Any, weights: Any) -> Any:
         else:
             total += part
     return total
+
+
+def _along_axis(x: Any, axis: int, matrix: Any) -> Any:
+    """A matrix (new, old) applied along an axis."""
+    if axis == x.ndim - 1:
+        return x @ matrix.T
+    shape = x.shape
+    tail = math.prod(shape[axis + 1 :])
+    rows = x.reshape(math.prod(shape[:axis]), shape[axis], tail)
+    return np.matmul(matrix, rows).reshape(*shape[:axis], len(matrix), *shape[axis + 1 :])
 
 
 def _dense(index: Any, weights: Any, size: int, dt: Any) -> Any:
@@ -184,7 +195,7 @@ def _adjoint(
             wide = g.dtype == np.float64
             index, weights = axis_taps(mode, n, out, align, scale, antialias, wide)
         matrix = _dense(index, weights, n, g.dtype)
-        g = np.moveaxis(np.moveaxis(g, axis, -1) @ matrix, -1, axis)
+        g = _along_axis(g, axis, matrix.T)
     return g
 
 
