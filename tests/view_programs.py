@@ -75,7 +75,7 @@ def view(v, name, i, j):
 
 def write(v, name, i, j, other):
     """An in-place write to v."""
-    c = 0.5 + i / 4
+    c = 0.5123 + i / 4
     if name == "mul_":
         v.mul_(c)
     elif name == "add_":
@@ -112,7 +112,7 @@ def show(t):
 
 def look_at(t):
     return (
-        [round(x, 5) for x in t.detach().reshape(-1).tolist()],
+        [round(x, 3) for x in t.detach().reshape(-1).tolist()],
         tuple(t.shape),
         tuple(t.stride()),
         t.storage_offset(),
@@ -126,7 +126,7 @@ def look_at(t):
 
 def start(torch, shape, kind):
     count = int(np.prod(shape))
-    x = torch.tensor([0.1 * (k + 1) for k in range(count)]).reshape(shape)
+    x = torch.tensor([0.1137 * (k + 1) for k in range(count)]).reshape(shape)
     if kind == "plain":
         return x, x.clone()
     x = x.clone().requires_grad_()
@@ -183,7 +183,7 @@ def printed(torch, program):
     if live:
         attempt(lambda: sum((t * (k + 1)).sum() for k, t in enumerate(live)).backward())
         if x.grad is not None:
-            log.append([round(g, 4) for g in x.grad.reshape(-1).tolist()])
+            log.append([round(g, 3) for g in x.grad.reshape(-1).tolist()])
     return log
 
 
@@ -237,7 +237,7 @@ def _diagonal(v, offset):
 
 def numpy_write(v, name, i, j):
     """The same write to a NumPy array."""
-    c = np.float32(0.5 + i / 4)
+    c = np.float32(0.5123 + i / 4)
     if name == "mul_":
         v *= c
     elif name == "add_":

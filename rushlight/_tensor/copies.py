@@ -43,7 +43,7 @@ def _dense_copy(t: Tensor) -> Tensor:
 
 
 def _alias(input: Tensor) -> Tensor:
-    return call(movement.view, (input,), (tuple(input._meta.shape),))  # type: ignore[no-any-return]
+    return call(movement.alias, (input,))  # type: ignore[no-any-return]
 
 
 def _view(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:

@@ -80,15 +80,7 @@ def _basic(self: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
                 continue
             item = int(item)
         if isinstance(item, slice):
-            size = t._meta.shape[d]
-            start, stop, step = _bound(item.start), _bound(item.stop), _bound(item.step)
-            step = 1 if step is None else step
-            if step <= 0:
-                raise ValueError("step must be greater than zero")
-            if not (start in (None, 0) and (stop is None or stop >= size) and step == 1):
-                t = call(
-                    movement.slice, (t,), (d, start or 0, stop if stop is not None else size, step)
-                )
+            t = _slice(t, d, item, False)
             tensors.append(None)
             d += 1
         elif item is None:
@@ -119,6 +111,19 @@ def _basic(self: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
                 f"are valid indices (got {type(item).__name__})"
             )
     return t, tensors
+
+
+def _slice(t: Tensor, d: int, item: slice, always: bool) -> Tensor:
+    """A slice of a dimension; of the whole of it only if ``always``."""
+    size = t._meta.shape[d]
+    start, stop, step = _bound(item.start), _bound(item.stop), _bound(item.step)
+    step = 1 if step is None else step
+    if step <= 0:
+        raise ValueError("step must be greater than zero")
+    if not always and start in (None, 0) and (stop is None or stop >= size) and step == 1:
+        return t
+    stop = size if stop is None else stop
+    return call(movement.slice, (t,), (d, start or 0, stop, step))  # type: ignore[no-any-return]
 
 
 def _select(whole: Tensor, t: Tensor, d: int, index: int, taken: int = 0) -> Tensor:
@@ -167,14 +172,12 @@ def expand_masks(t: Tensor, tensors: list[Any]) -> tuple[Any, ...]:
 def _getitem(self: Tensor, index: Any) -> Any:
     if type(index) is int:
         return _select(self, self, 0, index)
+    if type(index) is slice and self._meta.ndim:
+        return _slice(self, 0, index, True)
     t, tensors = _basic(self, _items(self, index))
     indices = expand_masks(t, tensors)
     if not indices:
-        return (
-            call(movement.slice, (t,), (0, 0, t._meta.shape[0], 1))
-            if t is self and t._meta.ndim
-            else (t if t is not self else call(movement.view, (t,), (tuple(t._meta.shape),)))
-        )
+        return t if t is not self else call(movement.alias, (t,))
     return call(indexing.index, (t, *indices))
 
 

@@ -71,8 +71,8 @@ def broadcast(*shapes: Sequence[int]) -> Size:
         if len(shape) > len(result):
             result = [1] * (len(shape) - len(result)) + result
         pad = len(result) - len(shape)
-        for i, size in enumerate(shape):
-            have = result[i + pad]
+        for i in range(len(shape) - 1, -1, -1):  # PyTorch names the last dimension that differs
+            size, have = shape[i], result[i + pad]
             if size == have or size == 1:
                 continue
             if have != 1:
