@@ -45,6 +45,8 @@ pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
 
 _SUBMODULES = frozenset(
     (
+        "xpu",
+        "accelerator",
         "_C",
         "_utils",
         "amp",

@@ -36,6 +36,7 @@ from rushlight._tensor import (
     special,
     statistics,
     subclassing,
+    switches,
     windows,
 )
 
@@ -71,5 +72,6 @@ __all__ = [
     "special",
     "statistics",
     "subclassing",
+    "switches",
     "windows",
 ]
