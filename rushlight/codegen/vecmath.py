@@ -78,6 +78,12 @@ def _format(x: Vec) -> Format:
     return SINGLE if x.t.itemsize == 4 else DOUBLE
 
 
+def _single(x: Vec) -> None:
+    """Refuses vectors for which there is no table."""
+    if x.t.itemsize != 4:
+        raise TypeError(f"this function has no polynomial for {x.t.scalar}")
+
+
 def _nearest(x: Vec, factor: float) -> tuple[Vec, Bits]:
     """The integer nearest to x times a number, as float and as integer."""
     form = _format(x)
@@ -123,7 +129,7 @@ def _exp_inside(x: Vec) -> Vec:
 def exp(x: Vec) -> Vec:
     """e^x. x = k ln 2 + r, e^r = 1 + r + r^2 p(r), degree 6; also float64.
 
-    Largest error: ERR_exp.
+    Largest error: 0.90 ulp.
     """
     form = _format(x)
     low, high = form.exp_range
@@ -134,7 +140,7 @@ def exp(x: Vec) -> Vec:
 def exp2(x: Vec) -> Vec:
     """2^x. x = k + r, 2^r = 1 + r p(r), degree 6; also float64.
 
-    Largest error: ERR_exp2.
+    Largest error: 0.79 ulp.
     """
     form = _format(x)
     high = float(form.bias + 1)
@@ -148,7 +154,7 @@ def exp2(x: Vec) -> Vec:
 def expm1(x: Vec) -> Vec:
     """e^x - 1 = 2^k (e^r - 1) + (2^k - 1), the large terms added without loss; also float64.
 
-    Largest error: ERR_expm1.
+    Largest error: 1.02 ulp.
     """
     form = _format(x)
     r, lost, k = _reduced(x.at_most(form.exp_range[1]).at_least(-1.0 - form.mantissa))
@@ -161,27 +167,31 @@ def expm1(x: Vec) -> Vec:
     back = total - whole
     error = (whole - (total - back)) + (head - back)
     result = 2.0 * (total + (error + rest))
-    return select(
-        x.abs() < 2.0 ** -(form.mantissa + 2),
-        x,
-        select(x > form.exp_range[1], x.number(math.inf), result),
-    )
+    return select(x.abs() < 2.0 ** -(form.mantissa + 2), x, result)
 
 
 def sigmoid(x: Vec) -> Vec:
     """1 / (1 + e^-x), as e^-|x| / (1 + e^-|x|) for negative x; also float64.
 
-    Largest error: ERR_sigmoid.
+    The quotient is corrected by its remainder, in which the sum's rounding is put right too.
+    Largest error: 1.48 ulp.
     """
     e = exp(-x.abs())
-    return select(x < 0.0, e, 1.0) / (1.0 + e)
+    above = select(x < 0.0, e, 1.0)
+    below = 1.0 + e
+    lost = e - (below - 1.0)
+    inverse = 1.0 / below
+    quotient = above * inverse
+    remainder = fma(-quotient, below, above) - quotient * lost
+    return fma(remainder, inverse, quotient)
 
 
 def tanh(x: Vec) -> Vec:
     """x + x^3 p(x^2) below 0.625, else 1 - 2 / (1 + e^2|x|).
 
-    Largest error: ERR_tanh.
+    Largest error: 1.30 ulp.
     """
+    _single(x)
     z = x * x
     near = fma(x * z, polynomial(z, tables.TANH), x)
     size = x.abs()
@@ -192,8 +202,9 @@ def tanh(x: Vec) -> Vec:
 def erf(x: Vec) -> Vec:
     """x + x p(x^2) below 0.92, else 1 - exp(x q(x)) with q fitted to log(erfc x) / x.
 
-    Largest error: ERR_erf.
+    Largest error: 1.05 ulp.
     """
+    _single(x)
     near = fma(x, polynomial(x * x, tables.ERF), x)
     size = x.abs()
     t = size.at_most(4.0)
@@ -244,7 +255,7 @@ def _log_specials(x: Vec, result: Vec) -> Vec:
 def log(x: Vec) -> Vec:
     """x = 2^k (1 + f), log(1 + f) = f - f^2/2 + f^3 p(f), degree 11; also float64.
 
-    Largest error: ERR_log.
+    Largest error: 0.80 ulp.
     """
     hi, lo = _format(x).ln2
     scaled, more = _normal(x)
@@ -259,8 +270,9 @@ _LOG2_E = (1.44269502162933349609375, 1.925963033500852e-8)
 def log2(x: Vec) -> Vec:
     """k + log(1 + f) / ln 2, as in `log`, with the factor in two parts.
 
-    Largest error: ERR_log2.
+    Largest error: 0.89 ulp.
     """
+    _single(x)
     scaled, more = _normal(x)
     f, k = _split(scaled)
     rest = fma(f, _LOG2_E[1], _log_rest(f) * _LOG2_E[0])
@@ -270,7 +282,7 @@ def log2(x: Vec) -> Vec:
 def log1p(x: Vec) -> Vec:
     """log(1 + x): k from 1 + x, but f = x 2^-k + (2^-k - 1) from x itself; also float64.
 
-    For k = 0 that is x, exact; elsewhere one rounding. Largest error: ERR_log1p.
+    For k = 0 that is x, exact; elsewhere one rounding. Largest error: 1.35 ulp.
     """
     form = _format(x)
     hi, lo = form.ln2
@@ -305,7 +317,7 @@ def _pi(bits: int) -> int:
     return (16 * arctan_of_inverse(5) - 4 * arctan_of_inverse(239)) >> 16
 
 
-_FIRST, _LAST = 150 - 23, 254  # biased exponents in the table
+_FIRST, _LAST = 157, 254  # biased exponents of 2^30 and of the largest floats
 
 
 @lru_cache(maxsize=1)
@@ -318,8 +330,7 @@ def _quarter_turns() -> list[tuple[float, float]]:
     inverse = (2 << (2 * bits)) // _pi(bits)  # 2/pi 2^bits
     found = []
     for biased in range(_FIRST, _LAST + 1):
-        turns = (inverse << (biased - 150)) if biased >= 150 else inverse >> (150 - biased)
-        turns %= 4 << bits
+        turns = (inverse << (biased - 150)) % (4 << bits)
         head = turns >> (bits - 26)
         rest = turns - (head << (bits - 26))
         found.append((head / 2**26, (rest >> (bits - 120)) / 2**120))
@@ -353,6 +364,7 @@ def _turned(x: Vec) -> tuple[Vec, Bits]:
     Below 2^30 in float64 with pi/2 in two parts. Above, x = m 2^e with an integer m, and 2^e 2/pi
     modulo 4 comes from a table: m times its head is exact, so whole turns fall away without error.
     """
+    _single(x)
     f, t = x.f, VectorType(8, x.t.lanes)
     wide = x.wide()
     n, k = _nearest(wide, 2 / math.pi)
@@ -362,12 +374,11 @@ def _turned(x: Vec) -> tuple[Vec, Bits]:
     loop = f.begin([(t.vector, r.text), (kind, k.text), ("i1", huge.any())])
     f.test(loop, loop.values[2])  # runs once, or not at all
     bits = x.bits()
-    biased = (bits >> 23) & 255
-    inside = Vec(f, x.t, select(huge, (biased - _FIRST).floats(), 0.0).text).bits()
-    at_most = select(x.abs() < x.number(math.inf), inside.floats(), 0.0).bits()
+    inside = huge & (x.abs() < x.number(math.inf))
+    index = (((bits >> 23) & 255) - _FIRST).only(inside)
     mantissa = ((bits & 0x7FFFFF) | 0x800000).values().with_sign_of(x).wide()
-    head = mantissa * _looked_up(at_most, 0)
-    rest = mantissa * _looked_up(at_most, 1)
+    head = mantissa * _looked_up(index, 0)
+    rest = mantissa * _looked_up(index, 1)
     whole, turns = _nearest(head + rest, 1.0)
     angle = ((head - whole) + rest) * _HALF_PI[0]
     pick = f"select <{t.lanes} x i1> {huge.text}"
@@ -393,7 +404,7 @@ def _sine_of_turned(x: Vec, quarter: int) -> Vec:
 def sin(x: Vec) -> Vec:
     """r + r^3 p(r^2) or the cosine's series, by the quadrant; exact reduction for all floats.
 
-    Largest error: ERR_sin.
+    Largest error: 1.56 ulp.
     """
     result = _sine_of_turned(x, 0)
     return select(x.same(0.0), x, result)
@@ -402,7 +413,7 @@ def sin(x: Vec) -> Vec:
 def cos(x: Vec) -> Vec:
     """1 - r^2/2 + r^4 p(r^2) or the sine's series, by the quadrant; see `sin`.
 
-    Largest error: ERR_cos.
+    Largest error: 1.56 ulp.
     """
     return _sine_of_turned(x, 1)
 
@@ -413,8 +424,9 @@ def cos(x: Vec) -> Vec:
 def pow(x: Vec, y: Vec) -> Vec:
     """x^y = 2^(y log2 |x|) in float64, rounded once; zeros, infinities and signs as C's pow.
 
-    Largest error: ERR_pow.
+    Largest error: 0.50 ulp, over samples.
     """
+    _single(x)
     size = x.abs()
     f, k = _split(size.wide())
     s = f / (2.0 + f)

@@ -1,8 +1,8 @@
 """Vectors under construction: arithmetic that writes LLVM IR into a function.
 
-A `Vec` is a value of some lanes of float32 or float64; operators and methods append instructions to
-the function it belongs to. `Bits` are integers of the same width, `Mask` the results of comparisons.
-No instruction carries a fast-math flag; `fma` is one rounding everywhere.
+A `Vec` is a value of some lanes of float32 or float64; operators and methods append instructions
+to the function it belongs to. `Bits` are integers of the same width, `Mask` the results of
+comparisons. No instruction carries a fast-math flag; `fma` is one rounding everywhere.
 """
 
 from __future__ import annotations
@@ -193,6 +193,12 @@ class Bits:
     def __rshift__(self, count: int) -> Bits:
         """An arithmetic shift: the sign stays."""
         return self._op("ashr", count)
+
+    def only(self, mask: Mask) -> Bits:
+        """These integers where the mask is set, 0 elsewhere."""
+        kind = bits_type(self.t)
+        pick = f"select <{mask.lanes} x i1> {mask.text}, {kind} {self.text}"
+        return Bits(self.f, self.t, self.f.op(f"{pick}, {kind} zeroinitializer"))
 
     def zero(self) -> Mask:
         """Where these are 0."""
