@@ -67,33 +67,40 @@ def conv_module(t: VectorType, tile: Tile) -> str:
 
 
 def _pack_function(name: str, t: VectorType, tile: Tile) -> str:
-    """packed[group][panel][c, depth, tap][row] = w of output channel panel * rows + row, or 0."""
+    """packed[group][panel][c, depth, tap][row] = w of output channel panel * rows + row, or 0.
+
+    A unit is `pack_unit` channels c, all panels.
+    """
     f = Function(name, PARAMETERS, FIELDS)
     channels, depth, taps, k = (f.field(n) for n in ("channels", "depth", "taps", "k"))
     w, packed, tap_w = (f.field(n, "ptr") for n in ("w", "packed", "tap_w"))
     w_g, w_k, w_c, w_z = (f.field(n) for n in ("w_g", "w_k", "w_c", "w_z"))
     panels = f.field("panels")
     per_panel = f.mul(f.mul(f.mul(channels, depth), taps), tile.rows)
-    total = f.mul(f.field("groups"), panels)
-    with f.claim(f.field("counter", "ptr"), total) as unit:
-        group, panel = f.divide(unit, panels)
-        target = f.at(t.scalar, packed, f.mul(unit, per_panel))
-        start = f.mul(panel, tile.rows)
-        rows, inside = [], []
-        for r in range(tile.rows):
-            channel = f.add(start, r)
-            inside.append(f.compare("slt", channel, k))
-            safe = f.least(channel, f.sub(k, 1))
-            rows.append(f.at(t.scalar, w, f.mul(group, w_g), f.mul(safe, w_k)))
-        with f.loop(0, channels) as c, f.loop(0, depth) as z, f.loop(0, taps) as tap:
-            offset = f.load("i64", f.at("i64", tap_w, tap))
-            source = f.add(f.mul(c, w_c), f.mul(z, w_z), offset)
-            index = f.add(f.mul(f.add(f.mul(c, depth), z), taps), tap)
-            place = f.at(t.scalar, target, f.mul(index, tile.rows))
+    size = f.field("pack_unit")
+    parts = f.op(f"udiv i64 {f.sub(f.add(channels, size), 1)}, {size}")
+    with f.claim(f.field("counter", "ptr"), f.mul(f.field("groups"), parts)) as unit:
+        group, part = f.divide(unit, parts)
+        c0 = f.mul(part, size)
+        c1 = f.least(channels, f.add(c0, size))
+        with f.loop(0, panels) as panel:
+            place = f.add(f.mul(group, panels), panel)
+            target = f.at(t.scalar, packed, f.mul(place, per_panel))
+            rows, inside = [], []
             for r in range(tile.rows):
-                value = f.load(t.scalar, f.at(t.scalar, rows[r], source))
-                kept = f.select(inside[r], t.scalar, value, "0.0")
-                f.store(t.scalar, kept, f.at(t.scalar, place, r))
+                channel = f.add(f.mul(panel, tile.rows), r)
+                inside.append(f.compare("slt", channel, k))
+                safe = f.least(channel, f.sub(k, 1))
+                rows.append(f.at(t.scalar, w, f.mul(group, w_g), f.mul(safe, w_k)))
+            with f.loop(c0, c1) as c, f.loop(0, depth) as z, f.loop(0, taps) as tap:
+                offset = f.load("i64", f.at("i64", tap_w, tap))
+                source = f.add(f.mul(c, w_c), f.mul(z, w_z), offset)
+                index = f.add(f.mul(f.add(f.mul(c, depth), z), taps), tap)
+                to = f.at(t.scalar, target, f.mul(index, tile.rows))
+                for r in range(tile.rows):
+                    value = f.load(t.scalar, f.at(t.scalar, rows[r], source))
+                    kept = f.select(inside[r], t.scalar, value, "0.0")
+                    f.store(t.scalar, kept, f.at(t.scalar, to, r))
     return f.text()
 
 

@@ -33,7 +33,7 @@ FIELDS = (
     *("o_n", "o_g", "o_k", "o_z", "o_y", "o_x", "rows", "columns"),
     *("unit_images", "unit_rows", "bands", "units"),
     *("scratch_rows", "phase_width", "phases", "phase_stride", "row_words"),
-    *("plane_words", "image_words", "tiles", "c_block", "scratch_words"),
+    *("plane_words", "image_words", "tiles", "c_block", "scratch_words", "pack_unit"),
     *("b_place", "c_place", "piece_place"),
     # of the weight's gradient alone
     *("padded", "r_groups", "r_unit", "splits", "chunks", "k_block", "a_place"),
