@@ -20,6 +20,7 @@ __all__ = [
     "OutOfMemoryError",
     "RefusedPickleError",
     "explained",
+    "in_users_language",
     "language",
     "with_note",
 ]
@@ -85,6 +86,11 @@ def language() -> str:
     return "zh" if (locale.getlocale()[0] or "").lower().startswith(("zh", "chinese")) else "en"
 
 
+def in_users_language(english: str, chinese: str) -> str:
+    """One of two texts that say the same."""
+    return chinese if language() == "zh" else english
+
+
 def explained(error: E, english: str, chinese: str) -> E:
     """Adds the note in the user's language, unless it is empty, and returns the error.
 
@@ -95,5 +101,5 @@ def explained(error: E, english: str, chinese: str) -> E:
         ValueError: bad shape
         got (3,)
     """
-    note = chinese if language() == "zh" else english
+    note = in_users_language(english, chinese)
     return with_note(error, note) if note else error

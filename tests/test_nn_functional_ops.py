@@ -474,6 +474,20 @@ def test_mistakes_are_pytorchs(name):
     assert str(caught.value).split("\n")[0] == text
 
 
+def test_softmax_before_cross_entropy_is_pointed_out_once(monkeypatch):
+    import sys
+
+    monkeypatch.setenv("RUSHLIGHT_LANG", "en")
+    sys.modules["rushlight.nn.functional.loss"]._warned.discard("softmax")
+    logits = rl.rand(4, 3, requires_grad=True)
+    F.cross_entropy(logits, labels(4))
+    with pytest.warns(UserWarning, match="applies log_softmax itself"):
+        F.cross_entropy(logits.softmax(1), labels(4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        F.cross_entropy(logits.softmax(1), labels(4))
+
+
 def test_language(monkeypatch):
     from rushlight.errors import explained, language
 

@@ -238,7 +238,13 @@ def rrelu_(
 
 
 def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
-    """exp(x) / sum of exp(x) along ``dim``, computed without overflow."""
+    """exp(x) / sum of exp(x) along ``dim``, computed without overflow.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.softmax(torch.zeros(4), dim=0)
+        tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
     if dim is None:
         dim = _get_softmax_dim("softmax", input.dim(), _stacklevel)
     return call(records.softmax, (input,), (dim, dtype))

@@ -26,6 +26,12 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """``input @ weight.T + bias``.
 
     Shapes: input (*, in), weight (out, in), bias (out); result (*, out).
+
+    Example:
+        >>> import rushlight as torch
+        >>> w = torch.tensor([[1.0, 2.0]])
+        >>> torch.nn.functional.linear(torch.tensor([[3.0, 4.0]]), w)
+        tensor([[11.]])
     """
     return call(matmul.linear, (input, weight, bias))
 

@@ -53,6 +53,11 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     """Sets elements to 0 with probability ``p`` and scales the others by 1 / (1 - p).
 
     Source: Srivastava et al. 2014.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.dropout(torch.ones(2), training=False)
+        tensor([1., 1.])
     """
     _check(p)
     return _drop(input, p, training, inplace, False, False)

@@ -7,9 +7,10 @@ from typing import Any
 
 import rushlight as rl
 from rushlight.dispatch.gate import call
-from rushlight.errors import explained
+from rushlight.errors import explained, in_users_language
 from rushlight.ops import ctc
 from rushlight.ops import loss as records
+from rushlight.ops.activation import softmax as softmax_record
 
 from .activation import log_softmax
 from .margin_loss import _resolve
@@ -69,6 +70,11 @@ def mse_loss(
     Args:
         reduction: ``mean``, ``sum`` or ``none``.
         weight: of each element.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.mse_loss(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
+        tensor(2.)
     """
     _warn_sizes("mse_loss", input, target)
     reduction = _check_reduction(_resolve(size_average, reduce, reduction))
@@ -177,9 +183,35 @@ def nll_loss(
     """The negative log-probability of each target class.
 
     Shapes: input (N, C, ...) or (C), target (N, ...) or () of class indices.
+
+    Example:
+        >>> import rushlight as torch
+        >>> logp = torch.tensor([[-1.0, -2.0]])
+        >>> torch.nn.functional.nll_loss(logp, torch.tensor([1]))
+        tensor(2.)
     """
     reduction = _check_reduction(_resolve(size_average, reduce, reduction))
     return call(records.nll_loss, (input, target, weight), (reduction, ignore_index))[0]
+
+
+_warned: set[str] = set()
+
+
+def _warn_of_softmax() -> None:
+    """Says once that softmax was applied twice: the loss then learns slowly, without an error."""
+    if "softmax" in _warned:
+        return
+    _warned.add("softmax")
+    warnings.warn(
+        in_users_language(
+            "cross_entropy got the result of softmax, but applies log_softmax itself: pass the "
+            "network's raw outputs (logits)",
+            "cross_entropy 收到的是 softmax 的结果，而它自己会做 log_softmax："
+            "请直接传入网络的原始输出（logits）",
+        ),
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def cross_entropy(
@@ -214,6 +246,9 @@ def cross_entropy(
     reduction = _check_reduction(_resolve(size_average, reduce, reduction))
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    node = getattr(input, "_node", None)
+    if node is not None and node.op is softmax_record:
+        _warn_of_softmax()
     dim = 0 if input.dim() == 1 else 1
     if input.dim() == 0:
         raise ValueError("Expected 1 or more dimensions (got 0)")
@@ -362,6 +397,12 @@ def ctc_loss(
         blank: the class that stands for no label.
         reduction: ``mean`` divides each loss by its target's length first; ``sum``; ``none``.
         zero_infinity: whether targets that do not fit their input count 0 instead of infinity.
+
+    Example:
+        >>> import rushlight as torch
+        >>> logp = torch.zeros(2, 1, 2).log_softmax(2)  # two steps, blank and one label
+        >>> torch.nn.functional.ctc_loss(logp, torch.tensor([[1]]), (2,), (1,))
+        tensor(0.2877)
     """
     _check_reduction(reduction)
     single = log_probs.dim() == 2

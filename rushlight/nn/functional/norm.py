@@ -49,6 +49,13 @@ def batch_norm(
     ``running = (1 - momentum) * running + momentum * batch``, with the unbiased variance.
 
     Shapes: input (N, C, ...); the other tensors (C).
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.tensor([[1.0], [3.0]])
+        >>> torch.nn.functional.batch_norm(x, None, None, training=True, eps=0.0)
+        tensor([[-1.],
+                [ 1.]])
     """
     if training:
         _check_values(input.size())
@@ -126,7 +133,13 @@ def instance_norm(
 def layer_norm(
     input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
-    """Normalises over the last dimensions (Ba et al. 2016)."""
+    """Normalises over the last dimensions (Ba et al. 2016).
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.nn.functional.layer_norm(torch.tensor([[1.0, 3.0]]), (2,), eps=0.0)
+        tensor([[-1.,  1.]])
+    """
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     return call(records.layer_norm, (input, weight, bias), (shape, float(eps)))[0]
 

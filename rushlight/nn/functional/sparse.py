@@ -45,6 +45,14 @@ def embedding(
 
     Raises:
         IndexError: an index outside the table.
+
+    Example:
+        >>> import rushlight as torch
+        >>> table = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
+        >>> torch.nn.functional.embedding(torch.tensor([1, 0, 1]), table)
+        tensor([[2., 3.],
+                [0., 1.],
+                [2., 3.]])
     """
     if sparse:
         raise NotImplementedError(_SPARSE)
@@ -92,6 +100,12 @@ def embedding_bag(
 
     Returns:
         (B, features); an empty bag gives zeros.
+
+    Example:
+        >>> import rushlight as torch
+        >>> table = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
+        >>> torch.nn.functional.embedding_bag(torch.tensor([[0, 1]]), table)
+        tensor([[1., 2.]])
     """
     if weight.dtype == rl.int64 and input.is_floating_point():
         warnings.warn(

@@ -215,6 +215,13 @@ def grid_sample(
 
     Returns:
         (N, C, h, w) or (N, C, d, h, w).
+
+    Example:
+        >>> import rushlight as torch
+        >>> image = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+        >>> corner = torch.tensor([[[[1.0, -1.0]]]])  # x = 1, y = -1: top right
+        >>> torch.nn.functional.grid_sample(image, corner, align_corners=True)
+        tensor([[[[2.]]]])
     """
     if mode not in ("bilinear", "nearest", "bicubic"):
         raise ValueError(
@@ -250,6 +257,13 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
 
     Returns:
         (N, H, W, 2) or (N, D, H, W, 3).
+
+    Example:
+        >>> import rushlight as torch
+        >>> theta = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+        >>> torch.nn.functional.affine_grid(theta, (1, 1, 1, 2), align_corners=False)
+        tensor([[[[-0.5000,  0.0000],
+                  [ 0.5000,  0.0000]]]])
     """
     if align_corners is None:
         warnings.warn(_GRID_WARNING, stacklevel=2)
