@@ -20,6 +20,7 @@ from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor
 from rushlight.dtypes import dtype as Dtype
 from rushlight.ir.op import Op
+from rushlight.ops.refusals import needs_tensor_first, no_pair
 
 __all__ = ["FUNCTIONS", "both", "function", "method"]
 
@@ -124,12 +125,16 @@ def binary(op: Op) -> None:
     """Publishes an elementwise record of two operands without attributes."""
 
     tensors_only = "tensors" in op.api
+    careful = tensors_only or needs_tensor_first(op.name)
 
     def f(input: Any, other: Any, *, out: Tensor | None = None) -> Any:
         if type(other) not in gate.PLAIN:
             other = operand(other)
-        if tensors_only or other is None or input is None:
-            must_be_tensors(op, input, other)
+        if careful or other is None or input is None:
+            if tensors_only:
+                must_be_tensors(op.name, op.inputs, (input, other))
+            else:
+                _must_be_pair(op, input, other)
         if type(input) not in gate.PLAIN:
             input = operand(input)
         return call(op, (input, other)) if out is None else write_into(op, (input, other), (), out)
@@ -149,7 +154,7 @@ def binary(op: Op) -> None:
         publish(op, f, f_)
 
 
-def must_be_tensors(op: Op, *values: Any) -> None:
+def must_be_tensors(who: str, names: Sequence[str], values: Sequence[Any]) -> None:
     """Refuses Python numbers for an operator that PyTorch defines on tensors alone.
 
     Raises:
@@ -158,9 +163,16 @@ def must_be_tensors(op: Op, *values: Any) -> None:
     for i, value in enumerate(values):
         if value is None or isinstance(value, (bool, int, float, complex)):
             raise TypeError(
-                f"{op.name}(): argument '{op.inputs[i]}' (position {i + 1}) must be Tensor, "
+                f"{who}(): argument '{names[i]}' (position {i + 1}) must be Tensor, "
                 f"not {type(value).__name__}"
             )
+
+
+def _must_be_pair(op: Op, input: Any, other: Any) -> None:
+    """Refuses None, and a number where only the second operand may be one."""
+    numbers = (bool, int, float, complex)
+    if input is None or other is None or isinstance(input, numbers):
+        raise no_pair(op.name, op.inputs, (input, other))
 
 
 def operand(value: Any) -> Any:
@@ -175,13 +187,14 @@ def operand(value: Any) -> Any:
     return value
 
 
+def is_tensor(value: Any) -> bool:
+    """Whether this is a tensor, or an object that stands in for one."""
+    return isinstance(value, Tensor) or hasattr(type(value), "__torch_function__")
+
+
 def is_operand(value: Any) -> bool:
     """Whether the gate can take this value (after ``operand``)."""
-    return (
-        type(value) in gate.PLAIN
-        or isinstance(value, Tensor)
-        or hasattr(type(value), "__torch_function__")
-    )
+    return type(value) in gate.PLAIN or is_tensor(value)
 
 
 def result_or_out(result: Any, out: Any) -> Any:

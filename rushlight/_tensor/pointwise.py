@@ -13,7 +13,9 @@ from rushlight._tensor.api import (
     both,
     function,
     is_operand,
+    is_tensor,
     method,
+    must_be_tensors,
     number,
     operand,
     result_or_out,
@@ -24,6 +26,7 @@ from rushlight.dispatch.tensor import Tensor
 from rushlight.ir import op as records
 from rushlight.ops import arithmetic, create, indexing
 from rushlight.ops import unary as unary_ops
+from rushlight.ops.refusals import no_pair
 
 ADD, SUB, MUL, DIV, POW = (
     arithmetic.add,
@@ -45,6 +48,8 @@ for _op in list(records.ops()):
 
 def _alpha_function(op: Any, name: str) -> None:
     def f(input: Any, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Any:
+        if input is None or other is None:
+            raise no_pair(name, op.inputs, (input, other))
         inputs = (operand(input), operand(other))
         attrs = (number(alpha),)
         return call(op, inputs, attrs) if out is None else write_into(op, inputs, attrs, out)
@@ -69,6 +74,8 @@ Tensor.subtract_ = Tensor.sub_
 @both
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """``other - alpha * input``."""
+    if not is_tensor(input):
+        raise no_pair("rsub", SUB.inputs, (input, other))
     return call(SUB, (operand(other), operand(input)), (number(alpha),))
 
 
@@ -116,6 +123,8 @@ for _name in ("divide", "true_divide"):
 @both
 def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Any:
     """``input`` to the power ``exponent``."""
+    if exponent is None:
+        raise no_pair("pow", POW.inputs, (input, exponent))
     inputs = (operand(input), operand(exponent))
     return call(POW, inputs) if out is None else write_into(POW, inputs, (), out)
 
@@ -207,6 +216,8 @@ def _as_tensor(value: Any) -> Any:
 @both
 def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Any:
     """Values of at least ``min``."""
+    if min is None or not is_tensor(input):
+        raise no_pair("clamp_min", ("input", "min"), (input, min))
     if input._meta.dtype is dtypes.bool_:
         return FUNCTIONS["maximum"](input, _as_tensor(min), out=out)
     return clamp(input, min, None, out=out)
@@ -215,6 +226,8 @@ def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Any:
 @both
 def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Any:
     """Values of at most ``max``."""
+    if max is None or not is_tensor(input):
+        raise no_pair("clamp_max", ("input", "max"), (input, max))
     if input._meta.dtype is dtypes.bool_:
         return FUNCTIONS["minimum"](input, _as_tensor(max), out=out)
     return clamp(input, None, max, out=out)
@@ -287,6 +300,7 @@ def masked_fill_(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 @function
 def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Any:
     """A complex tensor of these parts."""
+    must_be_tensors("complex", ("real", "imag"), (real, imag))
     op = create.complex
     return call(op, (real, imag)) if out is None else write_into(op, (real, imag), (), out)
 
@@ -294,6 +308,7 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Any:
 @function
 def polar(abs: Tensor, angle: Tensor, *, out: Tensor | None = None) -> Any:
     """A complex tensor of these lengths and angles."""
+    must_be_tensors("polar", ("abs", "angle"), (abs, angle))
     return result_or_out(complex(abs * angle.cos(), abs * angle.sin()), out)
 
 

@@ -19,6 +19,7 @@ from rushlight.dispatch.tensor import Tensor, array_of, new, raw_array
 from rushlight.ir.meta import Meta, meta, scalar_meta
 from rushlight.ir.op import Op, Plan, View
 from rushlight.ir.shapes import same_device
+from rushlight.ops.refusals import no_pair
 from rushlight.runtime import cpu
 from rushlight.runtime.storage import Storage
 
@@ -107,6 +108,8 @@ def _make_plan(op: Op, metas: tuple[Any, ...], attrs: tuple[Any, ...]) -> Plan:
     if (numbers and op.kind not in _TAKES_NUMBERS) or (
         metas and not any([isinstance(m, Meta) for m in metas])
     ):
+        if len(numbers) == 2 == len(op.inputs) and op.kind == "elementwise":
+            raise no_pair(op.name, op.inputs, [metas[i].kind for i in numbers])
         at = numbers[0] if numbers else 0
         kind = metas[at].name if numbers else "NoneType"
         name = op.inputs[min(at, len(op.inputs) - 1)].lstrip("*")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from rushlight.dtypes import dtype
 
-__all__ = ["refusal"]
+__all__ = ["needs_tensor_first", "no_overload", "no_pair", "refusal"]
 
 # PyTorch's names of its kernels, where they are not NAME_cpu
 _KERNELS = {
@@ -66,3 +69,48 @@ def refusal(name: str, dt: dtype) -> Exception:
         return known[0](known[1])
     kernel = _KERNELS.get(name, f"{name}_cpu")
     return NotImplementedError(f"\"{kernel}\" not implemented for '{dt.title}'")
+
+
+def no_overload(name: str, arguments: Sequence[Any], forms: Sequence[str]) -> TypeError:
+    """The error for arguments that fit none of a function's forms.
+
+    Args:
+        arguments: what was given, or the classes of it.
+        forms: the parameters of each form, as PyTorch writes them.
+    """
+    kinds = ", ".join([_kind(x) for x in arguments])
+    return TypeError(
+        f"{name}() received an invalid combination of arguments - got ({kinds}), but "
+        "expected one of:\n" + "".join([f" * ({form})\n" for form in forms])
+    )
+
+
+def _kind(argument: Any) -> str:
+    return (argument if isinstance(argument, type) else type(argument)).__name__
+
+
+# Functions of two operands that take a Python number as the second alone
+_SECOND_ONLY = frozenset(
+    ("eq", "ne", "lt", "le", "gt", "ge", "fmod", "copysign", "rsub", "clamp_min", "clamp_max")
+)
+
+
+def no_pair(name: str, names: Sequence[str], arguments: Sequence[Any]) -> TypeError:
+    """The error for operands of which none is a tensor, or not the right one."""
+    if name in ("add", "sub", "mul", "div"):
+        at = 1 if arguments[1] is None else 0
+        kind = _kind(arguments[at])
+        return TypeError(
+            f"{name}(): argument '{names[at]}' (position {at + 1}) must be Tensor, not {kind}"
+        )
+    first, second = names
+    tail = ", *, Tensor out = None"
+    forms = [f"Tensor {first}, Tensor {second}{tail}", f"Tensor {first}, Number {second}{tail}"]
+    if name not in _SECOND_ONLY:
+        forms.insert(1, f"Number self, Tensor {second}{tail}")
+    return no_overload(name, arguments, forms)
+
+
+def needs_tensor_first(name: str) -> bool:
+    """Whether a function of two operands refuses a number as the first."""
+    return name in _SECOND_ONLY
