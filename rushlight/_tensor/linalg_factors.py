@@ -296,7 +296,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
         with no_grad():
             s = svdvals(A)
             rank = (s > limit * s.amax(-1, True)).sum(-1) if s._meta.numel else rank
-        full = bool((rank == n).all())
+        full = o.holds(rank == n)
         if driver != "gelsy":
             values = s
     if full and m >= n:

@@ -356,5 +356,8 @@ def isin(
             raise RuntimeError(
                 f"Unsupported input type encountered for isin(): {t._meta.dtype.title}"
             )
+    if a._value is not None or b._value is not None:  # inside vmap
+        same = (a.unsqueeze(-1) == b.reshape(-1)).any(-1)
+        return same.logical_not() if invert else same
     found = np.isin(values_of(a), values_of(b).reshape(-1), invert=invert)
     return from_array(np.asarray(found), dtypes.bool_)

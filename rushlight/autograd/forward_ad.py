@@ -52,9 +52,7 @@ _levels: list[_Level] = []
 def enter_dual_level() -> int:
     """Starts a level, in which dual tensors can be made; returns its number."""
     if _levels:
-        raise RuntimeError(
-            "Nested forward mode AD is not supported at the moment"
-        )
+        raise RuntimeError("Nested forward mode AD is not supported at the moment")
     _levels.append(_Level())
     return len(_levels) - 1
 

@@ -1,7 +1,7 @@
 """Composable function transforms: ``torch.func``.
 
-``grad``, ``vjp``, ``jvp`` and the Jacobians are in ``transforms.py``, ``vmap`` in ``mapping.py`` (its
-tensors in ``batched.py``, how operators are batched in ``rules/``), modules as functions in
+``grad``, ``vjp``, ``jvp`` and the Jacobians are in ``transforms.py``, ``vmap`` in ``mapping.py``
+(its tensors in ``batched.py``, how operators are batched in ``rules/``), modules as functions in
 ``modules.py``.
 """
 

@@ -51,6 +51,7 @@ _IN_PLACE = (
     "operators instead of inplace arithmetic. If said operator is being called inside the PyTorch "
     "framework, please file a bug report instead."
 )
+_DATA = "accessing `data` under vmap transform is not allowed"
 _RANDOM = (
     "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
     "'different' randomness flags on vmap or perform the randomness operation out of vmap"
@@ -80,15 +81,14 @@ class Batched(Tensor):
 
     @property
     def _offset(self) -> int:  # type: ignore[override]
-        return self._value._offset  # type: ignore[no-any-return]
+        return int(self._value._offset)
 
     @property
-    def _array(self) -> Any:  # type: ignore[override]
+    def _array(self) -> Any:
         if self._has_batch:
             raise RuntimeError(_ITEM)
-        return raw_array(self._value) if not isinstance(self._value, Batched) else array_of(
-            self._value
-        )
+        inner = self._value
+        return array_of(inner) if isinstance(inner, Batched) else raw_array(inner)
 
     def _shadow(self, version: Version | None = None) -> Batched:
         """The same value without its place in the inner graph."""
@@ -147,6 +147,11 @@ class Batched(Tensor):
         """Refused: a Batched tensor has no memory of its own."""
         raise RuntimeError(_NO_STORAGE)
 
+    @property
+    def data(self) -> Any:
+        """Refused."""
+        raise RuntimeError(_DATA)
+
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Refused: inside transforms, ``grad`` and its kin do this."""
         raise RuntimeError(_REQUIRES_GRAD)
@@ -160,6 +165,57 @@ class Batched(Tensor):
 
     def __format__(self, spec: str) -> str:
         return repr(self)
+
+
+def _new_for_each(name: str) -> None:
+    plain = getattr(Tensor, name)
+
+    def method(self: Batched, *args: Any, **kwargs: Any) -> Any:
+        made = plain(self, *args, **kwargs)
+        return self._blank(made._meta).copy_(made)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"``Tensor.{name}`` for each sample: what is written to it may differ."
+    setattr(Batched, name, method)
+
+
+for _name in ("new_zeros", "new_ones", "new_empty", "new_full"):
+    _new_for_each(_name)
+
+
+def _refused(name: str, text: str) -> None:
+    def method(self: Batched, *args: Any, **kwargs: Any) -> Any:
+        if not self._has_batch:
+            return getattr(self._value, name)(*args, **kwargs)
+        raise RuntimeError(text)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = "Refused: its result would have another shape for each sample."
+    setattr(Batched, name, method)
+
+
+for _name, _aten in {
+    "nonzero": "nonzero",
+    "unique": "_unique2",
+    "unique_consecutive": "unique_consecutive",
+}.items():
+    _refused(
+        _name,
+        "vmap: We do not support batching operators that can output dynamic shape. Attempted to "
+        f"vmap over aten::{_aten}. Please file an issue at "
+        "https://github.com/pytorch/pytorch/issues if you need this feature.",
+    )
+_refused(
+    "masked_select",
+    "vmap: Attempted to vmap over `mask` in torch.masked_select(self, mask) We cannot support this "
+    "because for each batch this would return a differently shaped Tensor. Please file an issue at "
+    "https://github.com/pytorch/pytorch/issues if you need this feature.",
+)
+_refused(
+    "allclose",
+    "vmap over torch.allclose isn't supported yet. Please file an issue at "
+    "https://github.com/pytorch/pytorch/issues if you need this feature.",
+)
 
 
 def _empty(m: Meta) -> Any:
@@ -268,11 +324,9 @@ class VmapMode:
             return [wrap(r, self.level, False) for r in many]
         logical = [x._inner() if self._owns(x) else x for x in inputs]
         call = rules.Call(self, op, plan, values, has, logical, attrs)
-        results = rules.apply(call)
-        many = results if isinstance(results, (tuple, list)) else (results,)
-        return [
-            r if self._owns(r) else wrap(r, self.level, True) for r in many
-        ]
+        made = rules.apply(call)
+        many = made if isinstance(made, tuple) else (made,)
+        return [r if self._owns(r) else wrap(r, self.level, True) for r in many]
 
     def _note_views(
         self, op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...], outs: Any
@@ -313,7 +367,9 @@ class VmapMode:
         node: Any = None
         if recording and (wants or target._requires_grad):
             lifted = self._lifted(inputs)
-            edges = tuple([tape.gradient_edge(x) if isinstance(x, Tensor) else None for x in lifted])
+            edges = tuple(
+                [tape.gradient_edge(x) if isinstance(x, Tensor) else None for x in lifted]
+            )
             metas = tuple([getattr(x, "_meta", None) or scalar_meta(type(x)) for x in inputs])
             node = tape.class_for(op, metas, attrs)(op, attrs, edges, (target._meta,))
             first = self._snapshot(target) if 0 in op.keeps(node.needs)[0] else target

@@ -21,9 +21,7 @@ from rushlight.func.mapping import over_batch, to_front
 __all__ = ["applied"]
 
 state = modes.state
-_NOTES = (
-    "For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
-)
+_NOTES = "For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
 
 
 class VmapInfo(NamedTuple):
@@ -102,7 +100,9 @@ def _computed(
             dims = tuple([0 if h else None for h in has])
             result, places = cls.vmap(VmapInfo(mode.size, mode.randomness), dims, *values)
             many = isinstance(result, tuple)
-            where = places if isinstance(places, tuple) else (places,) * (len(result) if many else 1)
+            where = (
+                places if isinstance(places, tuple) else (places,) * (len(result) if many else 1)
+            )
             outs = [
                 t if d is None else to_front(t, d % t._meta.ndim)
                 for t, d in zip(result if many else (result,), where, strict=True)

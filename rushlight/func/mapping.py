@@ -40,7 +40,7 @@ def vmap(
 
     Raises:
         ValueError: if ``in_dims`` or ``out_dims`` do not fit, or the batches differ in size.
-        RuntimeError: inside, where the computation depends on a sample's values (``item()``, ``if``).
+        RuntimeError: inside, where the computation depends on a sample's values (``item()``).
 
     Example:
         >>> import rushlight as torch
@@ -172,9 +172,7 @@ def over_batch(
     return _unwrapped(func, result, level, size, out_dims)
 
 
-def _unwrapped(
-    func: Callable[..., Any], result: Any, level: int, size: int, out_dims: Any
-) -> Any:
+def _unwrapped(func: Callable[..., Any], result: Any, level: int, size: int, out_dims: Any) -> Any:
     name = _name(func)
     outs, out_spec = trees.flatten(result)
     if isinstance(out_dims, tuple) and len(out_dims) == 1 and out_spec.kind is None:

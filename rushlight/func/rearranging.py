@@ -93,7 +93,7 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
     order = [name for group in left for name in _expanded(group, sizes)]
     wanted = [name for group in right for name in _expanded(group, sizes)]
     moved = tensor.reshape(split).permute([order.index(name) for name in wanted])
-    shape = []
+    shape: list[int] = []
     for group in right:
         if group == ["..."]:
             shape.extend(sizes[name] for name in _expanded(group, sizes))

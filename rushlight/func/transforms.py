@@ -94,7 +94,7 @@ def settled(t: Any, attached: bool = True) -> Any:
     """A result without its ties to ended scopes, or to any if not ``attached``."""
     if not isinstance(t, Tensor):
         return t
-    inner = settled(t._value, attached) if isinstance(t, Batched) else None
+    inner: Any = settled(t._value, attached) if isinstance(t, Batched) else None
     if t._requires_grad and not (attached and watched(t)):
         if isinstance(t, Batched):
             return wrap(inner, t._level, t._has_batch)
@@ -212,8 +212,7 @@ def grad_and_value(
                 y, aux = y
             if not isinstance(y, Tensor):
                 raise RuntimeError(
-                    "grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got "
-                    f"{type(y)}"
+                    f"grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got {type(y)}"
                 )
             if y._meta.ndim != 0:
                 raise RuntimeError(
@@ -302,9 +301,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         _tensors(leaves)
         scope = Scope()
         xs = [entered(x, scope) for x in leaves]
-        outs, out_spec, aux = _outputs(
-            "vjp(f, *primals)", func(*spec.unflatten(xs)), has_aux
-        )
+        outs, out_spec, aux = _outputs("vjp(f, *primals)", func(*spec.unflatten(xs)), has_aux)
         outs = [lift(y) for y in outs]
         scope.alive = False
         wanted = outside and any([watched_at_any_level(y) for y in outs])
@@ -356,9 +353,7 @@ def _check_pair(primals: Any, tangents: Any) -> tuple[list[Any], trees.Spec, lis
     for name, values in (("primals", leaves), ("tangents", directions)):
         for x in values:
             if not isinstance(x, Tensor):
-                raise RuntimeError(
-                    f"{who}: Expected {name} to only contain Tensors, got {type(x)}"
-                )
+                raise RuntimeError(f"{who}: Expected {name} to only contain Tensors, got {type(x)}")
         if not values:
             raise RuntimeError(f"{who}: Expected {name} to contain at least one Tensor.")
     for x, v in zip(leaves, directions, strict=True):

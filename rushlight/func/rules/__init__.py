@@ -149,16 +149,14 @@ def one_by_one(c: Call) -> Any:
     """Each sample by itself, and the results stacked."""
     warnings.warn(
         "There is a performance drop because we have not yet implemented the batching rule for "
-        f"aten::{c.op.name}. Please file us an issue on GitHub so that we can see if there is a "
-        "speedup.",
+        f"aten::{c.op.name}. Please file us an issue on GitHub so that we can prioritize its "
+        "implementation.",
         UserWarning,
         stacklevel=6,
     )
     rows = []
     for i in range(c.size):
-        inputs = [
-            o.select(v, 0, i) if h else v for v, h in zip(c.values, c.has, strict=True)
-        ]
+        inputs = [o.select(v, 0, i) if h else v for v, h in zip(c.values, c.has, strict=True)]
         result = gate.call(c.op, tuple(inputs), c.attrs)
         rows.append(result if isinstance(result, tuple) else (result,))
     return tuple([o.stack(list(column), 0) for column in zip(*rows, strict=True)])

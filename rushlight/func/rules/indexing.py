@@ -225,7 +225,9 @@ def _block_diag(*blocks: Any) -> Any:
 @values("linalg_cross")
 def _cross(c: Call) -> Any:
     n = max(c.ndim(0), c.ndim(1))
-    vs = tuple([o.reshape(c.full(i), (c.size, *(1,) * (n - c.ndim(i)), *c.shape(i))) for i in (0, 1)])
+    vs = tuple(
+        [o.reshape(c.full(i), (c.size, *(1,) * (n - c.ndim(i)), *c.shape(i))) for i in (0, 1)]
+    )
     return gate.call(c.op, vs, (wrap_dim(c.attrs[0], n) + 1,))
 
 

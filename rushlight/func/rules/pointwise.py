@@ -105,7 +105,9 @@ def _permute(c: Call) -> Any:
 
 @values("t")
 def _t(c: Call) -> Any:
-    return o.transpose(c.values[0], 1, 2) if c.ndim(0) == 2 else o.slice(c.values[0], 0, 0, c.size, 1)
+    return (
+        o.transpose(c.values[0], 1, 2) if c.ndim(0) == 2 else o.slice(c.values[0], 0, 0, c.size, 1)
+    )
 
 
 @values("unsqueeze")
@@ -125,7 +127,7 @@ def _as_strided(c: Call) -> Any:
     return o.as_strided(v, (c.size, *size), (v._meta.strides[0], *stride), offset)
 
 
-_PAIRS = ("transpose", "diagonal", "diag_embed")
+_DIMS = ("dim", "dims", "dimension", "dim0", "dim1", "dim2")
 
 
 @by_kind("movement", "scan", "sort")
@@ -143,7 +145,7 @@ def shifted(c: Call, n: int, extra: int = 0) -> tuple[Any, ...]:
     """The attributes with each dimension moved past the batch's."""
     return tuple(
         [
-            _moved(a, n + extra) if name in ("dim", "dims", "dimension", "dim0", "dim1", "dim2") else a
+            _moved(a, n + extra) if name in _DIMS else a
             for name, a in zip(c.op.attrs, c.attrs, strict=True)
         ]
     )
@@ -228,9 +230,7 @@ def _dist(x: Any, y: Any, p: Any) -> Any:
 @values("cdist")
 def _cdist(c: Call) -> Any:
     n = max(c.ndim(0), c.ndim(1))
-    vs = [
-        o.reshape(c.full(i), (c.size, *(1,) * (n - c.ndim(i)), *c.shape(i))) for i in (0, 1)
-    ]
+    vs = [o.reshape(c.full(i), (c.size, *(1,) * (n - c.ndim(i)), *c.shape(i))) for i in (0, 1)]
     return gate.call(c.op, tuple(vs), c.attrs)
 
 

@@ -136,9 +136,10 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return tensor.new_zeros((*tensor.shape, num_classes))
-    if int(tensor.min()) < 0:
+    every = tensor if tensor._value is None else rl.func.debug_unwrap(tensor)  # inside vmap
+    if int(every.min()) < 0:
         raise RuntimeError("Class values must be non-negative.")
-    largest = int(tensor.max())
+    largest = int(every.max())
     if num_classes == -1:
         num_classes = largest + 1
     elif largest >= num_classes:
