@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from rushlight.dispatch.autocast import float32_under_autocast
+
 from .activation import *
 from .attention import _canonical_mask as _canonical_mask
 from .attention import _none_or_dtype as _none_or_dtype
@@ -130,6 +132,22 @@ def _name_as_public(names: list[str]) -> None:
         if hasattr(function, "__module__"):
             function.__module__ = __name__
 
+
+# PyTorch's autocast takes these whole in float32; here they are made of several operators.
+for _loss in (
+    "cosine_embedding_loss",
+    "cross_entropy",
+    "hinge_embedding_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "poisson_nll_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+):
+    globals()[_loss] = float32_under_autocast(globals()[_loss])
 
 _name_as_public(__all__)
 
