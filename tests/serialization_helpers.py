@@ -58,5 +58,5 @@ def same(a: Any, b: Any) -> None:
     assert a.stride() == b.stride()
     assert a.storage_offset() == b.storage_offset()
     assert a.requires_grad == b.requires_grad
-    assert a.untyped_storage().nbytes == b.untyped_storage().nbytes
+    assert a.untyped_storage().nbytes() == b.untyped_storage().nbytes()
     assert bool((a == b).all())

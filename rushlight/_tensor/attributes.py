@@ -470,7 +470,7 @@ def set_(
             )
     elif isinstance(source, Storage):
         kind = self._meta.dtype
-        shape = Size(size if size is not None else (source.nbytes // kind.itemsize,))
+        shape = Size(size if size is not None else (source.length // kind.itemsize,))
         strides = tuple(stride) if stride is not None else None
         point(self, source, meta(shape, kind, strides, source.device), storage_offset)
     else:

@@ -203,19 +203,16 @@ Tensor.mH = property(
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """Dimensions moved to new places, the others in order."""
     n = input._meta.ndim
-    src = [wrap_dim(d, n) for d in ((source,) if isinstance(source, int) else source)]
-    dst = [
-        wrap_dim(d, n) for d in ((destination,) if isinstance(destination, int) else destination)
-    ]
-    if len(src) != len(dst):
+    given = [[d] if isinstance(d, int) else list(d) for d in (source, destination)]
+    if len(given[0]) != len(given[1]):
         raise RuntimeError(
-            "movedim: Invalid source or destination dims: source "
-            f"({list(src)} dims) should contain the same number of dims as destination "
-            f"({list(dst)} dims)"
+            f"movedim: Invalid source or destination dims: source ({given[0]} dims) should contain "
+            f"the same number of dims as destination ({given[1]} dims)"
         )
-    for name, dims in (("source", src), ("destination", dst)):
-        if len(set(dims)) != len(dims):
-            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(dims)})")
+    src, dst = ([wrap_dim(d, n) for d in dims] for dims in given)
+    for name, dims, wrapped in (("source", given[0], src), ("destination", given[1], dst)):
+        if len(set(wrapped)) != len(wrapped):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({dims})")
     if n == 0:
         return permute(input, ())
     order: list[Any] = [None] * n
@@ -251,6 +248,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """A view of ``length`` indices of a dimension from ``start`` on."""
     if input._meta.ndim == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if isinstance(start, Tensor) and (start._meta.ndim or not start._meta.dtype.is_integral):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     start, length = int(number(start)), int(length)
     size = input._meta.shape[wrap_dim(dim, input._meta.ndim)]
     if length < 0:
@@ -271,6 +270,9 @@ def narrow_copy(
     input: Tensor, dim: int, start: int, length: int, *, out: Tensor | None = None
 ) -> Any:
     """A copy of what ``narrow`` shows."""
+    if -input._meta.ndim <= dim < input._meta.ndim and length < 0:
+        size = input._meta.shape[dim]
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
     return result_or_out(narrow(input, dim, start, length).clone(), out)
 
 
@@ -293,17 +295,25 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     Raises:
         RuntimeError: elements outside the storage.
     """
+    shape, strides, start = check_strided(input, size, stride, storage_offset)
+    return call(movement.as_strided, (input,), (shape, strides, start - input._offset))  # type: ignore[no-any-return]
+
+
+def check_strided(
+    input: Tensor, size: Any, stride: Any, storage_offset: int | None
+) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """The shape, strides and first element of a view that must stay inside the storage."""
     shape, strides = size_of((size,)), size_of((stride,))
     start = input._offset if storage_offset is None else storage_offset
     item = input._meta.dtype.itemsize
     reach = 0 if 0 in shape else sum((n - 1) * s for n, s in zip(shape, strides, strict=False)) + 1
-    if start < 0 or (reach and (start + reach) * item > input._storage.nbytes):
+    if start < 0 or (reach and (start + reach) * item > input._storage.length):
         raise RuntimeError(
             f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {start}, "
             f"and itemsize {item} requiring a storage size of {(start + reach) * item} are out of "
-            f"bounds for storage of size {input._storage.nbytes}"
+            f"bounds for storage of size {input._storage.length}"
         )
-    return call(movement.as_strided, (input,), (shape, strides, start - input._offset))  # type: ignore[no-any-return]
+    return shape, strides, start
 
 
 # Splitting
@@ -424,6 +434,10 @@ _axis_split("dsplit", lambda n: 2, 3)
 @function
 def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Any:
     """Tensors joined along an existing dimension."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(
+            "cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
+        )
     many = tuple(tensors)
     for i, t in enumerate(many):
         if not isinstance(t, Tensor) and not hasattr(t.__class__, "__torch_function__"):
@@ -556,6 +570,8 @@ def flipud(input: Tensor) -> Tensor:
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """A copy with elements moved along dimensions, those at the end coming in at the front."""
     moves = size_of((shifts,) if not isinstance(shifts, int) else ((shifts,),))
+    if not moves:
+        raise RuntimeError("`shifts` required")
     if dims is None or dims == ():
         if len(moves) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:0")
@@ -565,6 +581,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}"
         )
+    if input._meta.ndim == 0:
+        raise IndexError(f"Dimension specified as {axes[0]} but tensor has no dimensions")
     return call(create.roll, (input,), (moves, axes))  # type: ignore[no-any-return]
 
 
@@ -573,6 +591,8 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """A copy turned by ``k`` quarter turns in the plane of two dimensions."""
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    if input._meta.ndim < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {input._meta.ndim}")
     a, b = (wrap_dim(d, input._meta.ndim) for d in dims)
     if a == b:
         raise RuntimeError(

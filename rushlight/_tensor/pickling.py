@@ -53,11 +53,11 @@ class TypedStorage:
 
     def nbytes(self) -> int:
         """The size in bytes."""
-        return self.storage.nbytes
+        return self.storage.length
 
     def size(self) -> int:
         """The size in elements."""
-        return self.storage.nbytes // (self.dtype.itemsize if self.dtype else 1)
+        return self.storage.length // (self.dtype.itemsize if self.dtype else 1)
 
     __len__ = size
 
@@ -79,7 +79,7 @@ def _meta_storage(nbytes: int) -> Storage:
 
 def _reduce_storage(storage: Storage) -> tuple[Any, ...]:
     if storage.device is META:
-        return _meta_storage, (storage.nbytes,)
+        return _meta_storage, (storage.length,)
     return _load_storage, (host_memory.readable(storage).tobytes(),)
 
 

@@ -51,11 +51,11 @@ def from_storage(
     if 0 not in size:
         last = sum((n - 1) * s for n, s in zip(size, stride, strict=True))
         needed = (offset + last + 1) * dtype.itemsize
-        if needed > storage.nbytes:
+        if needed > storage.length:
             raise FileFormatError(
                 f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, "
                 f"and itemsize {dtype.itemsize} requiring a storage size of {needed} are out of "
-                f"bounds for storage of size {storage.nbytes}"
+                f"bounds for storage of size {storage.length}"
             )
     view = meta(Size(size), dtype, tuple(stride), storage.device, conj, neg)
     return new(Tensor, storage, view, offset)

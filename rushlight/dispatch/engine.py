@@ -306,7 +306,7 @@ def _accumulate(run: _Run, leaf: Tensor, grad: Tensor) -> None:
             and grad._view is None
             and not meta.conj
             and not meta.neg
-            and grad._storage.nbytes == meta.numel * meta.dtype.itemsize
+            and grad._storage.length == meta.numel * meta.dtype.itemsize
             and (meta.strides == want.strides or (not want.dense and meta.contiguous))
             and not grad._overrides
         )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rushlight import dtypes
-from rushlight.codegen import NATIVE
+from rushlight.codegen import NATIVE, NATIVE_LARGE
 from rushlight.devices import CPU
 from rushlight.dispatch import modes, tape, views
 from rushlight.dispatch.tensor import Tensor, array_of, new, raw_array
@@ -165,8 +165,12 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
     if plan.outs and plan.outs[0].device is not CPU:
         return [new(Tensor, Storage(_extent(m), m.device), m) for m in plan.outs]
     operands = [x if type(x) in _METAS else array_of(x) for x in inputs]
+    kernel = None
+    if op.name in NATIVE or (op.name in NATIVE_LARGE and plan.outs[0].numel >= cpu.WORTH_COMPILED):
+        kernel = _native(op, operands, attrs)
     if (
-        plan.single
+        kernel is None
+        and plan.single
         and op.kind == "elementwise"
         and plan.outs[0].numel >= cpu.WORTH_BLOCKS
         and not (op.ufunc is not None and attrs == op.defaults)  # one pass already
@@ -177,7 +181,6 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
             storage, placed = cpu.empty(m)
             if cpu.run_in_blocks(op, plan, operands, attrs, placed, False):
                 return [new(Tensor, storage, m, 0, placed)]
-    kernel = _native(op, operands, attrs) if op.name in NATIVE else None
     arrays = kernel(operands, attrs) if kernel else cpu.run(op, plan, operands, attrs)
     if plan.single:
         m = plan.outs[0]
@@ -301,6 +304,11 @@ def _compute_into(
     target: Tensor, op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]
 ) -> None:
     m = target._meta
+    if op.name in NATIVE_LARGE and m.numel >= cpu.WORTH_COMPILED:
+        kernel = _native(op, operands, attrs)
+        if kernel:
+            _store(target, kernel(operands, attrs)[0])
+            return
     if m.numel >= cpu.WORTH_BLOCKS and not (m.conj or m.neg):
         if cpu.run_in_blocks(op, plan, operands, attrs, raw_array(target), True):
             return
@@ -373,9 +381,9 @@ def store_out(results: Any, targets: Sequence[Tensor]) -> None:
                 f"result type {want.dtype.title} can't be cast to the desired output type "
                 f"{have.dtype.title}"
             )
+        views.check_write(t, False)
         if have.shape != want.shape:
             resize_out(t, want)
-        views.check_write(t, False)
         if t._meta.device is CPU:
             _store(t, array_of(result))
         t._counter.value += 1
@@ -401,7 +409,7 @@ def resize_out(t: Tensor, want: Meta) -> None:
 def set_geometry(t: Tensor, m: Meta) -> None:
     """Gives a tensor a new shape in place, growing its storage if needed."""
     need = _extent(m) + t._offset * m.dtype.itemsize
-    if need > t._storage.nbytes:
+    if need > t._storage.length:
         t._storage.resize(need)
     t._meta = m
     t._array = None

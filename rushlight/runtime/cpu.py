@@ -104,6 +104,7 @@ def run_into(op: Op, plan: Plan, operands: list[Any], target: Any) -> bool:
 # (benchmarks/elementwise.py: lerp 2.3 times faster, gelu 1.8, an update with alpha 1.3).
 _BLOCK = 1 << 14
 WORTH_BLOCKS = 1 << 18
+WORTH_COMPILED = 1 << 14  # elements from which a compiled kernel is asked for
 
 
 def run_in_blocks(

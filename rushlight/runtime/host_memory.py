@@ -52,5 +52,5 @@ def over(buffer: Any, offset: int, nbytes: int) -> Storage:
 def swap_bytes(storage: Storage, width: int) -> None:
     """Reverses the bytes of every element of `width` bytes, in place."""
     if width > 1:
-        whole = storage.bytes[: storage.nbytes // width * width].reshape(-1, width)
+        whole = storage.bytes[: storage.length // width * width].reshape(-1, width)
         whole[:] = whole[:, ::-1].copy()

@@ -33,13 +33,14 @@ class Storage:
         memory: existing bytes to use instead of new ones.
 
     Attributes:
+        length: its size in bytes.
         exported: true once NumPy may hold an array over this memory.
     """
 
-    __slots__ = ("__weakref__", "_bytes", "device", "exported", "nbytes", "owner", "shared")
+    __slots__ = ("__weakref__", "_bytes", "device", "exported", "length", "owner", "shared")
 
     def __init__(self, nbytes: int, device: device = CPU, memory: Any = None) -> None:
-        self.nbytes = nbytes
+        self.length = nbytes
         self.device = device
         self._bytes = memory
         self.owner: Any = None
@@ -52,7 +53,7 @@ class Storage:
     def adopt(cls, array: Any) -> Storage:
         """A storage over a C-contiguous array that nobody else holds."""
         self = cls.__new__(cls)
-        self.nbytes = array.nbytes
+        self.length = array.nbytes
         self.device = CPU
         self._bytes = None
         self.owner = array
@@ -76,6 +77,61 @@ class Storage:
         """Grows or shrinks the memory; what fits is kept."""
         if self.device is CPU:
             old, self._bytes, self.owner = self.bytes, aligned_bytes(nbytes), None
-            keep = min(nbytes, self.nbytes)
+            keep = min(nbytes, self.length)
             self._bytes[:keep] = old[:keep]
-        self.nbytes = nbytes
+        self.length = nbytes
+
+    # What users of PyTorch do with an UntypedStorage.
+
+    def nbytes(self) -> int:
+        """The size in bytes."""
+        return self.length
+
+    def size(self) -> int:
+        """The size in bytes."""
+        return self.length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def element_size(self) -> int:
+        """Bytes of one element: 1."""
+        return 1
+
+    def __getitem__(self, index: Any) -> Any:
+        """One byte as an int, or a range of them as a list."""
+        found = self.bytes[index]
+        return found.tolist() if isinstance(index, slice) else int(found)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.bytes[index] = value
+
+    def tolist(self) -> list[int]:
+        """All bytes as a list of ints."""
+        return list(self.bytes.tolist())
+
+    def resize_(self, size: int) -> Storage:
+        """Grows or shrinks the memory in place; what fits is kept."""
+        self.resize(size)
+        return self
+
+    def clone(self) -> Storage:
+        """A copy with memory of its own."""
+        return Storage(self.length, self.device).copy_(self)
+
+    def copy_(self, source: Storage, non_blocking: bool = False) -> Storage:
+        """Overwrites the memory with another storage's of the same size."""
+        if self.length != source.length:
+            raise RuntimeError(f"size mismatch: {self.length} and {source.length} bytes")
+        if self.device is CPU:
+            self.bytes[:] = source.bytes
+        return self
+
+    def is_shared(self) -> bool:
+        """Whether ``share_memory_`` was called."""
+        return self.shared
+
+    def share_memory_(self) -> Storage:
+        """Marks the memory as shared with the worker processes that inherit it."""
+        self.shared = True
+        return self

@@ -106,7 +106,7 @@ class _Storages:
         if type(view) is not tuple or len(view) != 3 or not all(type(n) is int for n in view[1:]):
             raise DamagedPickleError("a storage's view is not complete")
         name, offset, count = view
-        if offset < 0 or count < 0 or (offset + count) * width > root.nbytes:
+        if offset < 0 or count < 0 or (offset + count) * width > root.length:
             raise FileFormatError("a storage's view reaches outside the storage")
         if name not in self._views:
             memory = host_memory.writable(root)

@@ -36,7 +36,7 @@ def _cpu_place(storage: Storage, location: str) -> Storage | None:
 
 
 def _meta_place(storage: Storage, location: str) -> Storage | None:
-    return Storage(storage.nbytes, META) if location == "meta" else None
+    return Storage(storage.length, META) if location == "meta" else None
 
 
 def _cuda_place(storage: Storage, location: str) -> None:

@@ -118,7 +118,7 @@ class _Archive:
         storage = self._loaded.get(name)
         if storage is None:
             storage = self._loaded[name] = self._load(name, location, count * width, kind)
-        elif storage.nbytes // width != count:
+        elif storage.length // width != count:
             damaged(f"two tensors disagree about the size of storage {name}")
         return TypedStorage(storage, kind.dtype)
 

@@ -73,7 +73,7 @@ def _check(tensors: Any) -> None:
         if tensor._meta.dtype.name not in _NAMES:
             raise ValueError(f"safetensors has no dtype for {tensor._meta.dtype}")
         other = seen.setdefault(id(tensor._storage), name)
-        if other != name and tensor._storage.nbytes:
+        if other != name and tensor._storage.length:
             raise RuntimeError(
                 "Some tensors share memory, this will lead to duplicate memory on disk and "
                 f"potential differences when loading them again: {{'{other}', '{name}'}}"

@@ -62,14 +62,14 @@ class _Storages:
         else:
             return None
         name = kind.name if kind is not None else "uint8"
-        if storage.nbytes and self._dtypes.setdefault(id(storage), name) != name:
+        if storage.length and self._dtypes.setdefault(id(storage), name) != name:
             raise RuntimeError(
                 "Cannot save multiple tensors or storages that view the same data as different "
                 "types"
             )
         key = self._keys.setdefault(id(storage), str(len(self._keys)))
         self.found[key] = storage
-        count = storage.nbytes // (kind.itemsize if kind is not None else 1)
+        count = storage.length // (kind.itemsize if kind is not None else 1)
         return ("storage", self._class(kind), key, location_tag(storage), count)
 
     def _class(self, kind: dtype | None) -> _Named:
