@@ -13,6 +13,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
+from rushlight.ops.build import unsupported
 
 Ints = tuple[int, ...]
 
@@ -22,6 +23,8 @@ _AXES = ("time", "height", "width")
 def _rule(m: Meta, samples: Meta, kernel: Ints, sizes: Ints) -> Plan:
     n = len(sizes)
     name = f"fractional_max_pool{n}d()"
+    if m.dtype.kind != "f":
+        raise unsupported(f"fractional_max_pool{n}d_out_frame", m.dtype)
     for d in range(n):
         k, out, size = kernel[d], sizes[d], m.shape[2 + d]
         if out + k - 1 > size:
@@ -84,6 +87,9 @@ def _pool(x: Any, samples: Any, kernel: Ints, sizes: Ints) -> Any:
 
 
 def _backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, *how: Any) -> Any:
+    if needs[1]:
+        name = f"fractional_max_pool{len(how[0])}d"
+        raise RuntimeError(f"derivative for aten::{name}: random_samples is not implemented")
     return o.plane_scatter(g[0], outputs[1], tuple(inputs[0].shape)), None
 
 
