@@ -67,6 +67,23 @@ def test_dtypes_like_torch(dtype):
         np.testing.assert_allclose(ours[name][1], want, rtol=2e-2, atol=2e-2, err_msg=name)
 
 
+def test_recurrent_layers_like_torch():
+    torch = pytest.importorskip("torch")
+
+    def dtypes(lib):
+        found = []
+        for name in ("LSTM", "GRU", "RNN"):
+            layer = getattr(lib.nn, name)(4, 8, 2, batch_first=True)
+            with lib.autocast("cpu"):
+                y, state = layer(lib.ones(2, 5, 4))
+            y.float().sum().backward()
+            kept = state[0] if name == "LSTM" else state
+            found.append([str(t.dtype) for t in (y, kept, layer.weight_ih_l0.grad)])
+        return found
+
+    assert dtypes(rl) == dtypes(torch)
+
+
 def test_known_dtypes():
     found = {k: v[0] for k, v in outcomes(rl, rl.bfloat16).items()}
     for name in ("matmul", "linear", "conv2d", "bmm", "relu"):

@@ -19,7 +19,7 @@ from rushlight.dispatch.modes import state
 from rushlight.dispatch.tensor import Tensor
 from rushlight.ir.op import Op
 
-__all__ = ["float32_under_autocast", "settings", "switch"]
+__all__ = ["fast_under_autocast", "float32_under_autocast", "settings", "switch"]
 
 FAST = frozenset("addbmm addmm baddbmm bmm conv conv_input dot linear mm mv".split())
 FLOAT32 = frozenset(
@@ -120,6 +120,13 @@ def _is_3d(attrs: tuple[Any, ...]) -> bool:
     return bool(attrs) and isinstance(attrs[0], tuple) and len(attrs[0]) == 3
 
 
+def _cast_within(x: Any, dtype: Any) -> Any:
+    """A tensor, or the tensors of a list or tuple, in another dtype."""
+    if type(x) in (list, tuple):
+        return type(x)([_cast(part, dtype) for part in x])
+    return _cast(x, dtype)
+
+
 def float32_under_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function made of several operators, all of them in float32 while autocast is on."""
 
@@ -129,5 +136,18 @@ def float32_under_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
             args = tuple([_cast(x, dtypes.float32) for x in args])
             named = {k: _cast(x, dtypes.float32) for k, x in named.items()}
         return function(*args, **named)
+
+    return run
+
+
+def fast_under_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function made of several operators, all of them in the fast dtype of its first tensor."""
+
+    @functools.wraps(function)
+    def run(*args: Any) -> Any:
+        if state.stack and args and _eligible(args[0]):
+            dtype = settings.dtype[args[0]._meta.device.type]
+            args = tuple([_cast_within(x, dtype) for x in args])
+        return function(*args)
 
     return run

@@ -12,6 +12,7 @@ from typing import Any
 
 import rushlight as rl
 from rushlight import Tensor
+from rushlight.dispatch.autocast import fast_under_autocast
 
 __all__ = [
     "gru",
@@ -228,6 +229,7 @@ def gru(*args: Any) -> tuple[Any, Any]:
     return _layers(_gru_step, False, *args)  # type: ignore[no-any-return]
 
 
+@fast_under_autocast
 def lstm(*args: Any) -> tuple[Any, Any, Any]:
     """LSTM layers; arguments as for `rnn_tanh`, with `hx` a pair (h, c).
 
