@@ -1,6 +1,14 @@
 """Code generation: LLVM IR as text, compiled for the host's CPU."""
 
-__all__ = ["NATIVE", "engine", "threads"]
+__all__ = ["NATIVE", "NATIVE_LARGE", "engine", "threads"]
 
 # Operators for which `native.find` may have a compiled kernel.
-NATIVE = frozenset(("conv", "conv_input", "conv_weight", "max_pool", "plane_scatter"))
+NATIVE = frozenset(
+    ("conv", "conv_input", "conv_weight", "max_pool", "plane_scatter")
+    + ("batch_norm", "batch_norm_backward")
+)
+# Those that have one for large tensors (`runtime/cpu.py: WORTH_COMPILED`).
+NATIVE_LARGE = frozenset(
+    ("elu", "erf", "exp", "exp2", "gelu", "log_sigmoid", "log_softmax", "mish", "sigmoid")
+    + ("silu", "softmax", "softplus")
+)

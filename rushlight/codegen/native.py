@@ -56,10 +56,10 @@ _entries: dict[str, tuple[Callable[..., bool], Kernel]] = {}
 
 def _table() -> dict[str, tuple[Callable[..., bool], Kernel]]:
     if not _entries:
-        from rushlight.codegen import native_conv, native_pool
+        from rushlight.codegen import native_conv, native_norm, native_pointwise, native_pool
 
-        _entries.update(native_conv.KERNELS)
-        _entries.update(native_pool.KERNELS)
+        modules = (native_conv, native_norm, native_pointwise, native_pool)
+        _entries.update({name: entry for m in modules for name, entry in m.KERNELS.items()})
     return _entries
 
 

@@ -1,9 +1,9 @@
 """Large elementwise functions and softmax by compiled kernels.
 
 In: C-contiguous float32 arrays of at least `MIN_SIZE` elements. Out: a new array. What is computed
-is in ``compiler/kernels/pointwise.py``; here stand which records have such a kernel, when it
-serves, and its call. Records are listed where it was measured at least 1.3 times as fast as NumPy
-on one thread (``benchmarks/pointwise.py``).
+is in ``compiler/kernels/pointwise.py``; here stand when a kernel serves, and its call. A record has
+one (`codegen.NATIVE_LARGE`) where it was measured at least 1.3 times as fast as NumPy on one thread
+(``benchmarks/pointwise.py``; NumPy's own exp, log, tanh, sin are vectorised and stay).
 """
 
 from __future__ import annotations
@@ -15,14 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.codegen import engine, native, vecmath
+from rushlight.codegen import NATIVE_LARGE, engine, native, vecmath
 from rushlight.codegen.vecmath_lanes import Vec
 from rushlight.compiler.kernels import pointwise
 from rushlight.compiler.kernels.emit import VectorType
 
 __all__ = ["KERNELS", "MIN_SIZE", "entry", "evaluate"]
 
-MIN_SIZE = 1 << 14  # below, NumPy needs some tens of microseconds
+MIN_SIZE = 1 << 14  # elements; a call costs about 4 us besides its work
+# Where NumPy is quick itself (vectorised exp), only larger arrays gain.
+LARGER = {
+    **dict.fromkeys(("exp", "exp2", "silu", "log_sigmoid", "gelu tanh"), 1 << 16),
+    "sigmoid": 1 << 17,
+}
+_LEAST_ROW = 8  # elements of a row of softmax
 _SHARED_SIZE = 1_000_000  # elements from which a second thread is worth waking
 
 
@@ -44,15 +50,27 @@ def compiled(t: VectorType, what: str, numbers: int) -> int:
     return engine.address(name)
 
 
-def _run(what: str, x: Any, numbers: tuple[float, ...], t: VectorType, columns: int) -> Any:
+@lru_cache(maxsize=256)
+def _prepared(what: str, itemsize: int, lanes: int, numbers: tuple[float, ...]) -> tuple[int, Any]:
+    """The address of a kernel and its argument block, still without arrays."""
+    t = VectorType(itemsize, lanes) if lanes else native.vector_type(itemsize)
+    block = np.zeros(pointwise.NUMBERS + len(numbers), np.int64)
+    for i, number in enumerate(numbers):
+        word = block[pointwise.NUMBERS + i :].view(f"f{itemsize}")
+        word[0] = number
+    return compiled(t, what, len(numbers)), block
+
+
+def _run(
+    what: str, x: Any, numbers: tuple[float, ...] = (), columns: int = 0, lanes: int = 0
+) -> Any:
+    kernel, template = _prepared(what, x.itemsize, lanes, numbers)
     out = np.empty(x.shape, x.dtype)
-    given = np.array(numbers or (0,), x.dtype)
-    kernel = compiled(t, what, len(numbers))
-    place = native.address
-    words = (place(x), place(out), columns, x.size // columns, place(given))
-    block = np.array(words, np.int64)
-    parts = native.allowed_threads() if x.size >= _SHARED_SIZE else 1
-    native.launch(kernel, block, parts)
+    block = template.copy()
+    columns = columns or x.size
+    arrays = (native.address(x), native.address(out))
+    block[: pointwise.NUMBERS] = (*arrays, columns, x.size // columns)
+    native.launch(kernel, block, native.allowed_threads() if x.size >= _SHARED_SIZE else 1)
     return out
 
 
@@ -63,62 +81,51 @@ def evaluate(what: str, x: Any, *numbers: float, lanes: int = 0) -> Any:
         what: a name in `pointwise.EXPRESSIONS`.
         lanes: elements of a vector; by default as many as the host's vectors hold.
     """
-    t = VectorType(x.itemsize, lanes) if lanes else native.vector_type(x.itemsize)
-    return _run(what, x, numbers, t, x.size)
+    return _run(what, x, numbers, lanes=lanes)
 
 
-def _large(x: Any) -> bool:
-    return (
-        type(x) is np.ndarray
-        and x.size >= MIN_SIZE
-        and x.dtype == np.float32
-        and bool(x.flags.c_contiguous and x.flags.aligned)
-    )
-
-
-def _serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
-    return _large(operands[0])
-
-
-def _kernel(name: str) -> Callable[[list[Any], tuple[Any, ...]], list[Any]]:
-    """Runs a record whose attributes are numbers, or one word."""
-
-    def run(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-        if attrs and isinstance(attrs[0], str):
-            return [evaluate(f"{name} {attrs[0]}", operands[0])]
-        return [evaluate(name, operands[0], *attrs)]
-
-    return run
-
-
-def _softmax_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
-    x = operands[0]
-    if not _large(x) or x.ndim == 0:
+def _contiguous(x: Any, least: int) -> bool:
+    """Whether this is an array of floats in order, with so many elements."""
+    if type(x) is not np.ndarray or x.size < least or x.dtype != np.float32:
         return False
-    dim, dtype = attrs
-    if dtype is not None and dtype.numpy != x.dtype:
-        return False
-    return dim in (-1, x.ndim - 1) and x.shape[-1] >= 8
+    return bool(x.flags.c_contiguous and x.flags.aligned)
 
 
-def _softmax(name: str) -> Callable[[list[Any], tuple[Any, ...]], list[Any]]:
-    def run(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-        x = operands[0]
-        return [_run(name, x, (), native.vector_type(x.itemsize), x.shape[-1])]
-
-    return run
+def _expression(name: str, attrs: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The expression for a record's attributes, which are numbers or a word; and the numbers."""
+    return (f"{name} {attrs[0]}", ()) if attrs and isinstance(attrs[0], str) else (name, attrs)
 
 
 def entry(name: str) -> tuple[Callable[..., bool], native.Kernel]:
-    """When the kernel of a record serves, and how it runs."""
-    return _serves, _kernel(name)
+    """When the kernel of an elementwise record serves, and how it runs."""
+
+    def serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
+        what = _expression(name, attrs)[0]
+        return _contiguous(operands[0], LARGER.get(what, MIN_SIZE))
+
+    def run(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
+        what, numbers = _expression(name, attrs)
+        return [_run(what, operands[0], numbers)]
+
+    return serves, run
 
 
-_RECORDS = (
-    *("expm1", "log1p", "tanh", "erf", "sigmoid", "silu", "log_sigmoid"),
-    *("gelu", "mish", "softplus", "elu", "exp", "log"),
-)
+def _softmax_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
+    x, (dim, dtype) = operands[0], attrs
+    if not _contiguous(x, MIN_SIZE) or (dtype is not None and dtype.numpy != x.dtype):
+        return False
+    return dim in (-1, x.ndim - 1) and x.shape[-1] >= _LEAST_ROW
+
+
+def _softmax(name: str) -> native.Kernel:
+    def run(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
+        x = operands[0]
+        return [_run(name, x, columns=x.shape[-1])]
+
+    return run
+
+
 KERNELS = {
-    **{name: entry(name) for name in _RECORDS},
-    **{name: (_softmax_serves, _softmax(name)) for name in ("softmax", "log_softmax")},
+    name: (_softmax_serves, _softmax(name)) if "softmax" in name else entry(name)
+    for name in NATIVE_LARGE
 }

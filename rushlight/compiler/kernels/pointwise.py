@@ -10,15 +10,16 @@ The vector mathematics comes as an argument (``codegen/vecmath.py``): generators
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
 
-__all__ = ["EXPRESSIONS", "PARAMETERS", "elementwise_module", "softmax_module"]
+__all__ = ["EXPRESSIONS", "NUMBERS", "elementwise_module", "softmax_module"]
 
-PARAMETERS = (("ptr", "arguments"), ("i64", "part"), ("i64", "parts"))
-_FIELDS = ("x", "out", "count", "rows", "numbers")
+_PARAMETERS = (("ptr", "arguments"), ("i64", "part"), ("i64", "parts"))
+_FIELDS = ("x", "out", "count", "rows")
+NUMBERS = len(_FIELDS)  # the word of the argument block where the first number stands
 Wrap = Callable[[Function, VectorType, str], Any]
 
 _TANH_SCALE = math.sqrt(2 / math.pi)
@@ -88,16 +89,14 @@ def elementwise_module(
 
     Args:
         compute: a function of vectors.
-        numbers: how many numbers follow; they are elements of the vector's type in `numbers`.
+        numbers: how many numbers follow; they stand in the argument block from `NUMBERS` on.
         wrap: makes a vector of a value's name.
         head: what the functions that `compute` uses need declared.
     """
-    f = Function(name, PARAMETERS, _FIELDS)
+    f = Function(name, _PARAMETERS, _FIELDS)
     x, out, count = f.field("x", "ptr"), f.field("out", "ptr"), f.field("count")
-    given = f.field("numbers", "ptr")
-    values = [
-        wrap(f, t, f.splat(t, f.load(t.scalar, f.at(t.scalar, given, i)))) for i in range(numbers)
-    ]
+    given = [f.load(t.scalar, f.at("i64", "%arguments", NUMBERS + i)) for i in range(numbers)]
+    values = [wrap(f, t, f.splat(t, number)) for number in given]
     start, stop = _range(f, count, 4 * t.lanes)
     last = f.sub(count, t.lanes)
     with f.loop(start, stop, t.lanes) as i:
@@ -130,15 +129,19 @@ def _across(f: Function, t: VectorType, wrap: Wrap, vector: Any, join: Callable[
 
 
 def _each_vector(
-    f: Function, t: VectorType, columns: Value, init: str, body: Callable[[Value, Value, str], str]
-) -> str:
-    """Runs `body(place, lanes left, carried)` along a row; returns what was carried last."""
-    loop = f.begin([("i64", 0), (t.vector, init)])
-    i, carried = loop.values
+    f: Function,
+    t: VectorType,
+    columns: Value,
+    inits: Sequence[str],
+    body: Callable[..., Sequence[Any]],
+) -> list[str]:
+    """Runs `body(place, elements left, *carried)` along a row; returns what was carried last."""
+    loop = f.begin([("i64", 0), *[(t.vector, init) for init in inits]])
+    i, *carried = loop.values
     f.test(loop, f.compare("slt", i, columns))
-    after = body(i, f.sub(columns, i), carried)
-    f.end(loop, [f.add(i, t.lanes), after])
-    return loop.values[1]
+    after = [v.text for v in body(i, f.sub(columns, i), *carried)]
+    f.end(loop, [f.add(i, t.lanes), *after])
+    return loop.values[1:]
 
 
 def softmax_module(t: VectorType, name: str, math_: Any, logarithm: bool, wrap: Wrap) -> str:
@@ -146,11 +149,11 @@ def softmax_module(t: VectorType, name: str, math_: Any, logarithm: bool, wrap: 
 
     Largest element, sum of exponentials, result: three passes over a row that stays in the cache.
     """
-    f = Function(name, PARAMETERS, _FIELDS)
+    f = Function(name, _PARAMETERS, _FIELDS)
     source, target = f.field("x", "ptr"), f.field("out", "ptr")
     columns, rows = f.field("count"), f.field("rows")
     start, stop = _range(f, rows, 1)
-    minus_infinity = wrap(f, t, "poison").number(-math.inf).text
+    zero, minus_infinity = "zeroinitializer", wrap(f, t, "poison").number(-math.inf).text
     with f.loop(start, stop) as row:
         x = f.at(t.scalar, source, f.mul(row, columns))
         out = f.at(t.scalar, target, f.mul(row, columns))
@@ -164,30 +167,31 @@ def softmax_module(t: VectorType, name: str, math_: Any, logarithm: bool, wrap: 
             v = t.vector
             f.line(f"call void @llvm.masked.store.{t.suffix}.p0({v} {value.text}, {where})")
 
-        def largest(i: Value, left: Value, carried: str) -> str:
-            return str(wrap(f, t, carried).at_least(read(x, i, left, minus_infinity)).text)
+        def largest(i: Value, left: Value, so_far: str) -> Sequence[Any]:
+            return [wrap(f, t, so_far).at_least(read(x, i, left, minus_infinity))]
 
-        top = wrap(f, t, _each_vector(f, t, columns, minus_infinity, largest))
+        top = wrap(f, t, *_each_vector(f, t, columns, [minus_infinity], largest))
         top = _across(f, t, wrap, top, lambda a, b: a.at_least(b))
 
-        def summed(i: Value, left: Value, carried: str) -> str:
+        def summed(i: Value, left: Value, total: str, excess: str) -> Sequence[Any]:
             e = math_.exp(read(x, i, left, minus_infinity) - top)
             if not logarithm:
                 write(out, i, left, e)
-            return str((wrap(f, t, carried) + e).text)
+            before = wrap(f, t, total)
+            part = e - wrap(f, t, excess)  # Kahan's sum: what rounding added comes off again
+            after = before + part
+            return [after, (after - before) - part]
 
-        total = wrap(f, t, _each_vector(f, t, columns, "zeroinitializer", summed))
+        total = wrap(f, t, _each_vector(f, t, columns, [zero, zero], summed)[0])
         total = _across(f, t, wrap, total, lambda a, b: a + b)
         shift = math_.log(total) if logarithm else total
 
-        def result(i: Value, left: Value, carried: str) -> str:
+        def result(i: Value, left: Value) -> Sequence[Any]:
             if logarithm:
-                write(out, i, left, read(x, i, left, "zeroinitializer") - top - shift)
+                write(out, i, left, read(x, i, left, zero) - top - shift)
             else:
-                write(out, i, left, read(out, i, left, "zeroinitializer") / shift)
-            return carried
+                write(out, i, left, read(out, i, left, zero) / shift)
+            return []
 
-        _each_vector(f, t, columns, "zeroinitializer", result)
-    v = t.vector
-    load = f"declare {v} @llvm.masked.load.{t.suffix}.p0(ptr, i32, <{t.lanes} x i1>, {v})\n"
-    return "".join([declarations(t), load, math_.declarations(t), f.text()])
+        _each_vector(f, t, columns, [], result)
+    return "".join([declarations(t), math_.declarations(t), f.text()])
