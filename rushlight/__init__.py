@@ -103,6 +103,7 @@ _ELSEWHERE = {  # names that live in modules imported when first used
     "save": "serialization",
     "vmap": "func",
     "load": "serialization",
+    "GradScaler": "amp",
     **dict.fromkeys(
         (
             "adaptive_avg_pool1d",

@@ -230,7 +230,7 @@ def __getattr__(name: str) -> Any:
     if name == "amp":  # torch.cuda.amp, older than torch.amp
         from importlib import import_module
 
-        return import_module("rushlight.amp")
+        return import_module("rushlight.amp.cuda")
     import sys
 
     from rushlight.missing import missing_attribute

@@ -288,3 +288,16 @@ def test_functions_of_ones_own():
     assert y.dtype is rl.float32
     y.sum().backward()
     assert a.grad.tolist() == [[2, 2], [2, 2]]
+
+
+def test_older_names_warn_and_do_nothing_without_cuda():
+    assert rl.GradScaler is rl.amp.GradScaler
+    with pytest.warns(FutureWarning, match=r"`torch.cuda.amp.autocast\(args...\)` is deprecated"):
+        context = rl.cuda.amp.autocast(enabled=False)
+    with context:
+        assert (rl.ones(2, 2) @ rl.ones(2, 2)).dtype is rl.float32
+    with pytest.warns(FutureWarning, match="GradScaler"):
+        scaler = rl.cuda.amp.GradScaler(enabled=False)
+    assert not scaler.is_enabled()
+    with pytest.warns(UserWarning, match="CUDA is not available"):
+        assert not rl.amp.GradScaler().is_enabled()
