@@ -15,11 +15,12 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.devices import default_device, usable
 from rushlight.devices import device as Device
-from rushlight.dispatch import gate
+from rushlight.dispatch import gate, views
 from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor
 from rushlight.dtypes import dtype as Dtype
 from rushlight.ir.op import Op
+from rushlight.ops.build import c_name
 from rushlight.ops.refusals import needs_tensor_first, no_pair
 
 __all__ = ["FUNCTIONS", "both", "function", "method"]
@@ -208,6 +209,18 @@ def result_or_out(result: Any, out: Any) -> Any:
             "the arguments requires grad."
         )
     gate.store_out(result, targets)
+    return out
+
+
+def checked_out(out: Any, dtype: Dtype, inputs: Sequence[Any]) -> Any:
+    """``out=`` of an operator that asks for the result's own dtype and for memory of its own."""
+    if isinstance(out, Tensor):
+        if out._meta.dtype is not dtype:
+            raise RuntimeError(
+                f"Expected out tensor to have dtype {c_name(dtype)}, but got "
+                f"{c_name(out._meta.dtype)} instead"
+            )
+        views.check_apart(out, inputs)
     return out
 
 

@@ -26,6 +26,7 @@ from rushlight.dispatch.tensor import Tensor
 from rushlight.ir.meta import Meta
 from rushlight.ir.strides import like_strides
 from rushlight.ops import create
+from rushlight.ops.refusals import no_overload
 
 __all__: list[str] = []
 
@@ -228,8 +229,23 @@ def empty_permuted(size: Any, physical_layout: Any, **options: Any) -> Tensor:
     """An uninitialised dense tensor whose dimensions lie in memory in this order."""
     from rushlight.ir.strides import strides_in_order
 
-    shape = size_of((size,))
-    return empty_strided(shape, strides_in_order(shape, size_of((physical_layout,))), **options)
+    shape, order = size_of((size,)), size_of((physical_layout,))
+    n = len(shape)
+    if len(order) != n:
+        raise RuntimeError(
+            "Number of dimensions in size does not match the length of the physical_layout; i.e. "
+            f"len(size) = {n} is not equal to len(physical_layout) = {len(order)}"
+        )
+    for i, d in enumerate(order):
+        if not 0 <= d < n:
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {n - 1}, but got {d} at "
+                f"index {i}).  NB: negative dims not currently supported; file an issue if you "
+                "want it."
+            )
+        if d in order[:i]:
+            raise RuntimeError("Duplicate dim not allowed")
+    return empty_strided(shape, strides_in_order(shape, order), **options)
 
 
 # Like another tensor
@@ -428,6 +444,24 @@ def _bounds_dtype(start: Any, end: Any, dtype: Any) -> Any:
     return dtype_of(dtype)
 
 
+def _bounds(name: str, start: Any, end: Any, steps: Any) -> tuple[Any, Any]:
+    """The bounds of a sequence as numbers, after checking its arguments."""
+    if isinstance(steps, float):
+        forms = [
+            f"{a} start, {b} end, int steps, *, Tensor out = None, torch.dtype dtype = None"
+            for b in ("Tensor", "Number")
+            for a in ("Tensor", "Number")
+        ]
+        raise no_overload(name, (start, end, steps), forms)
+    ranks = [x._meta.ndim if isinstance(x, Tensor) else 0 for x in (start, end)]
+    if any(ranks):
+        raise RuntimeError(
+            f"{name} only supports 0-dimensional start and end tensors, but got start with "
+            f"{ranks[0]} dimension(s) and end with {ranks[1]} dimension(s)."
+        )
+    return number(start), number(end)
+
+
 @function
 def linspace(
     start: Any,
@@ -442,7 +476,7 @@ def linspace(
     pin_memory: bool = False,
 ) -> Tensor:
     """``steps`` evenly spaced values from ``start`` to ``end``, both included."""
-    start, end = number(start), number(end)
+    start, end = _bounds("linspace", start, end, steps)
     kind = _bounds_dtype(start, end, dtype if out is None else dtype or out._meta.dtype)
     made = call(create.linspace, (), (start, end, number(steps), kind, device_of(device)))
     return result_or_out(_finish(made, requires_grad), out)  # type: ignore[no-any-return]
@@ -463,7 +497,7 @@ def logspace(
     pin_memory: bool = False,
 ) -> Tensor:
     """``base`` to the power of ``steps`` evenly spaced exponents."""
-    start, end = number(start), number(end)
+    start, end = _bounds("logspace", start, end, steps)
     kind = _bounds_dtype(start, end, dtype if out is None else dtype or out._meta.dtype)
     attrs = (start, end, number(steps), float(base), kind, device_of(device))
     return result_or_out(_finish(call(create.logspace, (), attrs), requires_grad), out)  # type: ignore[no-any-return]

@@ -10,10 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from rushlight._tensor.api import FUNCTIONS, both, ints, method, number, operand
+from rushlight._tensor.api import (
+    FUNCTIONS,
+    both,
+    checked_out,
+    ints,
+    method,
+    number,
+    operand,
+    result_or_out,
+)
 from rushlight._tensor.numpy_bridge import from_array, values_of
 from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor, new
+from rushlight.dispatch.views import check_apart
 from rushlight.dtypes import bool_, int64
 from rushlight.ir.shapes import wrap_dim
 from rushlight.ops import indexing, movement
@@ -221,11 +231,9 @@ def gather(
 ) -> Any:
     """Values picked along a dimension by an index tensor of the same rank."""
     inputs, attrs = (input, index), (ints(dim),)
-    return (
-        call(indexing.gather, inputs, attrs)
-        if out is None
-        else write_into(indexing.gather, inputs, attrs, out)
-    )
+    if out is None:
+        return call(indexing.gather, inputs, attrs)
+    return write_into(indexing.gather, inputs, attrs, checked_out(out, input._meta.dtype, inputs))
 
 
 @both
@@ -289,11 +297,10 @@ def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Any:
 def index_select(input: Tensor, dim: int, index: Tensor, *, out: Any = None) -> Any:
     """The slices of a dimension at these indices, copied."""
     inputs, attrs = (input, index), (ints(dim),)
-    return (
-        call(indexing.index_select, inputs, attrs)
-        if out is None
-        else write_into(indexing.index_select, inputs, attrs, out)
-    )
+    if out is None:
+        return call(indexing.index_select, inputs, attrs)
+    check_apart(out, inputs)
+    return write_into(indexing.index_select, inputs, attrs, out)
 
 
 @both
@@ -347,7 +354,8 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Any = None) -> Any:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     x, at = FUNCTIONS["broadcast_tensors"](input, mask)
     made = x[at] if x._meta.ndim else x.reshape(1)[at.reshape(1)]
-    return made if out is None else out.resize_(made._meta.shape).copy_(made)
+    check_apart(out, (input, mask))
+    return result_or_out(made, out)
 
 
 @both

@@ -223,6 +223,20 @@ def ormqr(
     out: Any = None,
 ) -> Any:
     """The product of the reflectors that ``geqrf`` gives, times a matrix."""
+    for name, t in (("input", input), ("other", other)):
+        if t._meta.ndim < 2:
+            raise RuntimeError(f"torch.ormqr: {name} must have at least 2 dimensions.")
+    side = -2 if left else -1
+    if tau._meta.shape[-1] > input._meta.shape[-1]:
+        raise RuntimeError(
+            "torch.ormqr: tau.shape[-1] must be less than or equal to input.shape[-1]"
+        )
+    if tau._meta.shape[-1] != min(other._meta.shape[side], input._meta.shape[-1]):
+        raise RuntimeError(
+            f"torch.ormqr: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1])"
+        )
+    if input._meta.shape[-2] != other._meta.shape[side]:
+        raise RuntimeError(f"torch.ormqr: input.shape[-2] must be equal to other.shape[{side}]")
     if left:
         found = _reflected(input, tau, other, not transpose, transpose)
     else:  # C Q = (Q^H C^H)^H
@@ -277,6 +291,10 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
         the solution, the squared residuals (if m > n and A has full rank), the rank (not with
         ``gels``) and the singular values (with ``gelsd`` and ``gelss``).
     """
+    if A._meta.ndim < 2:
+        raise RuntimeError("torch.linalg.lstsq: input must have at least 2 dimensions.")
+    if B._meta.ndim < 1:
+        raise RuntimeError("torch.linalg.lstsq: other must have at least 1 dimension.")
     records.need_float("torch.linalg.lstsq", A._meta)
     driver = driver or "gelsy"
     if driver not in ("gels", "gelsy", "gelsd", "gelss"):

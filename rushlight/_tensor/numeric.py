@@ -8,12 +8,22 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight._tensor import pointwise  # noqa: F401  its methods get second names here
-from rushlight._tensor.api import FUNCTIONS, both, function, method, operand, result_or_out
+from rushlight._tensor.api import (
+    FUNCTIONS,
+    both,
+    function,
+    is_tensor,
+    method,
+    must_be_tensors,
+    operand,
+    result_or_out,
+)
 from rushlight._tensor.reduction import return_type
 from rushlight.dispatch import gate
 from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor
 from rushlight.ops import arithmetic, numeric, unary
+from rushlight.ops.refusals import no_pair
 
 __all__: list[str] = []
 
@@ -112,6 +122,7 @@ def _power_of_two(input: Tensor, other: Tensor) -> Any:
 @both
 def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Any:
     """``input * 2 ** other``."""
+    must_be_tensors("ldexp", ("input", "other"), (input, other))
     return result_or_out(input * _power_of_two(input, other), out)
 
 
@@ -133,6 +144,8 @@ def _doubles(value: Any) -> Any:
 @both
 def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Any:
     """A power computed in float64 (complex128 if an operand is complex)."""
+    if not is_tensor(input) and not is_tensor(exponent):
+        raise no_pair("float_power", ("input", "exponent"), (input, exponent))
     base, exponent = _doubles(input), _doubles(exponent)
     wide = any(
         x._meta.dtype.is_complex if isinstance(x, Tensor) else isinstance(x, complex)

@@ -302,7 +302,15 @@ def complex(real: Tensor, imag: Tensor, *, out: Tensor | None = None) -> Any:
     """A complex tensor of these parts."""
     must_be_tensors("complex", ("real", "imag"), (real, imag))
     op = create.complex
-    return call(op, (real, imag)) if out is None else write_into(op, (real, imag), (), out)
+    if out is None:
+        return call(op, (real, imag))
+    wanted = real._meta.dtype.to_complex() if real._meta.dtype.kind == "f" else out._meta.dtype
+    if out._meta.dtype is not wanted:
+        raise RuntimeError(
+            f"Expected object of scalar type {wanted.title} but got scalar type "
+            f"{out._meta.dtype.title} for argument 'out'"
+        )
+    return write_into(op, (real, imag), (), out)
 
 
 @function

@@ -369,6 +369,8 @@ def multinomial(
     out: Tensor | None = None,
 ) -> Any:
     """Category numbers drawn with the weights of each row."""
+    if out is not None and out._meta.dtype.name != "int64":
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {out._meta.dtype.title}")
     made = call(
         records.multinomial, (input,), (int(num_samples), bool(replacement), _engine(generator))
     )

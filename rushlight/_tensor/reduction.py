@@ -11,18 +11,23 @@ import numpy as np
 from rushlight._tensor.api import (
     FUNCTIONS,
     both,
+    checked_out,
     dtype_of,
     function,
     ints,
+    is_tensor,
     method,
+    must_be_tensors,
     result_or_out,
     size_of,
 )
 from rushlight.dispatch.gate import call, write_into
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
+from rushlight.ir.shapes import wrap_dim
 from rushlight.naming import PublicType
 from rushlight.ops import reduce
+from rushlight.ops.refusals import no_overload
 
 __all__ = ["RETURN_TYPES", "return_type"]
 
@@ -139,6 +144,17 @@ def aminmax(
     input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None
 ) -> Any:
     """The smallest and largest values."""
+    m = input._meta
+    if dim is None and m.numel == 0:
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
+            "identity."
+        )
+    if dim is not None and m.ndim and m.shape[wrap_dim(dim, m.ndim)] == 0:
+        at = wrap_dim(dim, m.ndim)
+        raise IndexError(f"aminmax: Expected reduction dim {at} to have non-zero size.")
+    for target in out or ():
+        checked_out(target, m.dtype, ())
     made = (
         call(reduce.amin, (input,), (dim, keepdim)),
         call(reduce.amax, (input,), (dim, keepdim)),
@@ -149,12 +165,23 @@ def aminmax(
 _AMINMAX = return_type("aminmax", "min max")
 
 
+_EXTREME_FORMS = (
+    "Tensor input, *, Tensor out = None",
+    "Tensor input, Tensor other, *, Tensor out = None",
+    "Tensor input, int dim, bool keepdim = False, *, tuple of Tensors out = None",
+)
+
+
 def _extreme(name: str, over_all: Any, over_dim: Any, pairwise: str) -> None:
     pair = return_type(name, "values indices")
 
     def f(
         input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None
     ) -> Any:
+        if not is_tensor(input) or isinstance(dim, float):
+            if dim is None and other is None:
+                must_be_tensors(name, ("input",), (input,))
+            raise no_overload(name, (input, dim if other is None else other), _EXTREME_FORMS)
         if isinstance(dim, Tensor):
             other, dim = dim, None
         if other is not None:
@@ -331,6 +358,9 @@ def isclose(
     a, b = input._meta.dtype, other._meta.dtype
     if a is not b:
         raise RuntimeError(f"{a.title} did not match {b.title}")
+    for name, bound in (("rtol", rtol), ("atol", atol)):
+        if bound < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {bound}")
     close = input == other
     if equal_nan and a.kind in "fc":
         close = close | (input.isnan() & other.isnan())

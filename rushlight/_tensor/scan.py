@@ -9,7 +9,7 @@ from rushlight._tensor.api import FUNCTIONS, both, dtype_of, function, ints, met
 from rushlight._tensor.reduction import numpy_names, return_type
 from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor
-from rushlight.ir.shapes import wrap_dim
+from rushlight.ir.shapes import dim_list, wrap_dim
 from rushlight.ops import scan
 
 __all__: list[str] = []
@@ -168,15 +168,20 @@ def cumulative_trapezoid(
 # Numerical gradients
 
 
-def _spacings(input: Tensor, spacing: Any, dims: Sequence[int]) -> list[Any]:
+def _spacings(spacing: Any, dims: Sequence[int], dims_given: bool) -> list[Any]:
     """A step or a tensor of coordinates for each dimension."""
     if isinstance(spacing, (int, float, complex)):
         return [spacing] * len(dims)
     given = [spacing] if isinstance(spacing, Tensor) else list(spacing)
     if len(given) != len(dims):
         raise RuntimeError(
-            f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length "
-            f"{len(dims)}, but got a list of length {len(given)}"
+            "torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim "
+            f"arguments to have the same length, but got a spacing argument of length {len(given)} "
+            f"and a dim argument of length {len(dims)}."
+            if dims_given
+            else "torch.gradient expected spacing to be unspecified, a scalar, or a list of length "
+            f"equal to 'self.dim() = {len(dims)}', since dim argument was not given, but got a "
+            f"list of length {len(given)}"
         )
     return given
 
@@ -253,10 +258,10 @@ def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: in
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     spacing = 1 if spacing is None else spacing
     dims = range(m.ndim) if dim is None else [dim] if isinstance(dim, int) else list(dim)
-    found = [wrap_dim(d, m.ndim) for d in dims]
+    found = list(dim_list(tuple(dims), m.ndim)) if dims else []
     if isinstance(spacing, (int, float)) and m.dtype.is_integral:
         input = input.to(FUNCTIONS["get_default_dtype"]())
-    steps = _spacings(input, spacing, found)
+    steps = _spacings(spacing, found, dim is not None)
     for d in found:
         if m.shape[d] < edge_order + 1:
             raise RuntimeError(

@@ -19,9 +19,11 @@ from rushlight._tensor.api import (
     operand,
     result_or_out,
 )
+from rushlight._tensor.movement import check_strided
 from rushlight._tensor.numpy_bridge import from_array, values_of
 from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor
+from rushlight.dispatch.views import check_apart
 from rushlight.ir.shapes import wrap_dim
 from rushlight.ops import scatter as records
 
@@ -167,7 +169,10 @@ def put_(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 def take(input: Tensor, index: Tensor, *, out: Any = None) -> Any:
     """Elements by their position in row-major order; negative positions count from the end."""
     inputs = (input, index)
-    return call(records.take, inputs) if out is None else write_into(records.take, inputs, (), out)
+    if out is None:
+        return call(records.take, inputs)
+    check_apart(out, inputs)
+    return write_into(records.take, inputs, (), out)
 
 
 @both
@@ -219,6 +224,7 @@ def as_strided_scatter(
     input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None
 ) -> Any:
     """A copy with ``src`` in the place of ``as_strided(size, stride, storage_offset)``."""
+    check_strided(input, size, stride, storage_offset)
     offset = 0 if storage_offset is None else storage_offset - input._offset
     attrs = (tuple(size), tuple(stride), offset)
     return call(records.as_strided_scatter, (input, src), attrs)

@@ -12,6 +12,7 @@ from rushlight._tensor.numpy_bridge import from_array, values_of
 from rushlight._tensor.reduction import numpy_names, return_type
 from rushlight.dispatch.gate import call, write_into
 from rushlight.dispatch.tensor import Tensor
+from rushlight.dispatch.views import check_apart
 from rushlight.ir.shapes import wrap_dim
 from rushlight.ops import sort as records
 
@@ -96,6 +97,8 @@ def kthvalue(
     input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None
 ) -> Any:
     """The k-th smallest element along a dimension (k counts from 1), and where it stands."""
+    for target in out or ():
+        check_apart(target, (input,))
     return _pair(_KTH, records.kthvalue, input, (int(k), ints(dim), bool(keepdim)), out)
 
 

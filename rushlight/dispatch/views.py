@@ -179,11 +179,28 @@ def _check_overlap(target: Tensor, op: Any, inputs: Sequence[Any]) -> None:
     if op is not None and op.kind == "elementwise" and m.dense:
         for x in inputs[1:]:
             if isinstance(x, Tensor) and x._storage is target._storage and _in_part(target, x):
-                raise RuntimeError(
-                    "unsupported operation: some elements of the input tensor and the written-to "
-                    "tensor refer to a single memory location. Please clone() the tensor before "
-                    "performing the operation."
-                )
+                raise RuntimeError(_SHARED)
+
+
+def check_apart(target: Any, inputs: Sequence[Any]) -> None:
+    """Refuses an ``out=`` that shares memory with an input, for operators that read as they write.
+
+    Raises:
+        RuntimeError: they share an element.
+    """
+    if not isinstance(target, Tensor) or not target._meta.dense:
+        return
+    first = target._offset
+    for x in inputs:
+        if isinstance(x, Tensor) and x._storage is target._storage and x._meta.dense:
+            if x._offset < first + target._meta.numel and first < x._offset + x._meta.numel:
+                raise RuntimeError(_SHARED)
+
+
+_SHARED = (
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+    "single memory location. Please clone() the tensor before performing the operation."
+)
 
 
 def _in_part(a: Tensor, b: Tensor) -> bool:

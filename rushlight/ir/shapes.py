@@ -36,6 +36,8 @@ def dim_list(dim: Any, ndim: int, all_if_empty: bool = True) -> tuple[int, ...]:
     Raises:
         RuntimeError: if a dimension appears twice.
     """
+    if ndim > 64:
+        raise RuntimeError("only tensors with up to 64 dims are supported")
     if dim is None:
         return _ALL[ndim] if ndim < len(_ALL) else tuple(range(ndim))
     if all_if_empty and isinstance(dim, (tuple, list)) and len(dim) == 0:

@@ -341,7 +341,7 @@ def _prelu_rule(x: Meta, w: Meta) -> Plan:
         )
     if w.numel != 1:
         if x.ndim == 0:
-            raise RuntimeError("prelu: Not allow zero-dim input tensor.")
+            raise RuntimeError("Not allow zero-dim input tensor.")
         channels = x.shape[1] if x.ndim > 1 else 1
         if channels != w.numel:
             raise RuntimeError(

@@ -257,7 +257,7 @@ stack = Op(
 
 
 def _complex_rule(real: Meta, imag: Meta) -> Plan:
-    if real.dtype.name not in ("float32", "float64", "float16"):
+    if not {real.dtype.name, imag.dtype.name} <= {"float32", "float64", "float16"}:
         raise RuntimeError(
             f"Expected both inputs to be Half, Float or Double tensors but got {real.dtype.title} "
             f"and {imag.dtype.title}"

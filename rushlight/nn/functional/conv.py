@@ -121,7 +121,7 @@ def _check_rank(input: Any, weight: Any, n: int) -> None:
         raise RuntimeError(
             "weight should have at least three dimensions"
             if weight.dim() < 3
-            else f"Expected {weight.dim()}-dimensional input for {weight.dim()}-dimensional weight "
+            else f"Expected {weight.dim()}-dimensional input for {weight.dim()}-dimensional weight"
             f"{list(weight.shape)}, but got {len(shape)}-dimensional input of size "
             f"{shape} instead"
         )

@@ -168,6 +168,16 @@ def rms_norm(
     """Divides by the root of the mean square over the last dimensions (Zhang and Sennrich 2019)."""
     shape = [normalized_shape] if isinstance(normalized_shape, int) else list(normalized_shape)
     n = len(shape)
+    if not shape:
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+            "element, but got normalized_shape = []"
+        )
+    if weight is not None and list(weight.shape) != shape:
+        raise RuntimeError(
+            "Expected weight to be of same shape as normalized_shape, but got weight of shape "
+            f"{list(weight.shape)} and normalized_shape = {shape}"
+        )
     if list(input.shape[input.dim() - n :]) != shape:
         raise RuntimeError(
             f"Given normalized_shape={shape}, expected input with shape [*"

@@ -56,6 +56,8 @@ def embedding(
     """
     if sparse:
         raise NotImplementedError(_SPARSE)
+    if weight.dim() != 2:
+        raise RuntimeError("'weight' must be 2-D")
     rows = weight.size(0)
     if padding_idx is None:
         padding_idx = -1
