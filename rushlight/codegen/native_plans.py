@@ -322,7 +322,7 @@ def gather_plan(
         units=-(-values["images"] // unit[0]) * values["bands"] * groups,
         tiles=tiles,
         c_block=c_block,
-        # measured: long runs of reading where channels follow each other, short ones of writing else
+        # measured: long runs of reading where channels follow each other, else short ones
         pack_unit=64 if w_strides[2] < w_strides[1] else 4,
         w_g=w_strides[0],
         w_k=w_strides[1],
