@@ -47,6 +47,8 @@ __all__ = [
     "synchronize",
 ]
 
+__path__: list[str] = []  # a module that `torch.cuda.amp` can be imported from
+
 
 def _refuse() -> NoReturn:
     error = AssertionError("Torch not compiled with CUDA enabled")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -301,3 +303,12 @@ def test_older_names_warn_and_do_nothing_without_cuda():
     assert not scaler.is_enabled()
     with pytest.warns(UserWarning, match="CUDA is not available"):
         assert not rl.amp.GradScaler().is_enabled()
+
+
+def test_scripts_import_the_older_names(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from torch.cuda.amp import GradScaler, autocast\nprint(autocast.__name__)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "rushlight", str(script)], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "autocast", done.stderr

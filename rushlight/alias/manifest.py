@@ -14,6 +14,7 @@ ROOTS = {"torch": "rushlight", "torchvision": "rushlight.vision"}
 # PyTorch's path -> rushlight's, where they differ; what lies below follows.
 SPECIAL = {
     "torch.torch_version": "rushlight.version",
+    "torch.cuda.amp": "rushlight.amp.cuda",
 }
 
 # rushlight's own parts, which PyTorch has no module for (or another one of that name).
