@@ -201,12 +201,10 @@ def reduce(c: Call) -> Any:
     v, n = c.values[0], c.ndim(0)
     everything = dim is None or (isinstance(dim, (tuple, list)) and not dim)
     if everything or n == 0:
-        v = o.reshape(v, (c.size, max(1, _numel(c.shape(0)))))
+        v = o.reshape(v, (c.size, _numel(c.shape(0))))
         attrs = (*c.attrs[:at], 1, *c.attrs[at + 1 :])
     else:
         attrs = (*c.attrs[:at], _moved(dim, n), *c.attrs[at + 1 :])
-    if v._meta.numel != c.values[0]._meta.numel:  # a sample without elements
-        v = o.reshape(c.values[0], (c.size, 0))
     return c.shaped(gate.call(c.op, (v,), attrs))
 
 
