@@ -32,6 +32,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "elu": F.elu,
     "softmax": lambda x: F.softmax(x.view(-1, 1024), 1),
     "log_softmax": lambda x: F.log_softmax(x.view(-1, 1024), 1),
+    "layer_norm": lambda x: F.layer_norm(x.view(-1, 1024), (1024,), x[:1024], x[:1024]),
+    "layer_norm of 64": lambda x: F.layer_norm(x.view(-1, 64), (64,)),
     "softmax of 16": lambda x: F.softmax(x.view(-1, 16), 1),
 }
 

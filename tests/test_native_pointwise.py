@@ -18,6 +18,7 @@ import pytest
 import rushlight as rl
 from rushlight.codegen import NATIVE_LARGE, engine, native, native_pointwise
 from rushlight.compiler.kernels import pointwise
+from rushlight.ops import norm
 from rushlight.runtime import blas
 
 F = rl.nn.functional
@@ -36,7 +37,9 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "elu": lambda x: F.elu(x, 1.3),
     "softmax": lambda x: F.softmax(x, -1),
     "log_softmax": lambda x: F.log_softmax(x, -1),
+    "layer_norm": lambda x: F.layer_norm(x, x.shape[-1:]),
 }
+ROWS = ("softmax", "log_softmax", "layer_norm")
 SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 100.0, -100.0, 3e38, -3e38, 20.0)
 
 
@@ -49,11 +52,11 @@ def every_kernel_from_the_least_size_on(monkeypatch: pytest.MonkeyPatch) -> Iter
     blas.set_threads(before)
 
 
-def by_numpy(f: Callable[[Any], Any], x: Any) -> Any:
+def by_numpy(f: Callable[..., Any], *x: Any) -> Any:
     native.enabled, before = False, native.enabled
     try:
         with np.errstate(all="ignore"):
-            return f(x)
+            return f(*x)
     finally:
         native.enabled = before
 
@@ -70,7 +73,7 @@ def numbers(size: int, scale: float = 4.0) -> Any:
 def test_records_have_expressions() -> None:
     assert set(native_pointwise.KERNELS) == NATIVE_LARGE
     records = {name.split()[0] for name in pointwise.EXPRESSIONS}
-    assert NATIVE_LARGE - records == {"softmax", "log_softmax"}
+    assert NATIVE_LARGE - records == set(ROWS)
     assert {name.split()[0] for name in CASES} == NATIVE_LARGE
 
 
@@ -81,7 +84,7 @@ def test_values_of_any_number_of_elements(name: str) -> None:
         same(CASES[name](x), by_numpy(CASES[name], x))
 
 
-@pytest.mark.parametrize("name", [c for c in CASES if "softmax" not in c])
+@pytest.mark.parametrize("name", [c for c in CASES if c not in ROWS])
 def test_special_values_at_any_place(name: str) -> None:
     for shift in (0, 3, N - 5):
         x = numbers(N + 13)
@@ -89,7 +92,7 @@ def test_special_values_at_any_place(name: str) -> None:
         same(CASES[name](x), by_numpy(CASES[name], x))
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("name", ROWS)
 def test_rows_of_any_length(name: str) -> None:
     for columns in (8, 9, 15, 16, 17, 31, 33, 100, 1000):
         x = numbers((N // columns + 1) * columns).view(-1, columns)
@@ -98,13 +101,39 @@ def test_rows_of_any_length(name: str) -> None:
     assert rl.equal(CASES[name](y), CASES[name](x.view(-1, 200)).view(-1, 5, 200))
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("name", ROWS)
 def test_special_values_in_rows(name: str) -> None:
     x = numbers(N * 2).view(-1, 32)
     x[1, 3], x[2, 0], x[3, 31] = np.nan, np.inf, -np.inf
     x[4], x[5], x[6] = -np.inf, np.inf, 1e38
     x[7, 20], x[8, 1] = 3e38, -3e38
     same(CASES[name](x), by_numpy(CASES[name], x))
+
+
+@pytest.mark.parametrize("shape", [(60, 331), (30, 2, 331), (10, 6, 331)])
+@pytest.mark.parametrize("affine", [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_layer_norm_with_weight_and_bias(affine: tuple[int, int], shape: tuple[int, ...]) -> None:
+    x = numbers(60 * 331).view(shape)
+    last = shape[-1:] if shape[1] != 6 else shape[1:]
+    rng = np.random.default_rng(0)
+    w, b = (rl.from_numpy(rng.random(last, np.float32)) if given else None for given in affine)
+    same(F.layer_norm(x, last, w, b), by_numpy(F.layer_norm, x, last, w, b))
+    operands = [None if v is None else v.numpy() for v in (x, w, b)]
+    eligible, run = native_pointwise.KERNELS["layer_norm"]
+    assert eligible(operands, (last, 1e-5))
+    got = run(operands, (last, 1e-5))
+    for one, other in zip(got, norm._layer_norm(*operands, last, 1e-5), strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=2e-6, atol=4e-7)
+
+
+def test_long_rows() -> None:
+    x = numbers(200_003, 1.0).view(1, -1)
+    wide = x.numpy().astype(np.float64)
+    e = np.exp(wide - wide.max())
+    np.testing.assert_allclose(F.softmax(x, 1).numpy(), e / e.sum(), rtol=1e-6)
+    want = (wide - wide.mean()) / np.sqrt(wide.var() + 1e-5)
+    np.testing.assert_allclose(F.layer_norm(x, (200_003,)).numpy(), want, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -9,6 +9,17 @@ NATIVE = frozenset(
 )
 # Those that have one for large tensors (`runtime/cpu.py: WORTH_COMPILED`).
 NATIVE_LARGE = frozenset(
-    ("elu", "erf", "exp", "exp2", "gelu", "log_sigmoid", "log_softmax", "mish", "sigmoid")
+    (
+        "elu",
+        "erf",
+        "exp",
+        "exp2",
+        "gelu",
+        "layer_norm",
+        "log_sigmoid",
+        "log_softmax",
+        "mish",
+        "sigmoid",
+    )
     + ("silu", "softmax", "softplus")
 )

@@ -1,14 +1,16 @@
-"""Large elementwise functions and softmax by compiled kernels.
+"""Large elementwise functions, softmax and layer normalisation by compiled kernels.
 
 In: C-contiguous float32 arrays of at least `MIN_SIZE` elements. Out: a new array. What is computed
-is in ``compiler/kernels/pointwise.py``; here stand when a kernel serves, and its call. A record has
-one (`codegen.NATIVE_LARGE`) where it was measured at least 1.3 times as fast as NumPy on one thread
-(``benchmarks/pointwise.py``; NumPy's own exp, log, tanh, sin are vectorised and stay).
+is in ``compiler/kernels/pointwise.py`` and ``rows.py``; here stand when a kernel serves, and its
+call. A record has one (`codegen.NATIVE_LARGE`) where it was measured at least 1.3 times as fast as
+NumPy on one thread (``benchmarks/pointwise.py``; NumPy's own exp, log, tanh, sin are vectorised and
+stay).
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 
 from rushlight.codegen import NATIVE_LARGE, engine, native, vecmath
 from rushlight.codegen.vecmath_lanes import Vec
-from rushlight.compiler.kernels import pointwise
+from rushlight.compiler.kernels import pointwise, rows
 from rushlight.compiler.kernels.emit import VectorType
 
 __all__ = ["KERNELS", "MIN_SIZE", "entry", "evaluate"]
@@ -38,7 +40,10 @@ def compiled(t: VectorType, what: str, numbers: int) -> int:
     name = f"rl_map_{t.tag}_{hashlib.sha256(what.encode()).hexdigest()[:16]}"
     if what in ("softmax", "log_softmax"):
         logarithm = what == "log_softmax"
-        engine.compile_ir(pointwise.softmax_module(t, name, vecmath, logarithm, Vec))
+        engine.compile_ir(rows.softmax_module(t, name, vecmath, logarithm, Vec))
+    elif what.startswith("layer_norm"):
+        affine = ("weight" in what, "bias" in what)
+        engine.compile_ir(rows.layer_norm_module(t, name, vecmath, affine, Vec))
     else:
         expression = pointwise.EXPRESSIONS[what]
 
@@ -125,7 +130,36 @@ def _softmax(name: str) -> native.Kernel:
     return run
 
 
-KERNELS = {
-    name: (_softmax_serves, _softmax(name)) if "softmax" in name else entry(name)
-    for name in NATIVE_LARGE
+def _layer_norm_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
+    x, *affine = operands
+    if not _contiguous(x, MIN_SIZE) or math.prod(attrs[0]) < _LEAST_ROW:
+        return False
+    return all([v is None or _contiguous(v, 0) for v in affine])
+
+
+def _layer_norm(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
+    x, w, b = operands
+    shape, eps = attrs
+    columns = math.prod(shape)
+    what = f"layer_norm{'' if w is None else ' weight'}{'' if b is None else ' bias'}"
+    kernel, template = _prepared(what, x.itemsize, 0, (eps,))
+    stat = (*x.shape[: x.ndim - len(shape)], *(1,) * len(shape))
+    out, mean, scale = np.empty(x.shape, x.dtype), np.empty(stat, x.dtype), np.empty(stat, x.dtype)
+    sizes = (columns, x.size // columns)
+    given = [0 if v is None else native.address(v) for v in (w, b)]
+    block = np.array(
+        [
+            *(native.address(x), native.address(out), *sizes, template[pointwise.NUMBERS]),
+            *(*given, native.address(mean), native.address(scale)),
+        ],
+        np.int64,
+    )
+    native.launch(kernel, block, native.allowed_threads() if x.size >= _SHARED_SIZE else 1)
+    return [out, mean, scale]
+
+
+_ROWS = {
+    "layer_norm": (_layer_norm_serves, _layer_norm),
+    **{name: (_softmax_serves, _softmax(name)) for name in ("softmax", "log_softmax")},
 }
+KERNELS = {name: _ROWS.get(name) or entry(name) for name in NATIVE_LARGE}
