@@ -96,17 +96,18 @@ def grad(
             allow_unused,
             materialize_grads,
         )
-    import rushlight as rl
-
-    starts = (grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs)
-    rows = [
-        _grad(outputs, inputs, [s[i] for s in starts], True, create_graph, allow_unused)
-        for i in range(starts[0].shape[0])
-    ]
-    return tuple(
-        None if any(g is None for g in column) else rl.stack(list(column))
-        for column in zip(*rows, strict=True)
+    return functional.batched_grad(
+        outputs, inputs, grad_outputs, create_graph, allow_unused, materialize_grads
     )
+
+
+def __getattr__(name: str) -> Any:
+    """``forward_ad`` is imported when first used: it brings in the function transforms."""
+    if name == "forward_ad":
+        from importlib import import_module
+
+        return import_module("rushlight.autograd.forward_ad")
+    raise AttributeError(f"module 'torch.autograd' has no attribute '{name}'")
 
 
 def Variable(data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Tensor:

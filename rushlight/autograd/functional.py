@@ -69,6 +69,27 @@ def _check_v(v: Any, like: tuple[Any, ...], many: bool) -> tuple[Any, ...]:
     return values
 
 
+def batched_grad(
+    outputs: Any,
+    inputs: Any,
+    starts: Any,
+    create_graph: bool,
+    allow_unused: bool | None,
+    materialize: bool = False,
+) -> tuple[Any, ...]:
+    """Gradients for a batch of starting points, all in one backward pass."""
+    used: list[bool] = []
+
+    def one(*gs: Any) -> Any:
+        found = _grad(outputs, inputs, gs, True, create_graph, allow_unused, materialize)
+        used[:] = [g is not None for g in found]
+        return tuple([g for g in found if g is not None])
+
+    many = (starts,) if isinstance(starts, Tensor) else tuple(starts)
+    rows = iter(rl.vmap(one)(*many))
+    return tuple([next(rows) if u else None for u in used])
+
+
 def vjp(
     func: Any, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
@@ -107,6 +128,15 @@ def jvp(
     return (ys if many_out else ys[0]), (result if many_out else result[0])
 
 
+def _all_rows(y: Any, xs: Any, starts: Any, create_graph: bool, strict: bool) -> tuple[Any, ...]:
+    """The Jacobians of one output with respect to all inputs, in one backward pass."""
+    found = batched_grad(y.reshape(-1), xs, starts, create_graph, True)
+    n = starts.shape[0]
+    likes = [x.expand(n, *x.shape) for x in xs]
+    full = _filled(found, likes, strict, "the input")
+    return tuple([g.reshape(*y.shape, *x.shape) for g, x in zip(full, xs, strict=True)])
+
+
 def jacobian(
     func: Any,
     inputs: Any,
@@ -124,6 +154,10 @@ def jacobian(
         for y in ys:
             flat = y.reshape(-1)
             per_input: list[list[Any]] = [[] for _ in xs]
+            if vectorize and flat.requires_grad and flat.numel():
+                starts = rl.eye(flat.numel(), dtype=y.dtype, device=y.device)
+                rows.append(_all_rows(y, xs, starts, create_graph, strict))
+                continue
             for i in range(flat.numel()):
                 found = (
                     _grad(flat[i], xs, None, True, create_graph, True)
