@@ -231,6 +231,22 @@ def test_writes_in_place():
     close(grad(lambda x: vmap(f)(x).pow(2).sum())(x), want)
 
 
+def test_writes_to_tensors_made_inside():
+    def f(x):
+        y = rl.zeros(4)
+        for i in range(4):
+            y[i] = x[i] ** (i + 1)
+        return y.sum()
+
+    x = batch(rl, 4, start=1.0)
+    want = rl.tensor([(i + 1) * x[i].item() ** i for i in range(4)])
+    for transform in (grad, jacfwd, jacrev):
+        close(transform(f)(x), want)
+    captured = rl.zeros(4)
+    with pytest.raises(RuntimeError, match="attempted to call in-place operation"):
+        jacfwd(lambda x: captured.copy_(x).sum())(x)
+
+
 def test_writing_to_the_batch_writes_to_the_input():
     x = rl.zeros(2, 3)
     vmap(lambda r: r.add_(1))(x)

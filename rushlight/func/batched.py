@@ -52,6 +52,12 @@ _IN_PLACE = (
     "framework, please file a bug report instead."
 )
 _DATA = "accessing `data` under vmap transform is not allowed"
+_CAPTURED = (
+    "During a grad (vjp, jvp, grad, etc) transform, the function provided attempted to call "
+    "in-place operation (aten::{}_) that would mutate a captured Tensor. This is not supported; "
+    "please rewrite the function being transformed to explicitly accept the mutated Tensor(s) as "
+    "inputs."
+)
 _RANDOM = (
     "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
     "'different' randomness flags on vmap or perform the randomness operation out of vmap"
@@ -274,6 +280,7 @@ class VmapMode:
         self.level = level
         self.size = size
         self.randomness = randomness
+        self.transforms = 0  # of those that differentiate, how many are running inside
 
     def __call__(
         self, op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...], run: Callable[..., Any]
@@ -283,9 +290,10 @@ class VmapMode:
             return self._random(op, inputs, attrs, writing)
         if not any([self._owns(x) for x in inputs]):
             made = run(op, inputs, attrs)
-            if op.name == "empty" and self.randomness == "different":
+            fresh = op.name == "empty" and self.randomness == "different"
+            if fresh or (self.transforms and op.kind == "create"):
                 made = wrap(made, self.level, False)
-                made._fresh = True
+                made._fresh = fresh
             return made
         return self._write(op, inputs, attrs) if writing else self._call(op, inputs, attrs)
 
@@ -351,6 +359,8 @@ class VmapMode:
             if any(x._has_batch for x in others):
                 raise RuntimeError(_IN_PLACE)
             if not self._owns(target):
+                if state.grad and op.differentiable and gate._wants_grad(others):
+                    raise RuntimeError(_CAPTURED.format(op.name))
                 values = tuple([x._value if self._owns(x) else x for x in inputs])
                 gate.write(op, values, attrs)
                 return target

@@ -19,7 +19,7 @@ from rushlight.dispatch.engine import run_backward
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
 from rushlight.func import trees
-from rushlight.func.batched import Batched, lift, wrap
+from rushlight.func.batched import Batched, current_mode, lift, wrap
 from rushlight.func.mapping import vmap
 
 __all__ = [
@@ -46,17 +46,25 @@ class Scope:
 
 
 class recording:
-    """Context in which gradients are recorded whatever the mode outside."""
+    """Context in which gradients are recorded whatever the mode outside.
 
-    __slots__ = ("was",)
+    Inside ``vmap``, tensors made meanwhile are lifted, so that writes to them are recorded too.
+    """
+
+    __slots__ = ("mode", "was")
 
     def __enter__(self) -> bool:
         self.was = state.grad
         state.grad = True
+        self.mode = current_mode()
+        if self.mode is not None:
+            self.mode.transforms += 1
         return self.was
 
     def __exit__(self, *exc: object) -> None:
         state.grad = self.was
+        if self.mode is not None:
+            self.mode.transforms -= 1
 
 
 def watched(t: Any) -> bool:
