@@ -26,6 +26,13 @@ N = native_pointwise.MIN_SIZE
 CASES: dict[str, Callable[[Any], Any]] = {
     "exp": rl.exp,
     "exp2": rl.exp2,
+    "expm1": rl.expm1,
+    "log": rl.log,
+    "log1p": rl.log1p,
+    "log2": rl.log2,
+    "tanh": rl.tanh,
+    "sin": rl.sin,
+    "cos": rl.cos,
     "erf": rl.erf,
     "sigmoid": rl.sigmoid,
     "silu": F.silu,
@@ -47,9 +54,12 @@ SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 100.0, -100.0, 3e3
 def every_kernel_from_the_least_size_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = blas.allowed()
     monkeypatch.setattr(native_pointwise, "LARGER", {})
+    monkeypatch.setattr(native_pointwise, "_QUICK_IN_NUMPY", frozenset())
+    native_pointwise._worth.cache_clear()
     monkeypatch.setattr(native_pointwise, "_SHARED_SIZE", N)
     yield
     blas.set_threads(before)
+    native_pointwise._worth.cache_clear()
 
 
 def by_numpy(f: Callable[..., Any], *x: Any) -> Any:
@@ -177,6 +187,8 @@ def test_gradients_stay(name: str) -> None:
         return x.grad
 
     x = numbers(N, 2.0).view(-1, 64)
+    if name.startswith("log") and name not in ROWS and name != "log_sigmoid":
+        x = x.abs() + 0.1
     got, want = gradient(x).numpy(), by_numpy(gradient, x).numpy()
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-6)
 

@@ -9,17 +9,7 @@ NATIVE = frozenset(
 )
 # Those that have one for large tensors (`runtime/cpu.py: WORTH_COMPILED`).
 NATIVE_LARGE = frozenset(
-    (
-        "elu",
-        "erf",
-        "exp",
-        "exp2",
-        "gelu",
-        "layer_norm",
-        "log_sigmoid",
-        "log_softmax",
-        "mish",
-        "sigmoid",
-    )
-    + ("silu", "softmax", "softplus")
+    ("cos", "elu", "erf", "exp", "exp2", "expm1", "gelu", "layer_norm", "log", "log1p", "log2")
+    + ("log_sigmoid", "log_softmax", "mish", "sigmoid", "silu", "sin", "softmax", "softplus")
+    + ("tanh",)
 )

@@ -3,14 +3,14 @@
 In: C-contiguous float32 arrays of at least `MIN_SIZE` elements. Out: a new array. What is computed
 is in ``compiler/kernels/pointwise.py`` and ``rows.py``; here stand when a kernel serves, and its
 call. A record has one (`codegen.NATIVE_LARGE`) where it was measured at least 1.3 times as fast as
-NumPy on one thread (``benchmarks/pointwise.py``; NumPy's own exp, log, tanh, sin are vectorised and
-stay).
+NumPy on one thread (``benchmarks/pointwise.py``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -30,6 +30,9 @@ LARGER = {
     **dict.fromkeys(("exp", "exp2", "silu", "log_sigmoid", "gelu tanh"), 1 << 16),
     "sigmoid": 1 << 17,
 }
+# NumPy for Linux has vector functions for AVX-512 that are as fast as ours (tanh, log2: faster).
+# Without them (NPY_DISABLE_CPU_FEATURES) it takes 2 to 40 times as long as the compiled kernel.
+_QUICK_IN_NUMPY = frozenset(("cos", "expm1", "log", "log1p", "log2", "sin", "tanh"))
 _LEAST_ROW = 8  # elements of a row of softmax
 _SHARED_SIZE = 1_000_000  # elements from which a second thread is worth waking
 
@@ -89,6 +92,16 @@ def evaluate(what: str, x: Any, *numbers: float, lanes: int = 0) -> Any:
     return _run(what, x, numbers, lanes=lanes)
 
 
+@lru_cache(maxsize=64)
+def _worth(what: str) -> bool:
+    """Whether this host gains: it has fused multiply-adds, and no such functions in NumPy."""
+    host = engine.host()
+    if not host.features.get("fma", not host.triple.startswith(("x86_64", "i686"))):
+        return False
+    quick = sys.platform == "linux" and host.vector_bytes == 64
+    return not (quick and what in _QUICK_IN_NUMPY)
+
+
 def _contiguous(x: Any, least: int) -> bool:
     """Whether this is an array of floats in order, with so many elements."""
     if type(x) is not np.ndarray or x.size < least or x.dtype != np.float32:
@@ -106,7 +119,7 @@ def entry(name: str) -> tuple[Callable[..., bool], native.Kernel]:
 
     def serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
         what = _expression(name, attrs)[0]
-        return _contiguous(operands[0], LARGER.get(what, MIN_SIZE))
+        return _contiguous(operands[0], LARGER.get(what, MIN_SIZE)) and _worth(what)
 
     def run(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
         what, numbers = _expression(name, attrs)
@@ -119,7 +132,7 @@ def _softmax_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
     x, (dim, dtype) = operands[0], attrs
     if not _contiguous(x, MIN_SIZE) or (dtype is not None and dtype.numpy != x.dtype):
         return False
-    return dim in (-1, x.ndim - 1) and x.shape[-1] >= _LEAST_ROW
+    return dim in (-1, x.ndim - 1) and x.shape[-1] >= _LEAST_ROW and _worth("softmax")
 
 
 def _softmax(name: str) -> native.Kernel:
@@ -134,7 +147,7 @@ def _layer_norm_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
     x, *affine = operands
     if not _contiguous(x, MIN_SIZE) or math.prod(attrs[0]) < _LEAST_ROW:
         return False
-    return all([v is None or _contiguous(v, 0) for v in affine])
+    return all([v is None or _contiguous(v, 0) for v in affine]) and _worth("layer_norm")
 
 
 def _layer_norm(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
