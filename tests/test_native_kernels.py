@@ -94,6 +94,8 @@ def random_case(rng: Any) -> Case:
     """Any geometry: kernels outside the input, strides over kernels, groups, one to three axes."""
     axes = int(rng.choice([1, 2, 2, 2, 3]))
     groups, c, k = int(rng.choice([1, 1, 2, 3])), int(rng.integers(1, 7)), int(rng.integers(1, 20))
+    if groups > 1 and rng.integers(2):  # one channel a group has kernels of its own
+        groups, c, k = int(rng.integers(2, 12)), 1, 1
 
     def some(low: int, high: int) -> tuple[int, ...]:
         return tuple(int(v) for v in rng.integers(low, high, axes))
@@ -118,7 +120,7 @@ def random_case(rng: Any) -> Case:
 @pytest.mark.parametrize("seed", range(8))
 def test_random_geometries(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    for _ in range(25):
+    for _ in range(30):
         random_case(rng).check()
 
 
@@ -272,6 +274,7 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
     def forget() -> None:
         native_conv._functions.cache_clear()
         native_conv._weight_function.cache_clear()
+        native_conv._depthwise_functions.cache_clear()
         native_pool._function.cache_clear()
         native_norm._functions.cache_clear()
         native_pool._max_plan.cache_clear()

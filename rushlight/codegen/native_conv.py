@@ -18,19 +18,23 @@ from rushlight.codegen import engine, native
 from rushlight.codegen.native import address
 from rushlight.codegen.native_plans import (
     COUNTER,
+    NO_AXIS,
     POINTERS,
+    Axis,
     Layout,
     Plan,
+    PlanePlan,
     adjoint_axes,
     contiguous,
     forward_axis,
     gather_plan,
     layout,
+    plane_plan,
     strides,
     three_axes,
     weight_plan,
 )
-from rushlight.compiler.kernels import conv, conv_weight
+from rushlight.compiler.kernels import conv, conv_weight, depthwise
 from rushlight.compiler.kernels.conv_weight import WeightTile
 from rushlight.compiler.kernels.gemm import Tile
 
@@ -59,11 +63,39 @@ def _weight_function(itemsize: int, tile: WeightTile) -> int:
     return engine.address(conv_weight.name_of(t, tile))
 
 
-def _parts(plan: Plan) -> int:
+@lru_cache(maxsize=4)
+def _depthwise_functions(itemsize: int) -> tuple[int, int]:
+    """Addresses of the functions for one channel a group: forward, gradient of the weight."""
+    t = native.vector_type(itemsize)
+    engine.compile_ir(depthwise.module(t))
+    return engine.address(depthwise.forward_name(t)), engine.address(depthwise.weight_name(t))
+
+
+def _depthwise(itemsize: int, axes: tuple[Axis, Axis, Axis], counts: Ints) -> bool:
+    """Whether the kernels for one channel a group serve; they need masked loads and stores."""
+    _, groups, c, k = counts
+    t = native.vector_type(itemsize)
+    wide = t.lanes * t.itemsize >= 32
+    return wide and groups > 1 and c == k == 1 and axes[0] == NO_AXIS
+
+
+def _convolution_plan(
+    itemsize: int,
+    axes: tuple[Axis, Axis, Axis],
+    counts: Ints,
+    steps: tuple[Ints, Ints, Ints],
+    threads: int,
+) -> Plan | PlanePlan:
+    if _depthwise(itemsize, axes, counts):
+        return plane_plan(itemsize, axes, counts[:2], steps, False, threads)
+    return gather_plan(itemsize, axes, counts, *steps, threads)
+
+
+def _parts(plan: Plan | PlanePlan) -> int:
     return min(native.allowed_threads() if plan.work > _SHARED_WORK else 1, plan.units)
 
 
-def _block(plan: Plan, parts: int, addresses: Ints, bias: int) -> tuple[Any, Any]:
+def _block(plan: Plan | PlanePlan, parts: int, addresses: Ints, bias: int) -> tuple[Any, Any]:
     """The argument block of a call, with memory for the packed weight and each thread's scratch."""
     packed_bytes = -(-plan.packed_bytes // 64) * 64
     memory = native.arena(packed_bytes + parts * plan.part_bytes)
@@ -75,7 +107,7 @@ def _block(plan: Plan, parts: int, addresses: Ints, bias: int) -> tuple[Any, Any
     return block, memory
 
 
-def _run(plan: Plan, x: Any, w: Any, bias: Any, out: Any) -> None:
+def _run(plan: Plan | PlanePlan, x: Any, w: Any, bias: Any, out: Any) -> None:
     """Packs the weight and convolves."""
     parts = _parts(plan)
     addresses = (
@@ -84,6 +116,9 @@ def _run(plan: Plan, x: Any, w: Any, bias: Any, out: Any) -> None:
         address(out) + plan.o_base * out.itemsize,
     )
     block, _memory = _block(plan, parts, addresses, address(bias))
+    if isinstance(plan, PlanePlan):
+        native.launch(_depthwise_functions(x.itemsize)[0], block, parts)
+        return
     pack, convolve = _functions(x.itemsize, plan.tile)
     native.launch(pack, block, parts if plan.packed_bytes > _SHARED_PACK else 1)
     block[COUNTER] = 0
@@ -132,7 +167,9 @@ def _conv_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _conv_plan(x: Layout, w: Layout, attrs: tuple[Any, ...], threads: int) -> tuple[Plan, Ints]:
+def _conv_plan(
+    x: Layout, w: Layout, attrs: tuple[Any, ...], threads: int
+) -> tuple[Plan | PlanePlan, Ints]:
     """The plan of a convolution and its result's shape."""
     stride, padding, dilation, groups = attrs
     sizes = zip(x.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
@@ -140,15 +177,9 @@ def _conv_plan(x: Layout, w: Layout, attrs: tuple[Any, ...], threads: int) -> tu
     n, k, c = x.shape[0], w.shape[0] // groups, w.shape[1]
     shape = (n, w.shape[0], *(a.positions for a in axes))
     xs, ws, os = strides(x), strides(w), contiguous(shape)
-    plan = gather_plan(
-        x.itemsize,
-        three_axes(axes, xs, os),
-        (n, groups, c, k),
-        (xs[0], xs[1] * c, *xs[1:]),
-        (ws[0] * k, *ws),
-        (os[0], os[1] * k, *os[1:]),
-        threads,
-    )
+    steps = ((xs[0], xs[1] * c, *xs[1:]), (ws[0] * k, *ws), (os[0], os[1] * k, *os[1:]))
+    counts = (n, groups, c, k)
+    plan = _convolution_plan(x.itemsize, three_axes(axes, xs, os), counts, steps, threads)
     return plan, shape
 
 
@@ -173,29 +204,26 @@ def _input_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
 @lru_cache(maxsize=512)
 def _input_plans(
     g: Layout, w: Layout, attrs: tuple[Any, ...], threads: int
-) -> tuple[tuple[Plan, ...], tuple[Any, ...], Ints]:
+) -> tuple[tuple[Plan | PlanePlan, ...], tuple[Any, ...], Ints]:
     """The plans of the phases, the places that no window reaches, the result's shape."""
     size, stride, padding, dilation, groups = attrs
     n, k, c = g.shape[0], w.shape[0] // groups, w.shape[1]
     shape = (n, c * groups, *size)
     gs, ws, os = strides(g), strides(w), contiguous(shape)
     sizes = zip(size, g.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
+    steps = (
+        (gs[0], gs[1] * k, *gs[1:]),
+        (ws[0] * k, ws[1], ws[0], *ws[2:]),
+        (os[0], os[1] * c, *os[1:]),
+    )
     plans, unreached = [], []
     for axes in itertools.product(*[adjoint_axes(*a) for a in sizes]):
         if not all(a.taps for a in axes):
-            steps = [slice(a.o_start, None, a.o_step) for a in axes]
-            unreached.append((slice(None), slice(None), *steps))
+            places = [slice(a.o_start, None, a.o_step) for a in axes]
+            unreached.append((slice(None), slice(None), *places))
             continue
-        plan = gather_plan(
-            g.itemsize,
-            three_axes(list(axes), gs, os),
-            (n, groups, k, c),
-            (gs[0], gs[1] * k, *gs[1:]),
-            (ws[0] * k, ws[1], ws[0], *ws[2:]),
-            (os[0], os[1] * c, *os[1:]),
-            threads,
-        )
-        plans.append(plan)
+        three = three_axes(list(axes), gs, os)
+        plans.append(_convolution_plan(g.itemsize, three, (n, groups, k, c), steps, threads))
     return tuple(plans), tuple(unreached), shape
 
 
@@ -223,7 +251,9 @@ def _weight_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
 
 
 @lru_cache(maxsize=512)
-def _weight_plan(g: Layout, x: Layout, attrs: tuple[Any, ...], threads: int) -> tuple[Plan, Ints]:
+def _weight_plan(
+    g: Layout, x: Layout, attrs: tuple[Any, ...], threads: int
+) -> tuple[Plan | PlanePlan, Ints]:
     """The plan of a weight's gradient and its shape."""
     kernel, stride, padding, dilation, groups = attrs
     k, c = g.shape[1] // groups, x.shape[1] // groups
@@ -231,15 +261,14 @@ def _weight_plan(g: Layout, x: Layout, attrs: tuple[Any, ...], threads: int) -> 
     # With output padding, or asked for fewer positions, the gradient's own size decides.
     axes = [forward_axis(*a)._replace(positions=m) for a, m in zip(sizes, g.shape[2:], strict=True)]
     xs, gs = strides(x), strides(g)
-    plan = weight_plan(
-        x.itemsize,
-        three_axes(axes, xs, gs),
-        (x.shape[0], groups, c, k),
-        (xs[0], xs[1] * c, *xs[1:]),
-        (gs[0], gs[1] * k, *gs[1:]),
-        threads,
-    )
-    return plan, (g.shape[1], c, *kernel)
+    three = three_axes(axes, xs, gs)
+    counts = (x.shape[0], groups, c, k)
+    x_steps, g_steps = (xs[0], xs[1] * c, *xs[1:]), (gs[0], gs[1] * k, *gs[1:])
+    shape = (g.shape[1], c, *kernel)
+    if _depthwise(x.itemsize, three, counts) and gs[-1] == 1:
+        steps = (x_steps, (0,) * 6, g_steps)
+        return plane_plan(x.itemsize, three, counts[:2], steps, True, threads), shape
+    return weight_plan(x.itemsize, three, counts, x_steps, g_steps, threads), shape
 
 
 def _weight(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
@@ -249,7 +278,11 @@ def _weight(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
     out = _new(shape, g.dtype)
     parts = _parts(plan)
     block, _memory = _block(plan, parts, (address(x), address(g), address(out)), 0)
-    native.launch(_weight_function(x.itemsize, plan.tile), block, parts)
+    if isinstance(plan, PlanePlan):
+        function = _depthwise_functions(x.itemsize)[1]
+    else:
+        function = _weight_function(x.itemsize, plan.tile)
+    native.launch(function, block, parts)
     return [out]
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rushlight.codegen import engine, native
-from rushlight.compiler.kernels import conv_weight
+from rushlight.compiler.kernels import conv_weight, depthwise
 from rushlight.compiler.kernels.emit import VectorType
 from rushlight.compiler.kernels.gemm import Tile, tile_for
 from rushlight.compiler.kernels.windows import FIELDS, piece_area
@@ -25,12 +25,14 @@ __all__ = [
     "Axis",
     "Layout",
     "Plan",
+    "PlanePlan",
     "adjoint_axes",
     "forward_axis",
     "contiguous",
     "gather_plan",
     "layout",
     "max_plan",
+    "plane_plan",
     "strides",
     "three_axes",
     "weight_plan",
@@ -279,6 +281,13 @@ def _unit(
     return choice
 
 
+def _weight_places(axes: tuple[Axis, Axis, Axis], w_strides: Ints) -> list[int]:
+    """Where each tap's weight lies, from that of the first."""
+    _, y, x = axes
+    rows = [i * y.w_step * w_strides[4] for i in range(y.taps)]
+    return [row + j * x.w_step * w_strides[5] for row in rows for j in range(x.taps)]
+
+
 def gather_plan(
     itemsize: int,
     axes: tuple[Axis, Axis, Axis],
@@ -333,12 +342,7 @@ def gather_plan(
         piece_place=areas[3],
         scratch_words=areas[4],
     )
-    w_places = [
-        i * y.w_step * w_strides[4] + j * x.w_step * w_strides[5]
-        for i in range(y.taps)
-        for j in range(x.taps)
-    ]
-    places = np.array(scratch.tap_places() + w_places, np.int64)
+    places = np.array(scratch.tap_places() + _weight_places(axes, w_strides), np.int64)
     start = native.address(places)
     return Plan(
         _template(values),
@@ -425,6 +429,78 @@ def weight_plan(
     places = np.array(scratch.tap_places(), np.int64)
     tables = (native.address(places), 0)
     return Plan(_template(values), places, tables, 0, 0, 0, areas[5], groups * splits, work, tile)
+
+
+# One channel a group
+
+
+class PlanePlan(NamedTuple):
+    """A planned convolution with one channel a group, or its weight's gradient."""
+
+    template: Any
+    taps: Any
+    tap_addresses: tuple[int, int]
+    w_base: int
+    o_base: int
+    packed_bytes: int
+    part_bytes: int
+    units: int
+    work: int
+
+
+def plane_plan(
+    itemsize: int,
+    axes: tuple[Axis, Axis, Axis],
+    counts: Ints,
+    strides: tuple[Ints, Ints, Ints],
+    sums: bool,
+    threads: int,
+) -> PlanePlan:
+    """Plans a convolution with one channel a group; with `sums` the gradient of its weight.
+
+    Args:
+        axes: as for `gather_plan`; z must be of size 1.
+        counts: images and channels.
+        strides: as `gather_plan` takes them, of x, the weight, and the output (or its gradient).
+    """
+    t = native.vector_type(itemsize)
+    n, channels = counts
+    x_strides, w_strides, o_strides = strides
+    _, y, x = axes
+    scratch = _Scratch(axes, 1)
+    steps = (x_strides[0], 0, x_strides[1], *x_strides[3:])
+    values = _fields(scratch, (n, 1, channels, 1), steps, o_strides, (1, y.positions))
+    words, taps = values["plane_words"], y.taps * x.taps
+    c_unit = min(channels, max(1, _INPUT_BYTES // 4 // (words * itemsize)))
+    per_thread = -(-channels // (2 * threads)) if sums else -(-n * channels // (4 * threads))
+    c_unit = max(1, min(c_unit, per_thread))
+    rounded = -(-taps // depthwise.TAPS) * depthwise.TAPS
+    areas = _areas(
+        (c_unit * words + t.lanes) * itemsize, c_unit * rounded * t.lanes * itemsize * sums
+    )
+    c_units = -(-channels // c_unit)
+    units = c_units if sums else n * c_units
+    values.update(
+        c_unit=c_unit,
+        c_units=c_units,
+        units=units,
+        w_g=w_strides[0],
+        c_place=areas[1],
+        scratch_words=areas[2],
+    )
+    places = np.array(scratch.tap_places() + _weight_places(axes, w_strides), np.int64)
+    start = native.address(places)
+    return PlanePlan(
+        _template(values),
+        places,
+        (start, start + 8 * taps),
+        sum(a.w_start * s for a, s in zip(axes, w_strides[3:], strict=True)),
+        sum(a.o_start * s for a, s in zip(axes, o_strides[3:], strict=True)),
+        0,
+        areas[2],
+        units,
+        n * channels * y.positions * x.positions * taps,
+    )
 
 
 # Pooling
