@@ -231,6 +231,16 @@ def test_writes_in_place():
     close(grad(lambda x: vmap(f)(x).pow(2).sum())(x), want)
 
 
+def test_a_tensor_kept_too_long_is_refused():
+    kept = []
+    vmap(lambda x: kept.append(x) or x)(rl.ones(2, 3))
+    for use in (lambda x: x + 1, lambda x: x.view(3, 1) * 2, lambda x: x.item(), lambda x: x[0]):
+        with pytest.raises(RuntimeError, match="vmap"):
+            use(kept[0])
+        with pytest.raises(RuntimeError, match="vmap"):
+            vmap(lambda y, use=use: use(kept[0]) * y)(rl.ones(5))
+
+
 def test_writes_to_tensors_made_inside():
     def f(x):
         y = rl.zeros(4)

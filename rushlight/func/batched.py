@@ -12,6 +12,7 @@ a Batched without a batch dimension, which only has its own place in the inner g
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,6 +52,10 @@ _IN_PLACE = (
     "operators instead of inplace arithmetic. If said operator is being called inside the PyTorch "
     "framework, please file a bug report instead."
 )
+_ENDED = (
+    "this tensor belongs to a vmap that has ended: return it from the function given to vmap "
+    "instead of keeping it elsewhere"
+)
 _DATA = "accessing `data` under vmap transform is not allowed"
 _CAPTURED = (
     "During a grad (vjp, jvp, grad, etc) transform, the function provided attempted to call "
@@ -83,6 +88,8 @@ class Batched(Tensor):
 
     @property
     def _storage(self) -> Any:  # type: ignore[override]
+        if self._has_batch and not any([m.level == self._level for m in _running()]):
+            raise RuntimeError(_ENDED)
         return self._value._storage
 
     @property
@@ -92,7 +99,8 @@ class Batched(Tensor):
     @property
     def _array(self) -> Any:
         if self._has_batch:
-            raise RuntimeError(_ITEM)
+            running = any([m.level == self._level for m in _running()])
+            raise RuntimeError(_ITEM if running else _ENDED)
         inner = self._value
         return array_of(inner) if isinstance(inner, Batched) else raw_array(inner)
 
@@ -165,7 +173,8 @@ class Batched(Tensor):
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         inner = "\n".join("    " + line for line in repr(self._value).splitlines())
         where = "0" if self._has_batch else "None"
-        return f"BatchedTensor(lvl={self._level}, bdim={where}, value=\n{inner}\n)"
+        depth = 1 + sum([isinstance(m, VmapMode) for m in below(self._level)])
+        return f"BatchedTensor(lvl={depth}, bdim={where}, value=\n{inner}\n)"
 
     __str__ = __repr__
 
@@ -243,12 +252,18 @@ def batched(value: Tensor, level: int) -> Batched:
     return wrap(value, level, True)
 
 
+_levels = itertools.count(1)
+
+
+def _running() -> list[VmapMode]:
+    """The ``vmap`` that are running in this thread, outermost first."""
+    return [m for m in state.stack if isinstance(m, VmapMode)]
+
+
 def current_mode() -> VmapMode | None:
     """The innermost ``vmap`` that is running."""
-    for mode in reversed(state.stack):
-        if isinstance(mode, VmapMode):
-            return mode
-    return None
+    running = _running() if state.stack else None
+    return running[-1] if running else None
 
 
 def below(level: int) -> tuple[Any, ...]:
@@ -271,13 +286,12 @@ class VmapMode:
     """Computes the calls made inside one ``vmap`` for the whole batch.
 
     Args:
-        level: how many ``vmap`` this one is inside of, itself included.
         size: the batch's size.
         randomness: "error", "different" or "same".
     """
 
-    def __init__(self, level: int, size: int, randomness: str) -> None:
-        self.level = level
+    def __init__(self, size: int, randomness: str) -> None:
+        self.level = next(_levels)  # no other ``vmap`` has this number
         self.size = size
         self.randomness = randomness
         self.transforms = 0  # of those that differentiate, how many are running inside

@@ -132,11 +132,6 @@ class _Inner(functions.FunctionCtx):
         return self.unpacked or self.to_save
 
 
-def _new_mode(size: int, randomness: str) -> VmapMode:
-    level = 1 + sum([isinstance(m, VmapMode) for m in state.stack])
-    return VmapMode(level, size, randomness)
-
-
 def _generated(cls: Any, has: tuple[bool, ...], size: int, randomness: str) -> Any:
     """A function of whole batches that maps another over them."""
 
@@ -146,7 +141,7 @@ def _generated(cls: Any, has: tuple[bool, ...], size: int, randomness: str) -> A
         return over_batch(cls.forward, values, dims, spec, size, 0, randomness, {})
 
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        mode = _new_mode(size, randomness)
+        mode = ctx.mode = VmapMode(size, randomness)
         inner = _Inner(ctx)
         seen = tuple([wrap(v, mode.level, h) if h else v for v, h in zip(inputs, has, strict=True)])
         many = isinstance(output, tuple)
@@ -159,7 +154,7 @@ def _generated(cls: Any, has: tuple[bool, ...], size: int, randomness: str) -> A
         inner.to_save = ()
 
     def backward(ctx: Any, *grads: Any) -> Any:
-        mode = _new_mode(size, randomness)
+        mode = ctx.mode
         ctx.inner.unpacked = tuple(
             [
                 wrap(t, mode.level, True) if h else t

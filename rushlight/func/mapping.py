@@ -161,8 +161,8 @@ def over_batch(
     kwargs: dict[str, Any],
 ) -> Any:
     """Calls a function once with Batched tensors, and takes the batches out of its results."""
-    level = 1 + sum([isinstance(m, VmapMode) for m in modes.state.stack])
-    mode = VmapMode(level, size, randomness)
+    mode = VmapMode(size, randomness)
+    level = mode.level
     inputs = [
         x if d is None else wrap(to_front(x, d), level, True)
         for x, d in zip(leaves, dims, strict=True)
