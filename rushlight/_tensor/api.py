@@ -212,7 +212,7 @@ def result_or_out(result: Any, out: Any) -> Any:
     return out
 
 
-def checked_out(out: Any, dtype: Dtype, inputs: Sequence[Any]) -> Any:
+def checked_out(out: Any, dtype: Dtype, inputs: Sequence[Any], numel: int = 0) -> Any:
     """``out=`` of an operator that asks for the result's own dtype and for memory of its own."""
     if isinstance(out, Tensor):
         if out._meta.dtype is not dtype:
@@ -220,7 +220,7 @@ def checked_out(out: Any, dtype: Dtype, inputs: Sequence[Any]) -> Any:
                 f"Expected out tensor to have dtype {c_name(dtype)}, but got "
                 f"{c_name(out._meta.dtype)} instead"
             )
-        views.check_apart(out, inputs)
+        views.check_apart(out, inputs, numel)
     return out
 
 

@@ -404,6 +404,8 @@ def arange(
         number(step, "arange", "step"),
     )
     kind = _range_dtype(bounds, dtype, out)
+    if kind.is_integral and bounds[2] and not int(bounds[2]):
+        raise ValueError("step must be nonzero")
     made = call(create.arange, (), (*bounds, kind, device_of(device)))
     return result_or_out(_finish(made, requires_grad), out)  # type: ignore[no-any-return]
 

@@ -233,7 +233,8 @@ def gather(
     inputs, attrs = (input, index), (ints(dim),)
     if out is None:
         return call(indexing.gather, inputs, attrs)
-    return write_into(indexing.gather, inputs, attrs, checked_out(out, input._meta.dtype, inputs))
+    target = checked_out(out, input._meta.dtype, inputs, index._meta.numel)
+    return write_into(indexing.gather, inputs, attrs, target)
 
 
 @both

@@ -227,10 +227,6 @@ def ormqr(
         if t._meta.ndim < 2:
             raise RuntimeError(f"torch.ormqr: {name} must have at least 2 dimensions.")
     side = -2 if left else -1
-    if tau._meta.shape[-1] > input._meta.shape[-1]:
-        raise RuntimeError(
-            "torch.ormqr: tau.shape[-1] must be less than or equal to input.shape[-1]"
-        )
     if tau._meta.shape[-1] != min(other._meta.shape[side], input._meta.shape[-1]):
         raise RuntimeError(
             f"torch.ormqr: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1])"

@@ -25,6 +25,7 @@ from rushlight.dispatch.views import check_history
 from rushlight.ir.meta import Size
 from rushlight.ir.shapes import broadcast, wrap_dim
 from rushlight.ops import create, movement
+from rushlight.ops.refusals import no_overload
 
 __all__: list[str] = []
 
@@ -248,7 +249,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """A view of ``length`` indices of a dimension from ``start`` on."""
     if input._meta.ndim == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
-    if isinstance(start, Tensor) and (start._meta.ndim or not start._meta.dtype.is_integral):
+    if isinstance(start, Tensor) and (start._meta.ndim or start._meta.dtype.kind not in "iu"):
         raise RuntimeError("start must be an 0-dim integral Tensor.")
     start, length = int(number(start)), int(length)
     size = input._meta.shape[wrap_dim(dim, input._meta.ndim)]
@@ -410,6 +411,9 @@ def _axis_split(name: str, axis_of: Any, least: int) -> None:
                 f"with {n} dimensions!"
             )
         axis = axis_of(n)
+        if isinstance(indices_or_sections, (str, float)):
+            forms = ("Tensor input, int sections", "Tensor input, tuple of ints indices")
+            raise no_overload(name, (input, indices_or_sections), forms)
         if isinstance(indices_or_sections, int):
             size = input._meta.shape[axis]
             if indices_or_sections <= 0 or size % indices_or_sections:

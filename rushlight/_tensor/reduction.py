@@ -111,7 +111,15 @@ def prod(
 def _plain(op: Any, doc: str, needs_dim: bool = False) -> None:
     def f(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
         attrs = (ints(dim), _flag(op.name, keepdim))
-        return call(op, (input,), attrs) if out is None else write_into(op, (input,), attrs, out)
+        if out is None:
+            return call(op, (input,), attrs)
+        have, want = input._meta.dtype, out._meta.dtype
+        if have is not want and op.name in ("amax", "amin"):
+            raise RuntimeError(
+                f"Expected the dtype for input and out to match, but got {have.title} for input's "
+                f"dtype and {want.title} for out's dtype."
+            )
+        return write_into(op, (input,), attrs, out)
 
     f.__name__ = f.__qualname__ = op.name
     f.__doc__ = doc

@@ -265,8 +265,7 @@ def histogramdd(
     each = [bins] * count if isinstance(bins, int) else list(bins)
     if len(each) != count:
         raise RuntimeError(
-            f"histogramdd(): The size of bins must be equal to the innermost dimension of the "
-            f"input, but got {len(each)} and {count}"
+            "histogramdd: The size of bins must be equal to the innermost dimension of the input."
         )
     limits = [None] * count if range is None else list(zip(range[::2], range[1::2], strict=True))
     edges = [_edges(points[:, d], each[d], limits[d]) for d in np.arange(count)]

@@ -182,8 +182,11 @@ def _check_overlap(target: Tensor, op: Any, inputs: Sequence[Any]) -> None:
                 raise RuntimeError(_SHARED)
 
 
-def check_apart(target: Any, inputs: Sequence[Any]) -> None:
+def check_apart(target: Any, inputs: Sequence[Any], numel: int = 0) -> None:
     """Refuses an ``out=`` that shares memory with an input, for operators that read as they write.
+
+    Args:
+        numel: how many elements the target will have when it is written to.
 
     Raises:
         RuntimeError: they share an element.
@@ -191,9 +194,10 @@ def check_apart(target: Any, inputs: Sequence[Any]) -> None:
     if not isinstance(target, Tensor) or not target._meta.dense:
         return
     first = target._offset
+    end = first + max(target._meta.numel, numel)
     for x in inputs:
         if isinstance(x, Tensor) and x._storage is target._storage and x._meta.dense:
-            if x._offset < first + target._meta.numel and first < x._offset + x._meta.numel:
+            if x._offset < end and first < x._offset + x._meta.numel:
                 raise RuntimeError(_SHARED)
 
 

@@ -51,9 +51,10 @@ def _check(
     spatial = w.ndim - 2
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
-    for name, values in (("stride", stride), ("dilation", dilation)):
-        if any(v <= 0 for v in values):
-            raise RuntimeError(f"non-positive {name} is not supported")
+    if any(v <= 0 for v in stride):
+        raise RuntimeError("non-positive stride is not supported")
+    if any(v <= 0 for v in dilation):
+        raise RuntimeError("dilation should be greater than zero")
     if any(p < 0 for p in padding):
         raise RuntimeError("negative padding is not supported")
     if w.shape[0] < groups:

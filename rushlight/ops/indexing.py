@@ -222,6 +222,8 @@ def _scatter_rule(x: Meta, index: Meta, src: Any, dim: int, *rest: Any) -> Plan:
     if isinstance(src, Meta):
         if src.dtype is not x.dtype:
             raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+        if index.numel and max(index.ndim, 1) != max(src.ndim, 1):
+            raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
         for k in range(x.ndim):
             if index.numel and (
                 (k != d and index.shape[k] > x.shape[k]) or index.shape[k] > src.shape[k]
@@ -384,7 +386,7 @@ def _index_add_rule(x: Meta, index: Meta, source: Meta, dim: int, alpha: Any) ->
             f"({source.shape[dim]}), for dim: {dim}"
         )
     mine = [s for k, s in enumerate(x.shape) if k != d]
-    if source.ndim == x.ndim and mine != [s for k, s in enumerate(source.shape) if k != d]:
+    if source.ndim and mine != [s for k, s in enumerate(source.shape) if k != d]:
         raise RuntimeError(
             "source tensor shape must match self tensor shape, excluding the specified dimension. "
             f"Got self.shape = {list(x.shape)} source.shape = {list(source.shape)}"

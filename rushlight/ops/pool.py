@@ -25,7 +25,11 @@ Ints = tuple[int, ...]
 def _positions(
     name: str, m: Meta, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool
 ) -> Ints:
+    if any(s == 0 for s in stride):
+        raise RuntimeError("stride should not be zero")
     for k, p, d in zip(kernel, padding, dilation, strict=True):
+        if p < 0:
+            raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
         if p * 2 > (k - 1) * d + 1 and (p * 2 > k or d == 1):
             raise RuntimeError(
                 f"pad should be at most half of effective kernel size, but got pad={p}, "
@@ -34,15 +38,20 @@ def _positions(
                 else f"pad should be at most half of effective kernel size, but got pad={p}, "
                 f"kernel_size={k} and dilation=1"
             )
-    if any(s == 0 for s in stride):
-        raise RuntimeError("stride should not be zero")
+    for what, letter, values in (("stride", "d", stride), ("dilation", "dilation", dilation)):
+        if any(v <= 0 for v in values):
+            shown = values if len(values) > 1 else (1, *values)
+            named = zip("THW"[-len(shown) :], shown, strict=True)
+            got = " ".join([f"{letter}{axis}: {v}" for axis, v in named])
+            raise RuntimeError(f"{what} should be greater than zero, but got {got}")
     sizes = tuple(
         window_output(s, k, st, p, d, ceil_mode)
         for s, k, st, p, d in zip(m.shape[2:], kernel, stride, padding, dilation, strict=True)
     )
     if any(s < 1 for s in sizes):
-        before = "x".join(str(s) for s in m.shape[1:])
-        after = "x".join(str(s) for s in (m.shape[1], *sizes))
+        flat = (1,) if len(sizes) == 1 else ()  # PyTorch pools vectors as images of one row
+        before = "x".join(str(s) for s in (m.shape[1], *flat, *m.shape[2:]))
+        after = "x".join(str(s) for s in (m.shape[1], *flat, *sizes))
         raise RuntimeError(
             f"Given input size: ({before}). Calculated output size: ({after}). Output size is too "
             "small"

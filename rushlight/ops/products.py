@@ -18,7 +18,7 @@ def _cross_rule(a: Meta, b: Meta, dim: int) -> Plan:
     d = wrap_dim(dim, a.ndim)
     if a.shape[d] != 3 or b.shape[d] != 3:
         raise RuntimeError(
-            f"linalg.cross: inputs dimension {d} must have length 3. Got {a.shape[d]} and "
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {a.shape[d]} and "
             f"{b.shape[d]}"
         )
     dt = combined_dtype((a, b))

@@ -58,8 +58,8 @@ def _mean_rule(m: Meta, dim: Any, keepdim: bool, dtype: Any) -> Plan:
     dt = dtype or m.dtype
     if dt.is_integral:
         raise RuntimeError(
-            "mean(): could not infer output dtype. Input dtype must be either a floating point or "
-            f"complex dtype. Got: {dt.title}"
+            f"mean(): could not infer output dtype. {'Optional' if dtype else 'Input'} dtype must "
+            f"be either a floating point or complex dtype. Got: {dt.title}"
         )
     dims = dim_list(dim, m.ndim)
     return Plan(meta(reduced(m.shape, dims, keepdim), dt, None, m.device), compute=opmath(dt))

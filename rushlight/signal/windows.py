@@ -28,6 +28,16 @@ __all__ = [
 ]
 
 
+def _check(name: str, M: int, dtype: Any) -> Any:
+    """Refuses negative lengths and dtypes without windows; returns the dtype."""
+    if M < 0:
+        raise ValueError(f"{name} requires non-negative window length, got M={M}")
+    dtype = rl.get_default_dtype() if dtype is None else dtype
+    if dtype not in (rl.float32, rl.float64):
+        raise ValueError(f"{name} expects float32 or float64 dtypes, got: {dtype}")
+    return dtype
+
+
 def _window(
     name: str, M: int, options: dict[str, Any], weights: Callable[[Any, dict[str, Any]], Tensor]
 ) -> Tensor:
@@ -38,13 +48,7 @@ def _window(
     """
     requires_grad = options.pop("requires_grad")
     options.pop("layout")
-    if M < 0:
-        raise ValueError(f"{name} requires non-negative window length, got M={M}")
-    if options["dtype"] is None:
-        options["dtype"] = rl.get_default_dtype()
-    dtype = options["dtype"]
-    if dtype not in (rl.float32, rl.float64):
-        raise ValueError(f"{name} expects float32 or float64 dtypes, got: {dtype}")
+    dtype = options["dtype"] = _check(name, M, options["dtype"])
     if M < 2:
         made = rl.ones(M, **options)
     else:
@@ -214,6 +218,7 @@ def hann(M: int, **options: Any) -> Tensor:
 
 def blackman(M: int, **options: Any) -> Tensor:
     """0.42 - 0.5 cos(x) + 0.08 cos(2 x), x = 2 pi n / (M - 1)."""
+    _check("blackman", M, options.get("dtype"))
     return general_cosine(M, a=[0.42, 0.5, 0.08], **options)
 
 

@@ -157,6 +157,7 @@ def multilabel_margin_loss(
         tensor(0.5000)
     """
     reduction = _resolve(size_average, reduce, reduction)
+    _need_classes(input)
     if target.shape != input.shape or input.dim() > 2:
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
@@ -174,6 +175,15 @@ def multilabel_margin_loss(
     counted = (listed > 0).unsqueeze(2) & ~right.unsqueeze(1)
     loss = (margins * counted).sum((1, 2)) / scores.size(1)
     return _reduced(loss.squeeze(0) if single else loss, reduction)
+
+
+def _need_classes(input: Any) -> None:
+    """Scores are a vector or matrix; a batch may be empty, the classes may not."""
+    if input.dim() > 2 or (input.dim() and input.size(-1) == 0):
+        raise RuntimeError(
+            "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+            f"{list(input.shape)}"
+        )
 
 
 def multi_margin_loss(
@@ -199,14 +209,21 @@ def multi_margin_loss(
     if weight is not None and weight.dim() != 1:
         raise ValueError("weight must be one-dimensional")
     single = input.dim() < 2
+    _need_classes(input)
     scores = input.reshape(1, -1) if single else input  # (N, C)
     labels = target.reshape(-1)
+    if weight is not None and weight.numel() != scores.size(1):
+        raise RuntimeError(
+            f"inconsistent weight size, expected {scores.size(1)} but got {list(weight.shape)}"
+        )
     if labels.numel() != scores.size(0):
         raise RuntimeError(
             "multi_margin_loss: target tensor should be 1-D with size equal to the number of "
             f"input samples (batch size). Expected target size [{scores.size(0)}], but got "
             f"{list(target.shape)}. Input has shape {list(input.shape)}."
         )
+    if labels.dtype is not rl.int64:
+        raise RuntimeError(f"expected scalar type Long but found {labels.dtype.title}")
     if bool(((labels < 0) | (labels >= scores.size(1))).any()):
         raise RuntimeError("target out of range")
     index = labels.unsqueeze(1)

@@ -43,6 +43,10 @@ def _tuple(value: Any, n: int) -> tuple[int, ...]:
     return values * n if len(values) == 1 else values
 
 
+def _one(value: Any) -> int:
+    return int(value if isinstance(value, int) else value[0])
+
+
 _WORDS = {1: "one int", 2: "two ints", 3: "three ints"}
 
 
@@ -78,6 +82,50 @@ def _batched(name: str, input: Any, n: int) -> tuple[Any, bool]:
     return (input.unsqueeze(0), True) if have == n + 1 else (input, False)
 
 
+def _refuse_empty(name: str, input: Any, n: int, kernel: Any, padding: Any) -> None:
+    """Dimensions other than the batch must have elements; but wrong padding is named first."""
+    shape = list(input.shape)
+    wrong = [p for k, p in zip(kernel, padding, strict=True) if not 0 <= 2 * p <= k]
+    if wrong or 0 not in shape[-n - 1 :]:
+        return
+    if n == 3:
+        who = f"{name}_with_indices_out_cpu_template" if name.startswith("max") else name
+        raise RuntimeError(
+            f"{who}(): Expected input's non-batch dimensions to have positive length, but input "
+            f"has a shape of {shape} and non-batch dimension 0 has length zero!"
+        )
+    kind = "3D or 4D"
+    if name == "max_pool1d":
+        name, kind = "max_pool1d: ", "2D or 3D"
+    else:
+        shape = [*shape[:-1], 1, shape[-1]] if n == 1 else shape
+        name = ""
+    raise RuntimeError(
+        f"{name}Expected {kind} (batch mode) tensor with optional 0 dim batch size for input, but "
+        f"got:{shape}"
+    )
+
+
+def _check_max_pool1d(size: int, kernel: int, stride: int, padding: int, dilation: int) -> None:
+    """What ``max_pool1d`` without indices asks of its arguments, in words of its own."""
+    name = "max_pool1d()"
+    for what, value in (("kernel_size", kernel), ("stride", stride)):
+        if value <= 0:
+            raise RuntimeError(f"{name} {what} must be greater than zero, but got {value}")
+    if padding < 0:
+        raise RuntimeError(f"{name} padding must be non-negative, but got {padding}")
+    if padding > kernel // 2:
+        raise RuntimeError(
+            f"{name} padding should be at most half of kernel size, but got padding={padding} and "
+            f"kernel_size={kernel}"
+        )
+    if dilation <= 0:
+        raise RuntimeError(f"{name} dilation must be greater than zero, but got {dilation}")
+    out = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    if out <= 0:
+        raise RuntimeError(f"{name} Invalid computed output size: {out}")
+
+
 def _max_pool(
     n: int,
     input: Any,
@@ -93,6 +141,7 @@ def _max_pool(
     default = stride is None or stride == [] or stride == ()
     steps = kernel if default else _checked(name, "stride", stride, n)
     around = _checked(name, "padding", padding, n)
+    _refuse_empty(name, input, n, kernel, around)
     how = (kernel, steps, around, _checked(name, "dilation", dilation, n), bool(ceil_mode))
     values, indices = call(records.max_pool, (x,), how)
     return (values.squeeze(0), indices.squeeze(0)) if single else (values, indices)
@@ -119,6 +168,10 @@ def _publish_max(n: int) -> None:
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Any:
+        if n == 1 and not return_indices and input.dim() in (2, 3) and input.size(-1):
+            single = _one(kernel_size)
+            steps = single if stride is None else _one(stride)
+            _check_max_pool1d(input.size(-1), single, steps, _one(padding), _one(dilation))
         found = _max_pool(n, input, kernel_size, stride, padding, dilation, ceil_mode)
         return found if return_indices else found[0]
 
@@ -143,10 +196,12 @@ def _avg_pool(n: int, input: Any, how: tuple[Any, ...]) -> Any:
     kernel = _checked(name, "kernel_size", kernel_size, n)
     default = stride is None or stride == [] or stride == ()
     steps = kernel if default else _checked(name, "stride", stride, n)
+    around = _checked(name, "padding", padding, n)
+    _refuse_empty(name, input, n, kernel, around)
     attrs = (
         kernel,
         steps,
-        _checked(name, "padding", padding, n),
+        around,
         bool(ceil_mode),
         bool(count_include_pad),
         divisor,
@@ -204,12 +259,37 @@ def _sizes(name: str, output_size: Any, x: Any, n: int) -> tuple[int, ...]:
         if len(wanted) == 1:
             wanted = wanted * n
     if len(wanted) != n:
-        raise RuntimeError(f"{name}: output_size must be {n}")
-    return tuple(x.shape[2 + i] if s is None else int(s) for i, s in enumerate(wanted))
+        raise RuntimeError(
+            f"{name}() argument 'output_size' should contain one int (got {len(wanted)})"
+            if n == 1
+            else f"{name}(): internal error: output_size.size() must be {n}"
+            if "max" in name
+            else f"{name}: output_size must be {n}"
+        )
+    sizes = tuple(x.shape[2 + i] if s is None else int(s) for i, s in enumerate(wanted))
+    if min(sizes) < 0:
+        _refuse_negative(name, x, sizes)
+    return sizes
+
+
+def _refuse_negative(name: str, x: Any, sizes: tuple[int, ...]) -> None:
+    if len(sizes) == 1:
+        name, sizes = name.replace("1d", "2d"), (1, *sizes)
+    if "max" in name:
+        negative = next(s for s in sizes if s < 0)
+        shape = [*x.shape[:2], *sizes]
+        raise RuntimeError(f"Trying to create tensor with negative dimension {negative}: {shape}")
+    shown = f"{sizes[0]}, {sizes[1]}" + "".join(f",{s}" for s in sizes[2:])
+    raise RuntimeError(
+        f"{name}: elements of output_size must be greater than or equal to 0 but received "
+        f"{{{shown}}}"
+    )
 
 
 def _adaptive(name: str, n: int, op: Any, input: Any, output_size: Any) -> Any:
     have = input.dim()
+    if n > 1 and isinstance(output_size, (tuple, list)) and have <= len(output_size):
+        raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
     if have not in (n + 1, n + 2):
         raise RuntimeError(
             f"Expected 2 to 3 dimensions, but got {have}-dimensional tensor for argument #1 'self' "
@@ -218,10 +298,12 @@ def _adaptive(name: str, n: int, op: Any, input: Any, output_size: Any) -> Any:
             else f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got"
             f"{':' if 'max' in name else ''} {list(input.shape)}"
         )
-    for d in range(have - n, have):
+    channels = "max" in name or n == 3
+    for d in range(have - n - channels, have):
         if input.shape[d] == 0:
+            who = name.replace("avg_pool1d", "avg_pool2d")
             raise RuntimeError(
-                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but "
+                f"{who}(): Expected input to have non-zero size for non-batch dimensions, but "
                 f"input has sizes {list(input.shape)} with dimension {d} being empty"
             )
     x, single = (input.unsqueeze(0), True) if have == n + 1 else (input, False)
