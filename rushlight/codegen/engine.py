@@ -2,8 +2,9 @@
 
 One engine serves the process (an engine a kernel would hold 0.76 MB). Object code is kept on disk
 by ``runtime/code_cache.py``, keyed by the IR, LLVM's version and the host's CPU, so that a second
-process compiles nothing. IR passes are not run: what the generators write is final, and the passes are most
-of the compile time without changing these kernels' speed. llvmlite is imported at first use.
+process compiles nothing. IR passes are not run: what the generators write is final, and the passes
+are most of the compile time without changing these kernels' speed. llvmlite is imported at first
+use.
 """
 
 from __future__ import annotations
