@@ -13,6 +13,7 @@ import mmap
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -261,6 +262,8 @@ def test_large_images_are_cut_in_bands() -> None:
     rng = np.random.default_rng(1)
     Case(rng, "float32", (2, 8, 120, 150), (6, 8, 3, 3), PLAIN).check()
     Case(rng, "float32", (1, 16, 90, 301), (4, 16, 3, 3), ((2, 2), (0, 1), (2, 3), 1)).check()
+    Case(rng, "float32", (2, 3, 5000), (5, 3, 9), ((2,), (4,), (1,), 1)).check()
+    Case(rng, "float64", (1, 2, 9001), (3, 2, 4), ((1,), (1,), (3,), 1)).check()
 
 
 @pytest.mark.parametrize("vector_bytes", [16, 32, 64])
@@ -335,6 +338,29 @@ def test_nothing_outside_the_operands_is_touched(monkeypatch: pytest.MonkeyPatch
             copy = guarded((2, 3, 45), np.dtype("f4"), at_end)
             copy[...] = rng.standard_normal(copy.shape)
             check_normalisation(rng, copy, True)
+
+
+def test_two_python_threads_at_once() -> None:
+    rng = np.random.default_rng(7)
+    cases = [Case(rng, "float32", (2, c, 20, 20), (9, c, 3, 3), PLAIN) for c in (3, 5)]
+    blas.set_threads(2)
+    wrong: list[Any] = []
+
+    def work(case: Case) -> None:
+        want = native_conv._conv([case.x, case.w, None], PLAIN)[0]
+        weight = native_conv._weight([case.g, case.x], (case.kernel, *PLAIN))[0]
+        for _ in range(50):
+            got = native_conv._conv([case.x, case.w, None], PLAIN)[0]
+            dw = native_conv._weight([case.g, case.x], (case.kernel, *PLAIN))[0]
+            if not (np.array_equal(got, want) and np.array_equal(dw, weight)):
+                wrong.append(case.describe())
+
+    hands = [threading.Thread(target=work, args=(case,)) for case in cases]
+    for hand in hands:
+        hand.start()
+    for hand in hands:
+        hand.join()
+    assert not wrong
 
 
 def test_special_values_reach_exactly_their_windows() -> None:

@@ -395,6 +395,8 @@ def weight_plan(
     unit = _chunk(t, scratch, n * z.positions)
     values = _fields(scratch, counts, x_strides, g_strides, unit)
     positions = unit[0] * unit[1] * x.positions
+    if positions > 2 * _SUMMED:  # long rows
+        positions = _SUMMED
     padded = -(-positions // t.lanes) * t.lanes
     if padded * itemsize % 4096 == 0:  # else all rows would fall on the same lines of L1
         padded += t.lanes
@@ -417,6 +419,7 @@ def weight_plan(
         r_groups=r_groups,
         r_unit=r_unit,
         padded=padded,
+        block=positions,
         k_block=k_panels * tile.rows,
         chunks=-(-values["images"] // unit[0]) * values["bands"],
         b_place=areas[1],

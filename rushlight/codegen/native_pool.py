@@ -62,6 +62,8 @@ def _max_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
     if x.dtype.char not in "fd" or x.ndim > 4 or x.size * math.prod(attrs[0]) < _MIN_WORK:
         return False
     axes = _axes(x.shape[2:], attrs)
+    if math.prod(x.shape[2:]) >= 1 << 31:  # places are counted with 32 bits
+        return False
     return axes is not None and all(a.positions > 0 for a in axes)
 
 

@@ -4,12 +4,13 @@
 
 with r counting (c, tap), and X, scratch, chunks and pieces as in ``conv.py``. Both factors have the
 positions innermost in memory, so sums run along vectors, and a tile of `rows` rows of G by
-`columns` rows of X holds one vector a sum; the lanes are added up at the end of each chunk.
+`columns` rows of X holds one vector a sum; the lanes are added up at the end of each
+block of positions.
 
     for unit in ranges of r, of each group:       handed to whichever thread asks next
         for chunk (images, or a band of rows):    always in the same order
             copy the chunk's input into the scratch, for the channels of this unit
-            for block of k:
+            for block of its positions, for block of k:
                 A[k][position] = G, packed piece by piece, zeros up to a whole vector
                 for some r (`columns` of them):
                     B[r][position] = X, packed likewise
@@ -229,14 +230,18 @@ def _unit_function(name: str, t: VectorType, tile: WeightTile) -> str:
         g = f.at(t.scalar, f.field("w", "ptr"), f.mul(group, f.field("o_g")))
         with f.loop(0, f.field("chunks")) as chunk:
             where = windows.read_chunk(f, f"{name}_pad", chunk, x, scratch, (c0, c1))
-            f.call(
-                f"{name}_pieces",
-                *(("ptr", "%arguments"), ("ptr", f.at("i64", pieces, 1)), ("ptr", pieces)),
-                *(("i64", 0), ("i64", where.positions), ("i64", where.high)),
-                *(("i64", where.image), ("i64", where.row)),
-            )
-            first = f.compare("eq", chunk, 0)
-            _products(f, name, t, tile, (scratch, g, where.positions, c0, r0, r1, first))
+            block = f.field("block")
+            with f.loop(0, where.positions, block) as q:
+                stop = f.least(where.positions, f.add(q, block))
+                f.call(
+                    f"{name}_pieces",
+                    *(("ptr", "%arguments"), ("ptr", f.at("i64", pieces, 1)), ("ptr", pieces)),
+                    *(("i64", q), ("i64", stop), ("i64", where.high)),
+                    *(("i64", where.image), ("i64", where.row)),
+                )
+                first = f.compare("eq", f.op(f"or i64 {chunk}, {q}"), 0)
+                positions = f.sub(stop, q)
+                _products(f, name, t, tile, (scratch, g, positions, c0, r0, r1, first))
         weights = f.mul(f.mul(channels, taps), k_all)
         out = f.at(t.scalar, f.field("out", "ptr"), f.mul(group, weights))
         f.call(

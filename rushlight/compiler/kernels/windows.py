@@ -36,7 +36,7 @@ FIELDS = (
     *("plane_words", "image_words", "tiles", "c_block", "scratch_words", "pack_unit"),
     *("b_place", "c_place", "piece_place"),
     # of the weight's gradient alone
-    *("padded", "r_groups", "r_unit", "splits", "chunks", "k_block", "a_place"),
+    *("padded", "r_groups", "r_unit", "splits", "chunks", "k_block", "a_place", "block"),
     # of pooling alone
     *("indices", "tap_index", "first_row", "first_column", "c_unit", "c_units"),
 )
