@@ -21,8 +21,6 @@ from rushlight.ir.samples import SampleMaker, samples_of
 
 NAMES = sorted(op.name for op in records.ops() if op.kind not in ("random", "create"))
 WITHOUT_RULE = {  # computed sample by sample, with PyTorch's warning
-    "as_strided",  # its gradient
-    "as_strided_backward",
     "ctc_gradient",
     "ctc_loss",
     "embedding_bag",

@@ -401,7 +401,7 @@ class VmapMode:
         was = state.stack
         state.stack = was[:-1]
         try:
-            made = self._compute(op, plan, inputs, attrs)[0]
+            made = self._compute(op, plan, (self._before(target), *inputs[1:]), attrs)[0]
             gate.write(arithmetic.copy, (target._value, made._value), ())
         finally:
             state.stack = was
@@ -411,6 +411,12 @@ class VmapMode:
             node.outputs = (tape.SavedTensor(target, True) if kept else target._meta,)
             views.rebase(target, node)
         return target
+
+    def _before(self, t: Batched) -> Batched:
+        """A tensor about to be overwritten, apart from it if the outer graph may read it."""
+        if not (state.grad and gate._wants_grad((t._value,))):
+            return t
+        return wrap(o.clone(t._value), self.level, t._has_batch)
 
     def _snapshot(self, t: Batched) -> Batched:
         """A copy of a tensor about to be overwritten, with its place in the inner graph."""

@@ -97,16 +97,26 @@ def _embedding_spread(c: Call) -> Any:
 
 @values(
     "select_backward", "slice_backward", "diagonal_backward", "unfold_backward",
-    "as_strided_backward",
 )  # fmt: skip
 def _backward_of_view(c: Call) -> Any:
     shape = tuple(c.attrs[0])
-    if c.op.name == "as_strided_backward":
-        return one_by_one(c)
     shape = shape or (1,)
     attrs = list(shifted(c, len(shape)))
     attrs[0] = (c.size, *shape)
     return c.shaped(gate.call(c.op, (c.values[0],), tuple(attrs)))
+
+
+def _reach(size: tuple[int, ...], stride: tuple[int, ...]) -> int:
+    """How far behind its first element a layout's last one stands."""
+    return sum([max(n - 1, 0) * s for n, s in zip(size, stride, strict=True)])
+
+
+@values("as_strided_backward")
+def _as_strided_backward(c: Call) -> Any:
+    shape, strides, size, stride, offset = c.attrs
+    apart = max(_reach(shape, strides), offset + _reach(size, stride)) + 1  # sample from sample
+    attrs = ((c.size, *shape), (apart, *strides), (c.size, *size), (apart, *stride), offset)
+    return gate.call(c.op, (c.values[0],), attrs)
 
 
 @values("select_scatter", "slice_scatter", "diagonal_scatter")
