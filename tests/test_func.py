@@ -348,6 +348,30 @@ def test_custom_function_with_a_shared_input():
     close(found, (x**3).sum())
 
 
+class Square(rl.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return x**2
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2 * ctx.saved_tensors[0]
+
+
+def test_custom_functions_nest():
+    x = batch(rl, 2, 3)
+    close(vmap(vmap(grad(Square.apply)))(x), 2 * x)
+    close(vmap(grad(lambda row: vmap(Square.apply)(row).sum()))(x), 2 * x)
+    close(grad(lambda x: vmap(vmap(Square.apply))(x).sum())(x), 2 * x)
+    close(hessian(lambda row: Square.apply(row).sum())(x[0]), 2 * rl.eye(3))
+
+
 def test_custom_function_without_a_rule():
     with pytest.raises(RuntimeError, match="You tried to vmap over Without, but it does not have"):
         vmap(lambda r: Without.apply(r, rl.tensor(1.0)))(rl.ones(2, 3))

@@ -167,7 +167,8 @@ def _generated(cls: Any, has: tuple[bool, ...], size: int, randomness: str) -> A
         found = found if isinstance(found, tuple) else (found,)
         return tuple([_for_input(g, h, mode) for g, h in zip(found, has, strict=True)])
 
-    fields = {
+    fields: dict[str, Any] = {
+        "generate_vmap_rule": True,  # so that it nests
         "forward": staticmethod(forward),
         "setup_context": staticmethod(setup_context),
         "backward": staticmethod(backward),
