@@ -34,7 +34,7 @@ from rushlight.codegen.native_plans import (
     three_axes,
     weight_plan,
 )
-from rushlight.compiler.kernels import conv, conv_weight, depthwise
+from rushlight.compiler.kernels import conv, conv_direct, conv_weight, depthwise
 from rushlight.compiler.kernels.conv_weight import WeightTile
 from rushlight.compiler.kernels.gemm import Tile
 
@@ -47,11 +47,11 @@ _SHARED_PACK = 1 << 18  # bytes of packed weights from which threads share the p
 
 
 @lru_cache(maxsize=64)
-def _functions(itemsize: int, tile: Tile) -> tuple[int, int]:
+def _functions(itemsize: int, tile: Tile, direct: bool) -> tuple[int, int]:
     """Addresses of the functions that pack weights and convolve."""
     t = native.vector_type(itemsize)
-    engine.compile_ir(conv.conv_module(t, tile))
-    pack, convolve = conv.names(t, tile)
+    engine.compile_ir(conv_direct.module(t, tile) if direct else conv.conv_module(t, tile))
+    pack, convolve = (conv_direct if direct else conv).names(t, tile)
     return engine.address(pack), engine.address(convolve)
 
 
@@ -119,7 +119,7 @@ def _run(plan: Plan | PlanePlan, x: Any, w: Any, bias: Any, out: Any) -> None:
     if isinstance(plan, PlanePlan):
         native.launch(_depthwise_functions(x.itemsize)[0], block, parts)
         return
-    pack, convolve = _functions(x.itemsize, plan.tile)
+    pack, convolve = _functions(x.itemsize, plan.tile, plan.direct)
     native.launch(pack, block, parts if plan.packed_bytes > _SHARED_PACK else 1)
     block[COUNTER] = 0
     native.launch(convolve, block, parts)

@@ -168,6 +168,7 @@ class Plan(NamedTuple):
     units: int
     work: int  # multiply-adds
     tile: Any
+    direct: bool = False  # whether no columns are packed
 
 
 class _Scratch:
@@ -281,6 +282,16 @@ def _unit(
     return choice
 
 
+def _direct(t: VectorType, tile: Tile, panels: int, columns: int) -> bool:
+    """Whether tiles should read the scratch itself, by the cost of one row of B a position.
+
+    A multiply-add is half a cycle; packing takes about three cycles a piece.
+    """
+    piece = columns / -(-columns // t.lanes)
+    products = panels * tile.rows / 2
+    return products / piece < products / t.lanes + 3 / piece
+
+
 def _weight_places(axes: tuple[Axis, Axis, Axis], w_strides: Ints) -> list[int]:
     """Where each tap's weight lies, from that of the first."""
     _, y, x = axes
@@ -315,6 +326,7 @@ def gather_plan(
     per_position = panels * tile.rows * scratch.channels * taps  # weights, and multiply-adds
     unit = _unit(t, scratch, n * z.positions, groups, per_position, threads)
     values = _fields(scratch, counts, x_strides, o_strides, unit)
+    direct = _direct(t, tile, panels, x.positions)
     c_block = min(max(1, _B_ROWS // taps), scratch.channels)
     tiles = min(
         4 if per_position * itemsize > _LARGE_WEIGHT else 1,
@@ -322,9 +334,9 @@ def gather_plan(
     )
     areas = _areas(
         (unit[0] * values["image_words"] + t.lanes) * itemsize,
-        (tiles * c_block * taps * width + t.lanes) * itemsize,
+        0 if direct else (tiles * c_block * taps * width + t.lanes) * itemsize,
         tiles * panels * tile.rows * width * itemsize,
-        tiles * piece_area(width) * 8,
+        (piece_area(unit[0] * unit[1] * x.positions) if direct else tiles * piece_area(width)) * 8,
     )
     values.update(
         panels=panels,
@@ -355,6 +367,7 @@ def gather_plan(
         values["units"],
         values["images"] * y.positions * x.positions * groups * per_position,
         tile,
+        direct,
     )
 
 

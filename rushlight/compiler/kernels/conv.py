@@ -40,7 +40,7 @@ from rushlight.compiler.kernels.windows import (
     read_chunk,
 )
 
-__all__ = ["conv_module", "names"]
+__all__ = ["conv_module", "names", "pack_function", "results_function"]
 
 
 def names(t: VectorType, tile: Tile) -> tuple[str, str]:
@@ -56,17 +56,17 @@ def conv_module(t: VectorType, tile: Tile) -> str:
         [
             declarations(t),
             micro_kernels(f"{conv}_inner", t, tile),
-            _pack_function(pack, t, tile),
+            pack_function(pack, t, tile),
             pad_function(f"{conv}_pad", t),
             pieces_function(f"{conv}_pieces", t),
             _columns_function(f"{conv}_columns", t, tile),
-            _results_function(f"{conv}_results", t, tile),
+            results_function(f"{conv}_results", t, tile),
             _conv_function(conv, t, tile),
         ]
     )
 
 
-def _pack_function(name: str, t: VectorType, tile: Tile) -> str:
+def pack_function(name: str, t: VectorType, tile: Tile) -> str:
     """packed[group][panel][c, depth, tap][row] = w of output channel panel * rows + row, or 0.
 
     A unit is `pack_unit` channels c, all panels.
@@ -132,7 +132,7 @@ def _columns_function(name: str, t: VectorType, tile: Tile) -> str:
     return f.text()
 
 
-def _results_function(name: str, t: VectorType, tile: Tile) -> str:
+def results_function(name: str, t: VectorType, tile: Tile) -> str:
     """Writes one tile of C, all panels, to the output; adds the bias."""
     parameters = (
         *(("ptr", "arguments"), ("ptr", "c"), ("ptr", "pieces"), ("i64", "count")),

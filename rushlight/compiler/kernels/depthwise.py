@@ -138,9 +138,7 @@ def _weight(t: VectorType) -> str:
             area = f.mul(f.add(f.mul(f.sub(c, c0), rounded), tap), t.lanes)
             lanes = f.load(t.vector, f.at(t.scalar, sums, area), t.itemsize)
             total = f.op(f"extractelement {t.vector} {lane_sums(f, t, [lanes])}, i64 0")
-            f.store(
-                t.scalar, total, f.at(t.scalar, f.field("out", "ptr"), f.mul(c, taps), tap)
-            )
+            f.store(t.scalar, total, f.at(t.scalar, f.field("out", "ptr"), f.mul(c, taps), tap))
     return f.text()
 
 
@@ -152,9 +150,7 @@ def _correlate(f: Function, t: VectorType, what: tuple[str, str, str, Value], fi
     last = f.sub(f.field("taps"), 1)
     starts, before = [], []
     for u in range(TAPS):  # taps that do not exist repeat the last one
-        offset = f.load(
-            "i64", f.at("i64", f.field("tap_x", "ptr"), f.least(f.add(tap, u), last))
-        )
+        offset = f.load("i64", f.at("i64", f.field("tap_x", "ptr"), f.least(f.add(tap, u), last)))
         starts.append(f.at(t.scalar, plane, offset))
         old = f.load(t.vector, f.at(t.scalar, area, u * t.lanes), t.itemsize)
         before.append(f.select(first, t.vector, "zeroinitializer", old))
