@@ -591,7 +591,7 @@ def test_uniform_rounds_once(low: float, high: float) -> None:
 
 
 def test_largest_indices() -> None:
-    from rushlight.runtime.random.selection import largest_indices
+    from rushlight.ops.selection import largest_indices
 
     generator = np.random.default_rng(2)
     torch: Any = None

@@ -71,6 +71,39 @@ def test_nan_is_the_largest():
     assert rl.topk(x, 1).indices.tolist() == [1]
 
 
+def test_recorded_choices_among_equals():
+    """What PyTorch 2.13 gives."""
+    x = t([(7 * i * i + 3 * i) % 5 for i in range(24)])
+    assert rl.topk(x, 7).indices.tolist() == [17, 12, 9, 14, 7, 19, 22]
+    assert rl.topk(x, 4, largest=False).indices.tolist() == [15, 6, 16, 1]
+    assert rl.topk(x, 4, sorted=False).indices.tolist() == [9, 7, 14, 17]
+    assert [rl.kthvalue(x, k).indices.item() for k in (9, 12)] == [5, 18]
+    assert rl.mode(x).indices.item() == 11
+
+
+@pytest.mark.parametrize("case", range(60))
+def test_choices_among_equals_are_those_of_torch(case):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(case)
+    shape = rng.permutation([int(rng.integers(1, 200)), int(rng.integers(1, 4))])
+    x = rng.integers(0, int(rng.integers(2, 12)), shape)
+    dim = int(rng.integers(0, 2))
+    k = int(rng.integers(1, shape[dim] + 1))
+    x = x if case % 2 else x.astype(np.float32)
+    if case % 4 == 0:
+        x[rng.random(shape) < 0.1] = np.nan
+
+    def found(m, v):
+        ways = [(large, sort) for large in (False, True) for sort in (False, True)]
+        picks = [m.topk(v, k, dim, *way)[1] for way in ways]
+        picks.append(m.kthvalue(v, k, dim)[1])
+        if case % 4:  # the reference's sort is not defined on NaN
+            picks.append(m.mode(v, dim)[1])
+        return [p.tolist() for p in picks]
+
+    assert found(rl, rl.tensor(x)) == found(torch, torch.tensor(x))
+
+
 def test_mode_takes_the_smallest_of_the_most_frequent():
     values, _ = rl.mode(t([[2, 1, 2, 1], [3, 3, 0, 1]]))
     assert values.tolist() == [1, 3]

@@ -85,7 +85,8 @@ def topk(
 ) -> Any:
     """The k largest (or smallest) elements along a dimension, in order, and where they stand."""
     dim = -1 if dim is None else dim
-    return _pair(_TOPK, records.topk, input, (int(number(k)), ints(dim), bool(largest)), out)
+    attrs = (int(number(k)), ints(dim), bool(largest), bool(sorted))
+    return _pair(_TOPK, records.topk, input, attrs, out)
 
 
 records.topk.public = topk

@@ -1,6 +1,7 @@
 """Sorting and what follows from it: order statistics, unique elements, searching, counting.
 
-NaN counts as larger than every number, as in PyTorch.  Sorts are stable.
+NaN counts as larger than every number, as in PyTorch.  Sorts are stable; topk, kthvalue and mode
+choose among equal values as PyTorch does (`selection.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import reduced, wrap_dim
 from rushlight.ir.strides import like_strides
 from rushlight.ops.build import unsupported
+from rushlight.ops.selection import kth_index, last_of_mode, top_indices
 
 
 def _order(x: Any, dim: int, descending: bool) -> Any:
@@ -25,6 +27,43 @@ def _order(x: Any, dim: int, descending: bool) -> Any:
         return np.argsort(x, axis=dim, kind="stable")
     back = np.argsort(np.flip(x, dim), axis=dim, kind="stable")
     return x.shape[dim] - 1 - np.flip(back, dim)
+
+
+# Among equal values PyTorch's choice is followed as long as it takes no noticeable time (its
+# algorithms step in Python); in more elements than this the first of equals comes first.
+_MOST_TIED = 1 << 17
+
+
+def _tied(x: Any, order: Any, dim: int) -> tuple[Any, Any]:
+    """Rows along a dimension: the rank of each element, and which places in order equal the next.
+
+    Args:
+        order: the order of the elements along the dimension, as ``_order`` gives it.
+    """
+    n = x.shape[dim]
+    if x.dtype.name == "bfloat16":
+        x = x.astype(np.float32)
+    rows = np.moveaxis(order, dim, -1).reshape(-1, n)
+    values = _pick(np.moveaxis(x, dim, -1).reshape(-1, n), rows, -1)
+    same = values[:, 1:] == values[:, :-1]
+    if x.dtype.kind == "f":
+        same |= np.isnan(values[:, 1:]) & np.isnan(values[:, :-1])
+    in_order = np.zeros(rows.shape, np.int64)
+    np.cumsum(~same, axis=-1, out=in_order[:, 1:])
+    ranks = np.empty(rows.shape, np.int64)
+    np.put_along_axis(ranks, rows, in_order, -1)
+    return ranks, same
+
+
+def _chosen(index: Any, dim: int, ranks: Any, rows: Any, choose: Any) -> Any:
+    """The places with those of these rows chosen among equals as PyTorch does."""
+    if not rows.any() or int(rows.sum()) * ranks.shape[-1] > _MOST_TIED:
+        return index
+    shape = np.moveaxis(index, dim, -1).shape
+    flat = np.moveaxis(index, dim, -1).reshape(len(ranks), -1).copy()
+    for row in np.flatnonzero(rows):
+        flat[row] = choose(ranks[row])
+    return np.moveaxis(flat.reshape(shape), -1, dim)
 
 
 def _pick(x: Any, index: Any, dim: int) -> Any:
@@ -63,7 +102,7 @@ sort = Op(
 )
 
 
-def _topk_rule(m: Meta, k: int, dim: int, largest: bool) -> Plan:
+def _topk_rule(m: Meta, k: int, dim: int, largest: bool, in_order: bool) -> Plan:
     d = wrap_dim(dim, m.ndim)
     if m.dtype.is_complex:
         raise RuntimeError(" topk does not support complex dtypes on CPU")
@@ -75,17 +114,21 @@ def _topk_rule(m: Meta, k: int, dim: int, largest: bool) -> Plan:
     return Plan((m.like(shape), m.like(shape, dtypes.int64)))
 
 
-def _topk(x: Any, k: int, dim: int, largest: bool) -> Any:
+def _topk(x: Any, k: int, dim: int, largest: bool, in_order: bool) -> Any:
     if x.ndim == 0:
         return x.copy(), np.zeros((), np.int64)
     n = x.shape[dim]
     order = _order(x, dim, largest)
     best = order if k == n else np.take(order, np.arange(k), axis=dim)
+    if x.size and k:
+        ranks, same = _tied(x, order, dim)
+        rows = same[:, :k].any(-1) if in_order else np.ones(len(ranks), bool)
+        best = _chosen(best, dim, ranks, rows, lambda r: top_indices(r, k, in_order))
     return _pick(x, best, dim), best
 
 
 def _topk_backward(
-    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, k: int, dim: int, largest: bool
+    o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, k: int, dim: int, *rest: Any
 ) -> Any:
     return _give_back(o, needs, g, inputs, outputs, dim)
 
@@ -93,11 +136,14 @@ def _topk_backward(
 topk = Op(
     "topk",
     kind="sort",
-    attrs=("k", "dim", "largest"),
-    defaults=(-1, True),
+    attrs=("k", "dim", "largest", "sorted"),
+    defaults=(-1, True, True),
     rule=_topk_rule,
     kernel=_topk,
-    samples=lambda make: [((make(3, 4),), (2, 1, True)), ((make(3, 4),), (1, 0, False))],
+    samples=lambda make: [
+        ((make(3, 4),), (2, 1, True, True)),
+        ((make(3, 4),), (1, 0, False, True)),
+    ],
     backward=_topk_backward,
     keeps_outputs=(1,),
 )
@@ -134,7 +180,12 @@ def _kth_rule(m: Meta, k: int, dim: int, keepdim: bool) -> Plan:
 def _kthvalue(x: Any, k: int, dim: int, keepdim: bool) -> Any:
     if x.ndim == 0:
         return x.copy(), np.zeros((), np.int64)
-    index = np.take(_order(x, dim, False), [k - 1], axis=dim)
+    order = _order(x, dim, False)
+    index = np.take(order, [k - 1], axis=dim)
+    if x.size:
+        ranks, same = _tied(x, order, dim)
+        rows = same[:, max(k - 2, 0) : k].any(-1)
+        index = _chosen(index, dim, ranks, rows, lambda r: kth_index(r, k - 1))
     return _selected(x, index, dim, keepdim)
 
 
@@ -206,7 +257,8 @@ def _mode(x: Any, dim: int, keepdim: bool) -> Any:
     """The most frequent element, the smallest of equals, at its last place."""
     if x.ndim == 0:
         return x.copy(), np.zeros((), np.int64)
-    order = np.moveaxis(_order(x, dim, False), dim, -1)
+    found = _order(x, dim, False)
+    order = np.moveaxis(found, dim, -1)
     rising = _pick(np.moveaxis(x, dim, -1), order, -1)
     n = rising.shape[-1]
     places = np.arange(n)
@@ -215,6 +267,12 @@ def _mode(x: Any, dim: int, keepdim: bool) -> Any:
     run = places - np.maximum.accumulate(np.where(starts, places, 0), axis=-1)
     end = np.argmax(run, axis=-1)[..., None]
     index = np.moveaxis(_pick(order, end, -1), -1, dim)
+    if n > 16 and x.size:  # shorter rows are sorted by insertion, which is stable
+        ranks, same = _tied(x, found, dim)
+        rows = same.any(-1)
+        if x.dtype.kind == "f":
+            rows &= ~np.isnan(rising.reshape(-1, n)).any(-1)
+        index = _chosen(index, dim, ranks, rows, last_of_mode)
     return _selected(x, index, dim, keepdim)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rushlight.ops.selection import largest_indices
 from rushlight.runtime.random.checks import (
     cast,
     is_floating,
@@ -23,7 +24,6 @@ from rushlight.runtime.random.checks import (
     scalar_name,
 )
 from rushlight.runtime.random.engine import Engine
-from rushlight.runtime.random.selection import largest_indices
 from rushlight.runtime.random.uniform import exponential
 
 __all__ = ["dirichlet", "multinomial", "poisson", "standard_gamma"]

@@ -1,9 +1,10 @@
-"""The order in which the reference's top-k lists equal values.
+"""The order in which PyTorch's CPU kernels list equal values: topk, kthvalue, mode.
 
-In: a row of scores and k; out: the indices of the k largest, largest first. Without equal scores
-any method gives the same list. With them, the order is what the C++ standard library's selection
-and sorting happen to leave, so those algorithms are followed step by step (as libstdc++ has them:
-introselect and introsort of Musser 1997 with median of three and runs of 16, heaps of Floyd).
+In: the ranks of a row's elements (equal values have equal ranks); out: indices. Without equal
+values any method gives the same list. With them, the order is what the algorithms happen to leave,
+so they are followed step by step: topk and mode use the C++ standard library's (as libstdc++ has
+them: introselect and introsort of Musser 1997 with median of three and runs of 16, heaps of Floyd),
+kthvalue a quickselect with median of three (Hoare 1961, as in Numerical Recipes).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["largest_indices"]
+__all__ = ["kth_index", "largest_indices", "last_of_mode", "top_indices"]
 
 _SHORT = 16  # runs up to this length are left to insertion sort
 
@@ -31,13 +32,68 @@ def largest_indices(scores: npt.NDArray[Any], k: int) -> npt.NDArray[np.int64]:
     ranks = np.empty(wide.size, np.int64)
     ranks[order] = np.cumsum(new)
     ranks[unknown] = 0
+    return top_indices(ranks, k)
+
+
+def top_indices(
+    ranks: npt.NDArray[np.int64], k: int, in_order: bool = True
+) -> npt.NDArray[np.int64]:
+    """Indices of the ``k`` smallest ranks, as ``topk`` lists them, sorted or not."""
     selection = _Selection(ranks.tolist())
-    if k * 64 <= wide.size:
-        selection.partial_sort(0, k, wide.size)
+    if k == 0:
+        return np.empty(0, np.int64)
+    if k * 64 <= ranks.size:
+        selection.partial_sort(0, k, ranks.size)
     else:
         selection.nth_element(k - 1)
-        selection.sort(0, k - 1)
+        if in_order:
+            selection.sort(0, k - 1)
     return np.array(selection.items[:k], np.int64)
+
+
+def last_of_mode(ranks: npt.NDArray[np.int64]) -> int:
+    """The index that ``mode`` gives: the last of the longest run of equal ranks, once sorted."""
+    selection = _Selection(ranks.tolist())
+    selection.sort(0, ranks.size)
+    order = np.array(selection.items, np.int64)
+    ends = np.flatnonzero(np.diff(ranks[order], append=-1))
+    lengths = np.diff(ends, prepend=-1)
+    return int(order[ends[np.argmax(lengths)]])
+
+
+def kth_index(ranks: npt.NDArray[np.int64], k: int) -> int:
+    """The index that ``kthvalue`` gives for the ``k``-th smallest rank, counted from 0."""
+    r, items = ranks.tolist(), list(range(ranks.size))
+
+    def swap(a: int, b: int) -> None:
+        r[a], r[b] = r[b], r[a]
+        items[a], items[b] = items[b], items[a]
+
+    low, high = 0, ranks.size - 1
+    while high > low + 1:
+        swap(low + (high - low) // 2, low + 1)
+        for a, b in ((low + 1, high), (low, high), (low + 1, low)):  # now the median is at low
+            if r[a] > r[b]:
+                swap(a, b)
+        pivot, left, right = r[low], low + 1, high
+        while True:
+            left += 1
+            while r[left] < pivot:
+                left += 1
+            right -= 1
+            while r[right] > pivot:
+                right -= 1
+            if right < left:
+                break
+            swap(left, right)
+        swap(low, right)
+        if right <= k:
+            low = left
+        if right >= k:
+            high = right - 1
+    if high == low + 1 and r[low] > r[high]:
+        swap(low, high)
+    return items[k]
 
 
 class _Selection:
