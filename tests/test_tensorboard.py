@@ -394,7 +394,8 @@ def test_default_directory_and_comment(
         assert writer.get_logdir() == writer.log_dir
     (folder,) = (tmp_path / "runs").iterdir()
     date, name = folder.name[:14], folder.name[15:]
-    assert time.strptime(f"2024 {date}", "%Y %b%d_%H-%M-%S") and name == f"{socket.gethostname()}_lr0.1"
+    assert time.strptime(f"2024 {date}", "%Y %b%d_%H-%M-%S")
+    assert name == f"{socket.gethostname()}_lr0.1"
     (file,) = folder.iterdir()
     assert file.name.startswith("events.out.tfevents.") and file.name.endswith(".mine")
 
