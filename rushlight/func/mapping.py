@@ -76,7 +76,7 @@ def _read_inputs(
 ) -> tuple[list[Any], list[Any], trees.Spec, int]:
     """The leaves of the inputs, the batch dimension of each, their structure, the batch's size."""
     head = f"vmap({_name(func)}, in_dims={in_dims}, ...)(<inputs>): "
-    if not isinstance(in_dims, (int, tuple, list)):
+    if not isinstance(in_dims, (int, tuple)):
         raise ValueError(
             f"{head}expected `in_dims` to be int or a (potentially nested) tuple matching the "
             f"structure of inputs, got: {type(in_dims)}."
@@ -87,12 +87,11 @@ def _read_inputs(
             "are trying to vmap over a function with no inputs. The latter is unsupported."
         )
     leaves, spec = trees.flatten(args)
-    given = tuple(in_dims) if isinstance(in_dims, list) else in_dims
-    found = trees.broadcast(given, spec)
+    found = trees.broadcast(in_dims, spec)
     if found is None:
         raise ValueError(
             f"{head}in_dims is not compatible with the structure of `inputs`. in_dims has "
-            f"structure {trees.flatten(in_dims)[1]} but inputs has structure {spec}."
+            f"structure {trees.flatten(in_dims)[1]!r} but inputs has structure {spec!r}."
         )
     dims = [_checked(head, x, d) for x, d in zip(leaves, found, strict=True)]
     sizes = [x._meta.shape[d] for x, d in zip(leaves, dims, strict=True) if d is not None]
@@ -188,8 +187,8 @@ def _unwrapped(func: Callable[..., Any], result: Any, level: int, size: int, out
     if places is None:
         raise ValueError(
             f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with "
-            f"the structure of `outputs`. out_dims has structure {trees.flatten(out_dims)[1]} but "
-            f"outputs has structure {out_spec}."
+            f"the structure of `outputs`. out_dims has structure {trees.flatten(out_dims)[1]!r} but "
+            f"outputs has structure {out_spec!r}."
         )
     return out_spec.unflatten(
         [_take_out(name, t, level, size, d) for t, d in zip(outs, places, strict=True)]

@@ -83,19 +83,16 @@ def stack_module_state(models: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     parameters = [dict(m.named_parameters()) for m in models]
     buffers = [dict(m.named_buffers()) for m in models]
     return (
-        {name: _stacked([p[name] for p in parameters]) for name in parameters[0]},
-        {name: _stacked([b[name] for b in buffers]) for name in buffers[0]},
+        {name: _stacked(name, [p[name] for p in parameters]) for name in parameters[0]},
+        {name: _stacked(name, [b[name] for b in buffers]) for name in buffers[0]},
     )
 
 
-def _stacked(tensors: list[Any]) -> Any:
+def _stacked(name: str, tensors: list[Any]) -> Any:
     leaves = all(t.is_leaf for t in tensors)
     wants = [t.requires_grad for t in tensors]
     if not (all(wants) or not any(wants)):
-        raise RuntimeError(
-            "Expected parameters from different models to have the same .requires_grad, got "
-            f"{wants}"
-        )
+        raise RuntimeError(f"Expected {name} from each model to have the same .requires_grad")
     made = rl.stack(tensors)
     return made.detach().requires_grad_(wants[0]) if leaves else made
 

@@ -13,6 +13,12 @@ import rushlight as rl
 __all__ = ["rearrange"]
 
 Group = list[str]
+
+
+class DimensionBindError(Exception):
+    """The sizes of a pattern's dimensions cannot be found, or do not fit the tensor."""
+
+
 _TOKEN = re.compile(r"\s*(\.\.\.|[A-Za-z_]\w*|\d+|[()])")
 
 
@@ -25,20 +31,22 @@ def _groups(side: str) -> list[Group]:
     while at < len(text):
         found = _TOKEN.match(text, at)
         if found is None:
-            raise ValueError(f"Invalid identifier in rearrange pattern: {text[at:].strip()!r}")
+            raise ValueError(f"Unknown character '{text[at:].strip()[0]}'")
         token, at = found.group(1), found.end()
         if token == "(":
             if inner is not None:
-                raise ValueError("Nested parentheses are not allowed in rearrange patterns")
+                raise ValueError(
+                    "Axis composition is one-level (brackets inside brackets not allowed)"
+                )
             inner = []
         elif token == ")":
             if inner is None:
-                raise ValueError("Unbalanced parentheses in rearrange pattern")
+                raise ValueError("Brackets are not balanced")
             groups.append(inner)
             inner = None
         elif token.isdigit():
             if token != "1":
-                raise ValueError(f"Numbers other than 1 are not allowed in a pattern: {token}")
+                raise ValueError("rearrange only supports unnamed axes of size 1")
             if inner is None:
                 groups.append([])
         elif inner is not None:
@@ -46,7 +54,7 @@ def _groups(side: str) -> list[Group]:
         else:
             groups.append([token])
     if inner is not None:
-        raise ValueError("Unbalanced parentheses in rearrange pattern")
+        raise ValueError(f"Imbalanced parentheses in expression: '{side}'")
     return groups
 
 
@@ -119,11 +127,16 @@ def _read(
     """The size of each name, and the shape with merged dimensions split."""
     free = len(shape) - (len(left) - (["..."] in left))
     if free < 0 or (free and ["..."] not in left):
+        rule = "less than or equal to" if ["..."] in left else "equal to"
+        count = len(left) - (["..."] in left)
         raise ValueError(
-            f"Number of dimensions in pattern, {len(left)}, and in tensor, {len(shape)}, differ"
+            f"Number of dimensions in pattern ({count}) must be {rule} the number of dimensions in "
+            f"the tensor ({len(shape)})"
         )
     sizes: dict[str, int] = {}
     split: list[int] = []
+    named = [name for group in left for name in group if name != "..."]
+    numbers = {name: f"d{i}" for i, name in enumerate(named)}
     at = 0
     for group in left:
         if group == ["..."]:
@@ -132,28 +145,37 @@ def _read(
             split.extend(shape[at : at + free])
             at += free
             continue
-        _bind(group, shape[at], given, sizes)
+        _bind(group, shape[at], given, sizes, numbers)
         split.extend([sizes[name] for name in group])
         at += 1
     return sizes, split
 
 
-def _bind(group: Group, size: int, given: dict[str, int], sizes: dict[str, int]) -> None:
-    open_names = [name for name in group if name not in given]
+def _bind(
+    group: Group, size: int, given: dict[str, int], sizes: dict[str, int], numbers: dict[str, str]
+) -> None:
+    """Finds the sizes of the names that share one dimension."""
+    unknown = [name for name in group if name not in given]
     known = 1
     for name in group:
         if name in given:
             sizes[name] = given[name]
             known *= given[name]
-    if len(open_names) > 1:
-        raise ValueError(
-            f"cannot infer the sizes of {len(open_names)} dimensions at once: "
-            f"{', '.join(open_names)}"
+    if len(unknown) > 1:
+        raise DimensionBindError(
+            "cannot infer the sizes of two dimensions at once "
+            f"{numbers[unknown[0]]} and {numbers[unknown[1]]}"
         )
-    fits = known == size if not open_names else known and size % known == 0
-    if not fits:
-        raise ValueError(
-            f"inferred dimension does not evenly fit into larger dimension: {size} vs {known}"
+    if not unknown and known != size:
+        pack = ", ".join([numbers[name] for name in group]) + ("," if len(group) == 1 else "")
+        raise DimensionBindError(
+            f"Dimension sizes to do not match ({size} != {known}) when matching dimension pack "
+            f"({pack})"
         )
-    for name in open_names:
+    if unknown and (not known or size % known):
+        pattern = tuple([given.get(name, "?") for name in group])
+        raise DimensionBindError(
+            f"inferred dimension does not evenly fit into larger dimension: {size} vs {pattern}"
+        )
+    for name in unknown:
         sizes[name] = size // known

@@ -157,7 +157,7 @@ def _chosen(args: tuple[Any, ...], argnums: Any) -> Any:
         raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
     many = argnums if isinstance(argnums, tuple) else (argnums,)
     if not many:
-        raise RuntimeError("argnums must be a non-empty tuple")
+        raise RuntimeError("argnums must be non-empty")
     fixed = []
     for n in many:
         if not isinstance(n, int):
@@ -310,15 +310,20 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         scope = Scope()
         xs = [entered(x, scope) for x in leaves]
         outs, out_spec, aux = _outputs("vjp(f, *primals)", func(*spec.unflatten(xs)), has_aux)
+        for y in outs:
+            if y._meta.dtype.kind not in "fc":
+                raise RuntimeError(
+                    "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got "
+                    f"Tensor with dtype {y._meta.dtype}"
+                )
         outs = [lift(y) for y in outs]
         scope.alive = False
         wanted = outside and any([watched_at_any_level(y) for y in outs])
         value = out_spec.unflatten([settled(y, outside) for y in outs])
         aux = trees.mapped(lambda t: settled(t, outside), aux)
 
-    def vjp_fn(*cotangents: Any, **options: Any) -> Any:
-        given = cotangents[0] if len(cotangents) == 1 else cotangents
-        starts, start_spec = trees.flatten(given)
+    def vjp_fn(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
+        starts, start_spec = trees.flatten(cotangents)
         if start_spec != out_spec:
             raise RuntimeError(
                 f"Expected pytree structure of cotangents to be the same as pytree structure of "
@@ -331,11 +336,10 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
                     f"output[{i}] has a shape of {y._meta.shape}."
                 )
         with recording() as now:
-            create = options.get("create_graph")
+            create = create_graph
             if create is None:
                 create = now and (wanted or any([watched_at_any_level(g) for g in starts]))
-            retain = options.get("retain_graph")
-            found = backward(outs, xs, starts, create, True if retain is None else retain)
+            found = backward(outs, xs, starts, create, retain_graph)
             return spec.unflatten([settled(g, now) for g in found])
 
     return (value, vjp_fn, aux) if has_aux else (value, vjp_fn)
@@ -356,7 +360,7 @@ def _check_pair(primals: Any, tangents: Any) -> tuple[list[Any], trees.Spec, lis
         raise RuntimeError(
             f"{who}: Expected primals and tangents to have the same python structure. For example, "
             "if primals is a tuple of 3 tensors, tangents also must be. Got primals with structure "
-            f"{spec} and tangents with structure {direction_spec}"
+            f"{spec!r} and tangents with structure {direction_spec!r}"
         )
     for name, values in (("primals", leaves), ("tangents", directions)):
         for x in values:
@@ -370,7 +374,12 @@ def _check_pair(primals: Any, tangents: Any) -> tuple[list[Any], trees.Spec, lis
 
 
 def check_tangent(x: Any, v: Any) -> None:
-    """Refuses a tangent that is not shaped as its primal."""
+    """Refuses a tangent that is not shaped as its primal, and what has no tangents."""
+    for name, t in (("primal", x), ("tangent", v)):
+        if t._meta.dtype.kind not in "fc":
+            raise ValueError(
+                f"Expected {name} to be floating point or complex, but got: {t._meta.dtype}"
+            )
     if x._meta.shape != v._meta.shape:
         raise RuntimeError(
             "Trying to set a forward gradient that has a different size than that of the original "
@@ -489,14 +498,19 @@ def linearize(func: Callable[..., Any], *primals: Any) -> Any:
         directions, direction_spec = trees.flatten(tangents)
         if direction_spec != spec:
             raise RuntimeError(
-                f"Expected the tangents {direction_spec} to have the same argspec as the primals "
-                f"{spec}"
+                f"Expected the tangents {direction_spec!r} to have the same argspec as the primals "
+                f"{spec!r}"
             )
-        for x, v in zip(leaves, directions, strict=True):
-            if x._meta.shape != v._meta.shape or x._meta.dtype is not v._meta.dtype:
-                raise RuntimeError(
-                    "Expected the tangents to have the same shape and dtype as the primals"
-                )
+        for i, (x, v) in enumerate(zip(leaves, directions, strict=True)):
+            for what, have, want in (
+                ("shape", v._meta.shape, x._meta.shape),
+                ("dtype", v._meta.dtype, x._meta.dtype),
+            ):
+                if have != want:
+                    raise RuntimeError(
+                        f"tangent:{i} with {what} {have} in flattened pytree doesn't match the "
+                        f"{what} {want} of the corresponding primal."
+                    )
         with recording() as now:
             create = now and (wanted or any([watched_at_any_level(v) for v in directions]))
             return out_spec.unflatten([settled(t, now) for t in linear(directions, create)])

@@ -44,6 +44,9 @@ class Spec:
     def __repr__(self) -> str:
         return _show(self, 0)
 
+    def __str__(self) -> str:
+        return _brief(self)
+
 
 def _show(spec: Spec, indent: int) -> str:
     if spec.kind is None:
@@ -55,6 +58,22 @@ def _show(spec: Spec, indent: int) -> str:
     if len(parts) > 1:
         text += ",\n" + ",\n".join(" " * inner + p for p in parts[1:])
     return head + text + "])"
+
+
+def _brief(spec: Spec) -> str:
+    """As Python writes such a container, with stars for leaves."""
+    if spec.kind is None:
+        return "*"
+    parts = [_brief(p) for p in spec.parts]
+    if spec.kind is list:
+        return f"[{', '.join(parts)}]"
+    if spec.kind is dict:
+        return (
+            "{" + ", ".join(f"{k!r}: {p}" for k, p in zip(spec.context, parts, strict=True)) + "}"
+        )
+    if spec.kind is tuple:
+        return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+    return _show(spec, 0)
 
 
 def _build(spec: Spec, leaves: Any) -> Any:
