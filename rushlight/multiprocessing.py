@@ -113,7 +113,8 @@ class ProcessContext:
         from multiprocessing.connection import wait
 
         alive = [p for p in self.processes if p.is_alive()]
-        wait([p.sentinel for p in alive], timeout)
+        if alive:  # waiting for nothing would never end
+            wait([p.sentinel for p in alive], timeout)
         for index, process in enumerate(self.processes):
             if process.exitcode not in (None, 0):
                 self._fail(index, process)
