@@ -187,8 +187,8 @@ def _unwrapped(func: Callable[..., Any], result: Any, level: int, size: int, out
     if places is None:
         raise ValueError(
             f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with "
-            f"the structure of `outputs`. out_dims has structure {trees.flatten(out_dims)[1]!r} but "
-            f"outputs has structure {out_spec!r}."
+            f"the structure of `outputs`. out_dims has structure {trees.flatten(out_dims)[1]!r} "
+            f"but outputs has structure {out_spec!r}."
         )
     return out_spec.unflatten(
         [_take_out(name, t, level, size, d) for t, d in zip(outs, places, strict=True)]
