@@ -320,40 +320,23 @@ def gather_plan(
     z, y, x = axes
     scratch = _Scratch(axes, channels)
     tile = _tile(k)
-    width = tile.vectors * t.lanes
     panels = -(-k // tile.rows)
     taps = y.taps * x.taps
     per_position = panels * tile.rows * scratch.channels * taps  # weights, and multiply-adds
     unit = _unit(t, scratch, n * z.positions, groups, per_position, threads)
-    values = _fields(scratch, counts, x_strides, o_strides, unit)
     direct = _direct(t, tile, panels, x.positions)
-    c_block = min(max(1, _B_ROWS // taps), scratch.channels)
-    tiles = min(
-        4 if per_position * itemsize > _LARGE_WEIGHT else 1,
-        -(-unit[0] * unit[1] * x.positions // width),
-    )
-    areas = _areas(
-        (unit[0] * values["image_words"] + t.lanes) * itemsize,
-        0 if direct else (tiles * c_block * taps * width + t.lanes) * itemsize,
-        tiles * panels * tile.rows * width * itemsize,
-        (piece_area(unit[0] * unit[1] * x.positions) if direct else tiles * piece_area(width)) * 8,
-    )
+    values = _fields(scratch, counts, x_strides, o_strides, unit)
     values.update(
         panels=panels,
         units=-(-values["images"] // unit[0]) * values["bands"] * groups,
-        tiles=tiles,
-        c_block=c_block,
-        # measured: long runs of reading where channels follow each other, else short ones
-        pack_unit=64 if w_strides[2] < w_strides[1] else 4,
         w_g=w_strides[0],
         w_k=w_strides[1],
         w_c=w_strides[2],
         w_z=z.w_step * w_strides[3],
-        b_place=areas[1],
-        c_place=areas[2],
-        piece_place=areas[3],
-        scratch_words=areas[4],
+        # measured: long runs of reading where channels follow each other, else short ones
+        pack_unit=64 if w_strides[2] < w_strides[1] else 4,
     )
+    values.update(_gather_memory(t, tile, values, direct, per_position * itemsize))
     places = np.array(scratch.tap_places() + _weight_places(axes, w_strides), np.int64)
     start = native.address(places)
     return Plan(
@@ -363,12 +346,33 @@ def gather_plan(
         sum(a.w_start * s for a, s in zip(axes, w_strides[3:], strict=True)),
         sum(a.o_start * s for a, s in zip(axes, o_strides[3:], strict=True)),
         groups * per_position * itemsize,
-        areas[4],
+        values["scratch_words"],
         values["units"],
         values["images"] * y.positions * x.positions * groups * per_position,
         tile,
         direct,
     )
+
+
+def _gather_memory(
+    t: VectorType, tile: Tile, values: dict[str, int], direct: bool, weight_bytes: int
+) -> dict[str, int]:
+    """The blocks of B and C that are kept at one time, and where a thread's scratch holds them."""
+    width = tile.vectors * t.lanes
+    positions = values["unit_images"] * values["unit_rows"] * values["columns"]
+    taps, channels = values["taps"], values["channels"] * values["depth"]
+    c_block = min(max(1, _B_ROWS // taps), channels)
+    tiles = min(4 if weight_bytes > _LARGE_WEIGHT else 1, -(-positions // width))
+    b_words = 0 if direct else tiles * c_block * taps * width + t.lanes
+    piece_words = piece_area(positions) if direct else tiles * piece_area(width)
+    areas = _areas(
+        (values["unit_images"] * values["image_words"] + t.lanes) * t.itemsize,
+        b_words * t.itemsize,
+        tiles * values["panels"] * tile.rows * width * t.itemsize,
+        piece_words * 8,
+    )
+    names = ("b_place", "c_place", "piece_place", "scratch_words")
+    return {"tiles": tiles, "c_block": c_block, **dict(zip(names, areas[1:], strict=True))}
 
 
 # The gradient of the weight
