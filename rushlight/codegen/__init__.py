@@ -1,6 +1,6 @@
 """Code generation: LLVM IR as text, compiled for the host's CPU."""
 
-__all__ = ["NATIVE", "NATIVE_LARGE", "engine", "threads"]
+__all__ = ["NATIVE", "NATIVE_LARGE"]
 
 # Operators for which `native.find` may have a compiled kernel.
 NATIVE = frozenset(
