@@ -51,12 +51,16 @@ def top_indices(
     return np.array(selection.items[:k], np.int64)
 
 
-def last_of_mode(ranks: npt.NDArray[np.int64]) -> int:
-    """The index that ``mode`` gives: the last of the longest run of equal ranks, once sorted."""
+def last_of_mode(ranks: npt.NDArray[Any]) -> int:
+    """The index that ``mode`` gives: the last of the longest run of equal ranks, once sorted.
+
+    Instead of ranks these may be at most 16 values with NaN among them, which compares as it does.
+    """
     selection = _Selection(ranks.tolist())
     selection.sort(0, ranks.size)
     order = np.array(selection.items, np.int64)
-    ends = np.flatnonzero(np.diff(ranks[order], append=-1))
+    rising = ranks[order]
+    ends = np.flatnonzero(np.r_[rising[1:] != rising[:-1], True])
     lengths = np.diff(ends, prepend=-1)
     return int(order[ends[np.argmax(lengths)]])
 
@@ -99,7 +103,7 @@ def kth_index(ranks: npt.NDArray[np.int64], k: int) -> int:
 class _Selection:
     """Indices 0 .. n-1, arranged by their ranks (smaller rank first) with C++'s algorithms."""
 
-    def __init__(self, ranks: list[int]) -> None:
+    def __init__(self, ranks: list[Any]) -> None:
         self.ranks = ranks
         self.items = list(range(len(ranks)))
 
@@ -139,7 +143,8 @@ class _Selection:
         items, ranks = self.items, self.ranks
         item = items[place]
         rank = ranks[item]
-        while place > first and rank < ranks[items[place - 1]]:
+        to_front = rank < ranks[items[first]]  # asked first, which matters if NaN is among them
+        while place > first and (to_front or rank < ranks[items[place - 1]]):
             items[place] = items[place - 1]
             place -= 1
         items[place] = item

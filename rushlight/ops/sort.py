@@ -273,6 +273,9 @@ def _mode(x: Any, dim: int, keepdim: bool) -> Any:
         if x.dtype.kind == "f":
             rows &= ~np.isnan(rising.reshape(-1, n)).any(-1)
         index = _chosen(index, dim, ranks, rows, last_of_mode)
+    elif x.size and x.dtype.kind == "f":  # unless there are NaNs, which keep others in their place
+        values = np.moveaxis(x, dim, -1).reshape(-1, n)
+        index = _chosen(index, dim, values, np.isnan(values).any(-1), last_of_mode)
     return _selected(x, index, dim, keepdim)
 
 
