@@ -110,7 +110,7 @@ def soft_margin_loss(
     from rushlight.nn import functional as F
 
     # softplus is log(1 + exp(x)) that does not overflow
-    return _reduced(F.softplus(-target * input), reduction)
+    return _reduced(F.softplus(input * -target), reduction)
 
 
 def multilabel_soft_margin_loss(

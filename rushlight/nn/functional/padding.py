@@ -144,10 +144,11 @@ def _unpool(
                 f"{have + st})"
             )
     if indices.shape != input.shape:
+        flat = [1] if n == 1 else []  # PyTorch sees vectors as images of one column
         raise RuntimeError(
             "Expected shape of indices to be same as that of the input tensor "
-            f"({list(input.shape)}) "
-            f"but got indices tensor with shape: {list(indices.shape)}"
+            f"({[*input.shape, *flat]}) but got indices tensor with shape: "
+            f"{[*indices.shape, *flat]}"
         )
     single = input.dim() == n + 1
     x, at = (input.unsqueeze(0), indices.unsqueeze(0)) if single else (input, indices)
