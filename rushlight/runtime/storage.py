@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from rushlight.devices import CPU, device
+from rushlight.runtime.memory import keep_freed_memory
 
 __all__ = ["Storage", "aligned_bytes"]
 
 _ALIGNMENT = 64
+
+keep_freed_memory()
 
 
 def aligned_bytes(nbytes: int) -> Any:
