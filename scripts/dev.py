@@ -107,7 +107,8 @@ def oracle(arguments: list[str]) -> int:
     python = ensure_environment("oracle")
     if not any(argument.endswith(".py") or "::" in argument for argument in arguments):
         tests = sorted((ROOT / "tests").glob("test_*.py"))
-        compare = [t for t in tests if 'importorskip("torch' in t.read_text(encoding="utf-8")]
+        marks = ('importorskip("torch', 'find_spec("torch")')
+        compare = [t for t in tests if any(m in t.read_text(encoding="utf-8") for m in marks)]
         arguments = [*arguments, *(str(t.relative_to(ROOT)) for t in compare)]
     return call([str(python), "-m", "pytest", *arguments])
 

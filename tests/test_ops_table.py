@@ -354,6 +354,9 @@ BY_KEYWORD = set(
 TORCH_IS_OFF = dict.fromkeys(
     ("special_bessel_j0", "special_bessel_j1", "special_bessel_y0", "special_bessel_y1"), 1e-6
 )
+# PyTorch approximates these gradients (series and a fitted rational function, up to 1.4e-3 off);
+# finite differences of the tail integrals agree with ours to 8 digits (test_distributions.py).
+TORCH_IS_OFF |= {"_standard_gamma_grad": 2e-3, "_dirichlet_grad": 2e-3}
 
 
 def torch_function(torch, name):
