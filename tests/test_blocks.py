@@ -9,7 +9,7 @@ import rushlight as rl
 from rushlight.codegen import native
 from rushlight.runtime import cpu
 
-N = cpu.WORTH_BLOCKS + 4099  # not a whole number of blocks
+N = cpu._WORTH_BLOCKS + 4099  # not a whole number of blocks
 
 
 @pytest.fixture

@@ -168,14 +168,7 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
     kernel = None
     if op.name in NATIVE or (op.name in NATIVE_LARGE and plan.outs[0].numel >= cpu.WORTH_COMPILED):
         kernel = _native(op, operands, attrs)
-    if (
-        kernel is None
-        and plan.single
-        and op.kind == "elementwise"
-        and plan.outs[0].numel >= cpu.WORTH_BLOCKS
-        and not (op.ufunc is not None and attrs == op.defaults)  # one pass already
-        and not op.single_pass
-    ):
+    if kernel is None and plan.single and cpu.worth_blocks(op, plan.outs[0].numel, attrs):
         m = plan.outs[0]
         if m.contiguous:
             storage, placed = cpu.empty(m)
@@ -309,7 +302,7 @@ def _compute_into(
         if kernel:
             _store(target, kernel(operands, attrs)[0])
             return
-    if m.numel >= cpu.WORTH_BLOCKS and not (m.conj or m.neg):
+    if cpu.worth_blocks(op, m.numel, attrs) and not (m.conj or m.neg):
         if cpu.run_in_blocks(op, plan, operands, attrs, raw_array(target), True):
             return
     _store(target, cpu.run(op, plan, operands, attrs)[0])

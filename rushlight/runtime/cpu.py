@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.dtypes import float16, float32
 from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import memory_order
@@ -103,26 +102,34 @@ def run_into(op: Op, plan: Plan, operands: list[Any], target: Any) -> bool:
 # the cache, and below the size at which the C library maps fresh pages for each of them
 # (benchmarks/elementwise.py: lerp 2.3 times faster, gelu 1.8, an update with alpha 1.3).
 _BLOCK = 1 << 14
-WORTH_BLOCKS = 1 << 18
+_WORTH_BLOCKS = 1 << 18
 WORTH_COMPILED = 1 << 14  # elements from which a compiled kernel is asked for
+
+
+def worth_blocks(op: Op, numel: int, attrs: tuple[Any, ...]) -> bool:
+    """Whether an operator is elementwise, large, and makes more than one pass over its operands."""
+    return (
+        numel >= _WORTH_BLOCKS
+        and op.kind == "elementwise"
+        and not op.single_pass
+        and not (op.ufunc is not None and attrs == op.defaults)
+    )
 
 
 def run_in_blocks(
     op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...], out: Any, writes: bool
 ) -> bool:
-    """Computes a large elementwise operator block by block into ``out``, where that is possible.
+    """Computes an operator that is ``worth_blocks`` block by block, where its operands allow.
 
     Args:
-        out: a C-contiguous array of the result's shape.
+        out: an array of the result's shape.
         writes: whether ``out`` is memory that operands may share (in-place operators).
 
     Returns:
         whether it did; otherwise nothing has happened.
     """
-    if op.kind != "elementwise" or out.size < WORTH_BLOCKS or not out.flags.c_contiguous:
+    if not out.flags.c_contiguous:
         return False
-    if op.single_pass or (op.ufunc is not None and attrs == op.defaults):
-        return False  # one pass already
     flat: list[Any] = []
     for x in operands:
         if type(x) is np.ndarray and x.ndim:
@@ -217,8 +224,3 @@ def in_memory_order(flat: Any, meta: Meta) -> Any:
     order = memory_order(meta.shape, meta.strides)
     inverse = [order.index(d) for d in range(meta.ndim)]
     return flat.reshape([meta.shape[d] for d in order]).transpose(inverse)
-
-
-def opmath(dt: Any) -> Any:
-    """The dtype in which sums and functions of this dtype are computed: halves use float32."""
-    return float32 if dt is float16 or dt.name == "bfloat16" else dt
