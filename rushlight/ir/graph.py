@@ -1,7 +1,7 @@
 """The graph: what a stretch of calls computes, as pure functions of arrays.
 
-In: the calls that `dispatch/trace.py` noted.  Out: what `compiler/` turns into one program.  A Value
-is one array, made once; its elements are thought of in row-major order, wherever they will lie.
+In: the calls that `dispatch/trace.py` noted.  Out: what `compiler/` turns into one program.  A
+Value is one array, made once; its elements are thought of in row-major order, wherever they will lie.
 Views are values that read another value's elements in another order, and an in-place write is a new
 value that a Store puts into memory at the end: so passes never ask who shares memory with whom.
 Values are immutable; a pass makes new ones.
@@ -23,9 +23,14 @@ The kinds of values, with their inputs and attributes:
     scatter  (base, values, i...)  (mode,)            base with values `set` or `add`ed at i, in
                                                       row-major order of the indices; checked
     matmul   (a, b)         ()                        as np.matmul, two or more dimensions each
-    kernel   (values...)    (op, attrs, plan)         a whole operator with a native kernel
-    opaque   (values...)    (op, attrs, plan)         a whole operator, run by its NumPy kernel
+    kernel   (values...)    (op, attrs, plan, known)  a whole operator with a native kernel
+    opaque   (values...)    (op, attrs, plan, known)  a whole operator, run by its NumPy kernel
     part     (call,)        (index,)                  one result of a kernel or opaque call
+
+The inputs of a map have the dtypes of the ufunc's loop already: promotions are casts in the graph.
+`known` of a call has an entry for each operand: `...` where the next value stands, otherwise the
+Python number or None itself (`operands` puts them together).  A value without elements is always a
+const.
 """
 
 from __future__ import annotations
@@ -36,7 +41,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Graph", "Store", "Value", "const", "row_major", "verify"]
+__all__ = ["Graph", "Store", "Value", "const", "operands", "row_major", "verify"]
 
 Ints = tuple[int, ...]
 KINDS = frozenset(
@@ -138,6 +143,12 @@ def const(value: Any, dtype: Any) -> Value:
     """A constant."""
     array = np.asarray(value, dtype)
     return Value("const", (), (array,), array.shape, array.dtype)
+
+
+def operands(call: Value, values: Sequence[Any]) -> list[Any]:
+    """The operands of a kernel or opaque call, with these things in the places of its inputs."""
+    found = iter(values)
+    return [next(found) if known is ... else known for known in call.attrs[3]]
 
 
 def verify(graph: Graph) -> None:
