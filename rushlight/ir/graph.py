@@ -1,10 +1,10 @@
 """The graph: what a stretch of calls computes, as pure functions of arrays.
 
 In: the calls that `dispatch/trace.py` noted.  Out: what `compiler/` turns into one program.  A
-Value is one array, made once; its elements are thought of in row-major order, wherever they will lie.
-Views are values that read another value's elements in another order, and an in-place write is a new
-value that a Store puts into memory at the end: so passes never ask who shares memory with whom.
-Values are immutable; a pass makes new ones.
+Value is one array, made once; its elements are thought of in row-major order, wherever they will
+lie.  Views are values that read another value's elements in another order, and an in-place write is
+a new value that a Store puts into memory at the end: so passes never ask who shares memory with
+whom.  Values are immutable; a pass makes new ones.
 
 The kinds of values, with their inputs and attributes:
 
