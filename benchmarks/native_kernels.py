@@ -108,7 +108,6 @@ def convolution(shape: Any, torch: Any, threads: int) -> None:
     how = ((stride, stride), (padding, padding), (1, 1), groups)
     y = conv.conv.kernel(x, weight, None, *how)
     g = rng.standard_normal(y.shape, np.float32)
-    table = native._table()
     work = y.size * c // groups * size * size
     theirs = torch_calls(torch, "conv", [x, weight, g], (stride, padding, groups))
     jobs = [
@@ -117,10 +116,9 @@ def convolution(shape: Any, torch: Any, threads: int) -> None:
         (conv.conv_weight, [g, x], ((size, size), *how)),
     ]
     for (op, operands, attrs), other in zip(jobs, theirs, strict=True):
-        run = table[op.name][1]
         ours = [
             lambda op=op, a=operands, b=attrs: op.kernel(*a, *b),
-            lambda run=run, a=operands, b=attrs: run(a, b),
+            lambda op=op, a=operands, b=attrs: native.run(op.name, a, b),
         ]
         report(op.name, shape, [*ours, other], work, threads)
 
@@ -133,14 +131,12 @@ def pooling(shape: Any, torch: Any, threads: int) -> None:
     attrs = ((size, size), (stride, stride), (padding, padding), (1, 1), False)
     best, places = pool.max_pool.kernel(x, *attrs)
     back = (x.shape, stride >= size)
-    table = native._table()
     theirs = torch_calls(torch, "pool", [x, best], (size, stride, padding))
     jobs = [(pool.max_pool, [x], attrs), (pool.plane_scatter, [best, places], back)]
     for (op, operands, how), other in zip(jobs, theirs, strict=False):
-        run = table[op.name][1]
         ours = [
             lambda op=op, a=operands, b=how: op.kernel(*a, *b),
-            lambda run=run, a=operands, b=how: run(a, b),
+            lambda op=op, a=operands, b=how: native.run(op.name, a, b),
         ]
         report(op.name, shape, [*ours, other], 0, threads)
 

@@ -35,12 +35,14 @@ TOLERANCE = {"float32": 2e-5, "float64": 1e-13}
 def two_threads_for_everything(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """However small the work, it is shared when two threads are allowed."""
     before = blas.allowed()
+    native.forget()
     monkeypatch.setattr(native_conv, "_SHARED_WORK", 0)
     monkeypatch.setattr(native_conv, "_SHARED_PACK", 0)
     monkeypatch.setattr(native_pool, "_SHARED_WORK", 0)
     monkeypatch.setattr(native_norm, "_SHARED_WORK", 0)
     yield
     blas.set_threads(before)
+    native.forget()
 
 
 class Case:
@@ -80,11 +82,10 @@ class Case:
         self._compare("conv_weight", [self.g, self.x], attrs, reference._conv_weight(g, x, *attrs))
 
     def _compare(self, name: str, operands: Any, attrs: Any, want: Any) -> None:
-        run = native._table()[name][1]
         results = []
         for threads in (1, 2):
             blas.set_threads(threads)
-            results.append(run(operands, attrs)[0])
+            results.append(native.run(name, operands, attrs)[0])
         assert results[0].dtype == self.x.dtype and results[0].shape == want.shape
         np.testing.assert_array_equal(*results, err_msg=f"threads: {name} {self.describe()}")
         error = np.abs(results[0] - want).max() / max(np.abs(want).max(), 1e-9)
@@ -157,10 +158,10 @@ class PoolCase:
         back = (self.x.shape, False)
         for threads in (1, 2):
             blas.set_threads(threads)
-            best, where = native_pool._max([self.x], self.attrs)
+            best, where = native.run("max_pool", [self.x], self.attrs)
             np.testing.assert_array_equal(best, want)
             np.testing.assert_array_equal(where, places)
-            (spread,) = native_pool._scatter([g, places], back)
+            (spread,) = native.run("plane_scatter", [g, places], back)
             np.testing.assert_array_equal(spread, pool_reference._scatter_kernel(g, places, *back))
 
 
@@ -197,8 +198,8 @@ def check_normalisation(rng: Any, x: Any, training: bool) -> None:
     for threads in (1, 2):
         blas.set_threads(threads)
         results.append(
-            native_norm._forward(forward, (training, eps))
-            + native_norm._backward(backward, (training,))
+            native.run("batch_norm", forward, (training, eps))
+            + native.run("batch_norm_backward", backward, (training,))
         )
     for one, two, want in zip(*results, wanted[0] + wanted[1], strict=True):
         np.testing.assert_array_equal(one, two)
@@ -235,7 +236,7 @@ def test_bad_places_raise() -> None:
         places = np.zeros(g.shape, np.int64)
         places[0, 1, 3, 4] = bad
         with pytest.raises(RuntimeError, match=f"invalid max index: {bad}"):
-            native_pool._scatter([g, places], (g.shape, False))
+            native.run("plane_scatter", [g, places], (g.shape, False))
 
 
 def test_every_native_operator_is_listed() -> None:
@@ -278,12 +279,10 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
         native_conv._functions.cache_clear()
         native_conv._weight_function.cache_clear()
         native_conv._depthwise_functions.cache_clear()
+        native_conv._fill_function.cache_clear()
         native_pool._function.cache_clear()
         native_norm._functions.cache_clear()
-        native_pool._max_plan.cache_clear()
-        native_conv._conv_plan.cache_clear()
-        native_conv._input_plans.cache_clear()
-        native_conv._weight_plan.cache_clear()
+        native.forget()
 
     forget()
     monkeypatch.setattr(native, "vector_type", narrow)
@@ -319,10 +318,9 @@ def test_nothing_outside_the_operands_is_touched(monkeypatch: pytest.MonkeyPatch
 
     rng = np.random.default_rng(3)
     for at_end in (False, True):
-        for module in (native_conv, native_pool, native_norm):
-            monkeypatch.setattr(
-                module, "_new", lambda shape, dtype, end=at_end: guarded(shape, dtype, end)
-            )
+        monkeypatch.setattr(
+            native, "_new", lambda shape, dtype, end=at_end: guarded(shape, dtype, end)
+        )
         for _ in range(12):
             case = random_case(rng)
             for name in ("x", "w", "g"):
@@ -347,11 +345,11 @@ def test_two_python_threads_at_once() -> None:
     wrong: list[Any] = []
 
     def work(case: Case) -> None:
-        want = native_conv._conv([case.x, case.w, None], PLAIN)[0]
-        weight = native_conv._weight([case.g, case.x], (case.kernel, *PLAIN))[0]
+        want = native.run("conv", [case.x, case.w, None], PLAIN)[0]
+        weight = native.run("conv_weight", [case.g, case.x], (case.kernel, *PLAIN))[0]
         for _ in range(50):
-            got = native_conv._conv([case.x, case.w, None], PLAIN)[0]
-            dw = native_conv._weight([case.g, case.x], (case.kernel, *PLAIN))[0]
+            got = native.run("conv", [case.x, case.w, None], PLAIN)[0]
+            dw = native.run("conv_weight", [case.g, case.x], (case.kernel, *PLAIN))[0]
             if not (np.array_equal(got, want) and np.array_equal(dw, weight)):
                 wrong.append(case.describe())
 
@@ -369,31 +367,31 @@ def test_special_values_reach_exactly_their_windows() -> None:
         for place in range(0, 17 * 18, 7):
             case = Case(rng, "float32", (1, 2, 17, 18), (3, 2, 3, 3), PLAIN)
             case.x[0, 1].reshape(-1)[place] = value
-            got = native_conv._conv([case.x, case.w, None], PLAIN)[0]
+            got = native.run("conv", [case.x, case.w, None], PLAIN)[0]
             want = reference._conv(case.x, case.w, None, *PLAIN)
             np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
             np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
     zeros = np.full((1, 2, 17, 18), -0.0, "f4")
-    got = native_conv._conv([zeros, case.w, None], PLAIN)[0]
+    got = native.run("conv", [zeros, case.w, None], PLAIN)[0]
     want = reference._conv(zeros, case.w, None, *PLAIN)
     np.testing.assert_array_equal(np.signbit(got), np.signbit(want))
 
 
 def test_operators_use_them(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    real = native_conv._run
+    real = native.launch
 
     def counted(*arguments: Any) -> None:
         made.append("run")
         real(*arguments)
 
-    monkeypatch.setattr(native_conv, "_run", counted)
+    monkeypatch.setattr(native, "launch", counted)
     x = rl.rand(4, 8, 20, 20, requires_grad=True)
     w = rl.rand(16, 8, 3, 3, requires_grad=True)
     y = rl.nn.functional.conv2d(x, w, padding=1)
-    assert len(made) == 1
+    assert len(made) == 2  # packing and convolving
     y.sum().backward()
-    assert len(made) > 1
+    assert len(made) > 2
     made.clear()
     rl.nn.functional.conv2d(rl.rand(1, 1, 5, 5), rl.rand(1, 1, 3, 3))  # small: NumPy serves
     rl.nn.functional.conv2d(rl.rand(0, 8, 20, 20), w)

@@ -1,8 +1,8 @@
 """Convolution and its adjoints by compiled kernels.
 
-In: arrays in any layout, and the attributes of the records `conv`, `conv_input`, `conv_weight`.
-Out: a new array. The kernels are in `compiler/kernels/conv.py` and `conv_weight.py`; their calls
-are planned in `native_plans.py`.
+In: how arrays lie, and the attributes of the records `conv`, `conv_input`, `conv_weight`.
+Out: launches. The kernels are in `compiler/kernels/conv.py` and `conv_weight.py`; their calls are
+planned in `native_plans.py`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import math
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from rushlight.codegen import engine, native
-from rushlight.codegen.native import address
+from rushlight.codegen.bound import SCRATCH, Bound
+from rushlight.codegen.native import Bindings, Entry
 from rushlight.codegen.native_plans import (
     COUNTER,
+    FIELD,
     NO_AXIS,
-    POINTERS,
     Axis,
     Layout,
     Plan,
@@ -28,13 +27,13 @@ from rushlight.codegen.native_plans import (
     contiguous,
     forward_axis,
     gather_plan,
-    layout,
     plane_plan,
     strides,
     three_axes,
     weight_plan,
+    with_table,
 )
-from rushlight.compiler.kernels import conv, conv_direct, conv_weight, depthwise
+from rushlight.compiler.kernels import conv, conv_direct, conv_weight, depthwise, fill
 from rushlight.compiler.kernels.conv_weight import WeightTile
 from rushlight.compiler.kernels.gemm import Tile
 
@@ -43,6 +42,7 @@ __all__ = ["KERNELS"]
 Ints = tuple[int, ...]
 _MIN_WORK = 100_000  # multiply-adds; NumPy needs less than 30 us for fewer, most of it overhead
 _SHARED_WORK = 1_500_000  # multiply-adds from which a second thread is worth waking
+_FILL_COST = 4  # multiply-adds that take as long as filling one place
 _SHARED_PACK = 1 << 18  # bytes of packed weights from which threads share the packing
 
 
@@ -61,6 +61,14 @@ def _weight_function(itemsize: int, tile: WeightTile) -> int:
     t = native.vector_type(itemsize)
     engine.compile_ir(conv_weight.module(t, tile))
     return engine.address(conv_weight.name_of(t, tile))
+
+
+@lru_cache(maxsize=4)
+def _fill_function(itemsize: int) -> int:
+    """The address of the function that fills places with the bias."""
+    t = native.vector_type(itemsize)
+    engine.compile_ir(fill.module(t))
+    return engine.address(fill.name_of(t))
 
 
 @lru_cache(maxsize=4)
@@ -91,166 +99,171 @@ def _convolution_plan(
     return gather_plan(itemsize, axes, counts, *steps, threads)
 
 
-def _parts(plan: Plan | PlanePlan) -> int:
-    return min(native.allowed_threads() if plan.work > _SHARED_WORK else 1, plan.units)
+# Launches
 
 
-def _block(plan: Plan | PlanePlan, parts: int, addresses: Ints, bias: int) -> tuple[Any, Any]:
-    """The argument block of a call, with memory for the packed weight and each thread's scratch."""
-    packed_bytes = -(-plan.packed_bytes // 64) * 64
-    memory = native.arena(packed_bytes + parts * plan.part_bytes)
-    base = memory.address
-    block = plan.template.copy()
-    x, w, out = addresses
-    counter = address(block) + 8 * COUNTER
-    block[POINTERS] = (x, w, bias, out, base, base + packed_bytes, counter, *plan.tap_addresses)
-    return block, memory
+def _hands(work: int, threads: int, units: int) -> int:
+    """Among how many threads the work is shared."""
+    return min(threads if work > _SHARED_WORK else 1, units)
 
 
-def _run(plan: Plan | PlanePlan, x: Any, w: Any, bias: Any, out: Any) -> None:
-    """Packs the weight and convolves."""
-    parts = _parts(plan)
-    addresses = (
-        address(x),
-        address(w) + plan.w_base * w.itemsize,
-        address(out) + plan.o_base * out.itemsize,
-    )
-    block, _memory = _block(plan, parts, addresses, address(bias))
+def _scratch_bytes(plan: Plan | PlanePlan, parts: int) -> tuple[int, int]:
+    """Where the threads' scratch starts, behind the packed weight; and where it ends."""
+    packed = -(-plan.packed_bytes // 64) * 64
+    return packed, packed + parts * plan.part_bytes
+
+
+def _launches(plan: Plan | PlanePlan, itemsize: int, bias: bool, threads: int) -> list[Bound]:
+    """Packing the weight and convolving; operands are x, the weight, the bias, the output."""
+    parts = _hands(plan.work, threads, plan.units)
+    start, scratch = _scratch_bytes(plan, parts)
+    operands = [
+        (FIELD["x"], 0, 0),
+        (FIELD["w"], 1, plan.w_base * itemsize),
+        (FIELD["out"], 3, plan.o_base * itemsize),
+        (FIELD["packed"], SCRATCH, 0),
+        (FIELD["scratch"], SCRATCH, start),
+    ]
+    block, own = plan.block, plan.own
+    if bias:
+        operands.append((FIELD["bias"], 2, 0))
+    else:
+        k = int(block[FIELD["k"]] * block[FIELD["groups"]])
+        if isinstance(plan, PlanePlan):
+            k = int(block[FIELD["channels"]])
+        block, own = with_table(block, own, FIELD["bias"], [0] * -(-k * itemsize // 8))
+    rest = (block, tuple(operands), own, (COUNTER,))
     if isinstance(plan, PlanePlan):
-        native.launch(_depthwise_functions(x.itemsize)[0], block, parts)
-        return
-    pack, convolve = _functions(x.itemsize, plan.tile, plan.direct)
-    native.launch(pack, block, parts if plan.packed_bytes > _SHARED_PACK else 1)
-    block[COUNTER] = 0
-    native.launch(convolve, block, parts)
+        return [Bound(_depthwise_functions(itemsize)[0], *rest, parts, scratch)]
+    pack, convolve = _functions(itemsize, plan.tile, plan.direct)
+    packers = parts if plan.packed_bytes > _SHARED_PACK else 1
+    return [Bound(pack, *rest, packers, scratch), Bound(convolve, *rest, parts, scratch)]
 
 
-def _aligned(array: Any) -> Any:
-    """The array, copied if its elements do not lie at multiples of their size."""
-    if array.flags.aligned and not any(s % array.itemsize for s in array.strides):
-        return array
-    return np.ascontiguousarray(array)
-
-
-def _new(shape: Ints, dtype: Any) -> Any:
-    return np.empty(shape, dtype)
-
-
-@lru_cache(maxsize=64)
-def _zeros(k: int, dtype: Any) -> Any:
-    return np.zeros(k, dtype)
-
-
-def _bias(b: Any, k: int, dtype: Any) -> Any:
-    return _zeros(k, dtype) if b is None else np.ascontiguousarray(b)
-
-
-def _floats(*arrays: Any) -> bool:
-    """Whether these are arrays with elements, all float32 or all float64, of at most three axes."""
+def _floats(*arrays: Layout) -> bool:
+    """Whether these have elements, all float32 or all float64, and at most three axes."""
     dtype = arrays[0].dtype
     if dtype.char not in "fd":
         return False
-    return all([a.dtype == dtype and 3 <= a.ndim <= 5 and a.size > 0 for a in arrays])
+    return all([a.dtype == dtype and 3 <= len(a.shape) <= 5 and a.size > 0 for a in arrays])
+
+
+def _bias_fits(bias: Layout | None, dtype: Any) -> bool:
+    return bias is None or (bias.dtype == dtype and bias.contiguous)
 
 
 # The record `conv`
 
 
-def _conv_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
-    x, w, _ = operands
-    if not _floats(x, w):
-        return False
-    work = x.shape[0] * w.size
-    for a in zip(x.shape[2:], w.shape[2:], *attrs[:3], strict=True):
-        work *= forward_axis(*a).positions
-    return bool(work >= _MIN_WORK)
+def _conv_axes(x: Layout, w: Layout, attrs: tuple[Any, ...]) -> list[Axis]:
+    return [forward_axis(*a) for a in zip(x.shape[2:], w.shape[2:], *attrs[:3], strict=True)]
 
 
-@lru_cache(maxsize=512)
-def _conv_plan(
-    x: Layout, w: Layout, attrs: tuple[Any, ...], threads: int
-) -> tuple[Plan | PlanePlan, Ints]:
-    """The plan of a convolution and its result's shape."""
-    stride, padding, dilation, groups = attrs
-    sizes = zip(x.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
-    axes = [forward_axis(*a) for a in sizes]
+def _conv_worth(layouts: list[Any], attrs: tuple[Any, ...]) -> bool:
+    x, w, _ = layouts
+    positions = math.prod([a.positions for a in _conv_axes(x, w, attrs)])
+    return bool(x.shape[0] * w.size * positions >= _MIN_WORK)
+
+
+def _conv(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) -> Bindings | None:
+    x, w, b = layouts
+    groups = attrs[3]
+    if not (_floats(x, w) and _bias_fits(b, x.dtype)):
+        return None
+    axes = _conv_axes(x, w, attrs)
     n, k, c = x.shape[0], w.shape[0] // groups, w.shape[1]
     shape = (n, w.shape[0], *(a.positions for a in axes))
-    xs, ws, os = strides(x), strides(w), contiguous(shape)
+    out = outs[0] if outs else Layout(shape, contiguous(shape), x.dtype)
+    xs, ws, os = strides(x), strides(w), strides(out)
     steps = ((xs[0], xs[1] * c, *xs[1:]), (ws[0] * k, *ws), (os[0], os[1] * k, *os[1:]))
     counts = (n, groups, c, k)
     plan = _convolution_plan(x.itemsize, three_axes(axes, xs, os), counts, steps, threads)
-    return plan, shape
-
-
-def _conv(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-    x, w, b = operands
-    x, w = _aligned(x), _aligned(w)
-    plan, shape = _conv_plan(layout(x), layout(w), attrs, native.allowed_threads())
-    out = _new(shape, x.dtype)
-    _run(plan, x, w, _bias(b, w.shape[0], x.dtype), out)
-    return [out]
+    return Bindings(_launches(plan, x.itemsize, b is not None, threads), ((shape, x.dtype),))
 
 
 # The record `conv_input`: one convolution for each phase of the strides
 
 
-def _input_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
-    g, w, _ = operands
-    positions = math.prod(g.shape[2:])
-    return _floats(g, w) and bool(g.shape[0] * w.size * positions >= _MIN_WORK)
+def _input_worth(layouts: list[Any], attrs: tuple[Any, ...]) -> bool:
+    g, w, _ = layouts
+    return bool(g.shape[0] * w.size * math.prod(g.shape[2:]) >= _MIN_WORK)
 
 
-@lru_cache(maxsize=512)
-def _input_plans(
-    g: Layout, w: Layout, attrs: tuple[Any, ...], threads: int
-) -> tuple[tuple[Plan | PlanePlan, ...], tuple[Any, ...], Ints]:
-    """The plans of the phases, the places that no window reaches, the result's shape."""
+def _input(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) -> Bindings | None:
+    g, w, b = layouts
     size, stride, padding, dilation, groups = attrs
+    if not (_floats(g, w) and _bias_fits(b, g.dtype)) or 0 in size:
+        return None
     n, k, c = g.shape[0], w.shape[0] // groups, w.shape[1]
     shape = (n, c * groups, *size)
-    gs, ws, os = strides(g), strides(w), contiguous(shape)
+    out = outs[0] if outs else Layout(shape, contiguous(shape), g.dtype)
+    gs, ws, os = strides(g), strides(w), strides(out)
     sizes = zip(size, g.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
     steps = (
         (gs[0], gs[1] * k, *gs[1:]),
         (ws[0] * k, ws[1], ws[0], *ws[2:]),
         (os[0], os[1] * c, *os[1:]),
     )
-    plans, unreached = [], []
+    launches: list[Bound] = []
     for axes in itertools.product(*[adjoint_axes(*a) for a in sizes]):
-        if not all(a.taps for a in axes):
-            places = [slice(a.o_start, None, a.o_step) for a in axes]
-            unreached.append((slice(None), slice(None), *places))
-            continue
-        three = three_axes(list(axes), gs, os)
-        plans.append(_convolution_plan(g.itemsize, three, (n, groups, k, c), steps, threads))
-    return tuple(plans), tuple(unreached), shape
+        if all(a.taps for a in axes):
+            three = three_axes(list(axes), gs, os)
+            plan = _convolution_plan(g.itemsize, three, (n, groups, k, c), steps, threads)
+            launches += _launches(plan, g.itemsize, b is not None, threads)
+        else:
+            launches.append(_filling(out, list(axes), b is not None, threads))
+    return Bindings(launches, ((shape, g.dtype),))
 
 
-def _input(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-    g, w, b = operands
-    g, w = _aligned(g), _aligned(w)
-    plans, unreached, shape = _input_plans(layout(g), layout(w), attrs, native.allowed_threads())
-    out = _new(shape, g.dtype)
-    bias = _bias(b, shape[1], g.dtype)
-    for plan in plans:
-        _run(plan, g, w, bias, out)
-    for at in unreached:
-        out[at] = bias.reshape(-1, *(1,) * (g.ndim - 2))
-    return [out]
+def _filling(out: Layout, axes: list[Axis], bias: bool, threads: int) -> Bound:
+    """The launch for the places of a phase that no window reaches."""
+    axes = [NO_AXIS] * (3 - len(axes)) + axes
+    os = strides(out)
+    n, c = out.shape[:2]
+    counts = [a.positions for a in axes]
+    steps = [s * a.o_step for s, a in zip(os[2:], axes, strict=True)]
+    base = sum([s * a.o_start for s, a in zip(os[2:], axes, strict=True)])
+    block = fill.block(n, c, os[:2], counts, steps)
+    operands = [(fill.OUT, 3, base * out.itemsize)]
+    own: tuple[tuple[int, int], ...] = ((fill.COUNTER, fill.COUNT),)
+    if bias:
+        operands.append((fill.BIAS, 2, 0))
+    else:
+        block, own = with_table(block, own, fill.BIAS, [0] * -(-c * out.itemsize // 8))
+    parts = _hands(_FILL_COST * n * c * math.prod(counts), threads, n * c)
+    function = _fill_function(out.itemsize)
+    return Bound(function, block, tuple(operands), own, (fill.COUNT,), parts)
 
 
 # The record `conv_weight`
 
 
-def _weight_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
-    g, x = operands
-    if not _floats(g, x):
-        return False
+def _weight_worth(layouts: list[Any], attrs: tuple[Any, ...]) -> bool:
+    g, x = layouts
     return bool(g.size * x.shape[1] // attrs[-1] * math.prod(attrs[0]) >= _MIN_WORK)
 
 
-@lru_cache(maxsize=512)
+def _weight(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) -> Bindings | None:
+    g, x = layouts
+    if not _floats(g, x) or (outs and not outs[0].contiguous):
+        return None
+    plan, shape = _weight_plan(g, x, attrs, threads)
+    parts = _hands(plan.work, threads, plan.units)
+    if isinstance(plan, PlanePlan):
+        function = _depthwise_functions(x.itemsize)[1]
+    else:
+        function = _weight_function(x.itemsize, plan.tile)
+    operands = (
+        (FIELD["x"], 1, 0),
+        (FIELD["w"], 0, 0),
+        (FIELD["out"], 2, 0),
+        (FIELD["scratch"], SCRATCH, 0),
+    )
+    scratch = parts * plan.part_bytes
+    launch = Bound(function, plan.block, operands, plan.own, (COUNTER,), parts, scratch)
+    return Bindings([launch], ((shape, x.dtype),))
+
+
 def _weight_plan(
     g: Layout, x: Layout, attrs: tuple[Any, ...], threads: int
 ) -> tuple[Plan | PlanePlan, Ints]:
@@ -271,23 +284,8 @@ def _weight_plan(
     return weight_plan(x.itemsize, three, counts, x_steps, g_steps, threads), shape
 
 
-def _weight(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-    g, x = operands
-    g, x = _aligned(g), _aligned(x)
-    plan, shape = _weight_plan(layout(g), layout(x), attrs, native.allowed_threads())
-    out = _new(shape, g.dtype)
-    parts = _parts(plan)
-    block, _memory = _block(plan, parts, (address(x), address(g), address(out)), 0)
-    if isinstance(plan, PlanePlan):
-        function = _depthwise_functions(x.itemsize)[1]
-    else:
-        function = _weight_function(x.itemsize, plan.tile)
-    native.launch(function, block, parts)
-    return [out]
-
-
 KERNELS = {
-    "conv": (_conv_serves, _conv),
-    "conv_input": (_input_serves, _input),
-    "conv_weight": (_weight_serves, _weight),
+    "conv": Entry(_conv, _conv_worth),
+    "conv_input": Entry(_input, _input_worth),
+    "conv_weight": Entry(_weight, _weight_worth),
 }

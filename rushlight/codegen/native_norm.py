@@ -1,6 +1,6 @@
 """Batch normalisation by compiled kernels (``compiler/kernels/norm.py``).
 
-In: contiguous arrays and the attributes of `batch_norm` and `batch_norm_backward`. Out: new arrays.
+In: how arrays lie, and the attributes of `batch_norm` and `batch_norm_backward`. Out: launches.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from rushlight.codegen import engine, native
-from rushlight.codegen.native import address
+from rushlight.codegen.bound import Bound
+from rushlight.codegen.native import Bindings, Entry
+from rushlight.codegen.native_plans import Layout
 from rushlight.compiler.kernels import norm
 
 __all__ = ["KERNELS"]
@@ -31,71 +33,77 @@ def _functions(itemsize: int) -> tuple[int, int]:
     return engine.address(norm.forward_name(t)), engine.address(norm.backward_name(t))
 
 
-def _new(shape: Any, dtype: Any) -> Any:
-    return np.empty(shape, dtype)
-
-
-@lru_cache(maxsize=64)
-def _full(channels: int, value: float, dtype: Any) -> Any:
-    return np.full(channels, value, dtype)
-
-
-def _serves(arrays: list[Any]) -> bool:
-    """Whether these are contiguous inputs, large enough, and vectors of the same type."""
-    x = arrays[0]
-    if x.dtype.char not in "fd" or x.ndim < 3 or x.size < _MIN_WORK:
+def _fits(layouts: list[Any], outs: Any) -> bool:
+    """Whether all lie in row-major order and are of one type."""
+    x: Layout = layouts[0]
+    if x.dtype.char not in "fd" or len(x.shape) < 2 or x.size == 0:
         return False
-    if math.prod(x.shape[2:]) < _MIN_ROW:
-        return False
-    same = [a is None or (a.dtype == x.dtype and a.flags.c_contiguous) for a in arrays]
-    return all(same) and all([a is None or a.flags.aligned for a in arrays])
+    given = [a for a in (*layouts, *(outs or ())) if a is not None]
+    return all([a.dtype == x.dtype and a.contiguous for a in given])
 
 
-def _sizes(x: Any, training: bool) -> tuple[int, int, int, int]:
-    return x.shape[0], x.shape[1], x.size // (x.shape[0] * x.shape[1]), int(training)
+def _worth(layouts: list[Any], attrs: tuple[Any, ...]) -> bool:
+    shape = layouts[0].shape
+    return bool(math.prod(shape) >= _MIN_WORK and math.prod(shape[2:]) >= _MIN_ROW)
 
 
-def _launch(function: int, block: Any, x: Any) -> None:
-    threads = native.allowed_threads() if x.size > _SHARED_WORK else 1
-    native.launch(function, block, min(threads, x.shape[1]))
+def _launch(
+    function: int, x: Layout, arrays: list[int | float], rest: list[int], threads: int
+) -> Bound:
+    """The launch for these arrays: operands by number, or a float that stands in every channel.
+
+    Args:
+        rest: the words after the sizes.
+    """
+    n, c = x.shape[:2]
+    counter = len(arrays)
+    words = [np.array([0] * (counter + 1) + [n, c, x.size // (n * c), *rest, 0], np.int64)]
+    count = words[0].size - 1  # how many channels were handed out
+    operands, own = [], [(counter, count)]
+    for word, array in enumerate(arrays):
+        if isinstance(array, int):
+            operands.append((word, array, 0))
+            continue
+        own.append((word, sum([part.size for part in words])))
+        values = np.full(-(-c * x.itemsize // 8) * 8 // x.itemsize, array, x.dtype)
+        words.append(values.view(np.int64))
+    parts = min(threads if x.size > _SHARED_WORK else 1, c)
+    return Bound(function, np.concatenate(words), tuple(operands), tuple(own), (count,), parts)
 
 
-def _forward(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-    x, w, b, mean, var = operands
+def _forward(
+    layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int
+) -> Bindings | None:
+    x, w, b, _, _ = layouts
     training, eps = attrs
+    if training:  # the running statistics are not read
+        layouts = layouts[:3]
+    if not _fits(layouts, outs):
+        return None
     c, dtype = x.shape[1], x.dtype
-    w = _full(c, 1.0, dtype) if w is None else w
-    b = _full(c, -0.0, dtype) if b is None else b  # adding it changes nothing
-    out = _new(x.shape, dtype)
-    if training:
-        mean, scale, var = _new(c, dtype), _new(c, dtype), _new(c, dtype)
-    else:
-        scale = np.empty(0, dtype)
-    block = np.zeros(len(norm.FORWARD_FIELDS) + 1, np.int64)
-    counter = address(block) + 8 * (block.size - 1)
+    # adding -0.0 changes nothing
+    affine = (1.0 if w is None else 1, -0.0 if b is None else 2)
+    mean, scale, var = (6, 7, 8) if training else (3, 5, 4)  # the scale is not written
     (bits,) = struct.unpack("q", struct.pack("d", dtype.type(eps)))
-    arrays = (x, w, b, mean, scale, var, out)
-    block[:-1] = (*[address(a) for a in arrays], counter, *_sizes(x, training), bits)
-    _launch(_functions(x.itemsize)[0], block, x)
-    if training:
-        return [out, mean, scale, var]
-    return [out, scale, scale, scale]
+    arrays = [0, *affine, mean, scale, var, 5]
+    launch = _launch(_functions(x.itemsize)[0], x, arrays, [int(training), bits], threads)
+    vector = ((c if training else 0,), dtype)
+    return Bindings([launch], ((x.shape, dtype), vector, vector, vector))
 
 
-def _backward(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-    g, x, w, mean, scale = operands
-    c, dtype = x.shape[1], x.dtype
-    w = _full(c, 1.0, dtype) if w is None else w
-    dx, dw, db = _new(x.shape, dtype), _new(c, dtype), _new(c, dtype)
-    block = np.zeros(len(norm.BACKWARD_FIELDS) + 1, np.int64)
-    counter = address(block) + 8 * (block.size - 1)
-    arrays = (g, x, w, mean, scale, dx, dw, db)
-    block[:-1] = (*[address(a) for a in arrays], counter, *_sizes(x, attrs[0]))
-    _launch(_functions(x.itemsize)[1], block, x)
-    return [dx, dw, db]
+def _backward(
+    layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int
+) -> Bindings | None:
+    _, x, w, _, _ = layouts
+    if not _fits(layouts, outs):
+        return None
+    arrays = [0, 1, 1.0 if w is None else 2, 3, 4, 5, 6, 7]
+    launch = _launch(_functions(x.itemsize)[1], x, arrays, [int(attrs[0])], threads)
+    vector = ((x.shape[1],), x.dtype)
+    return Bindings([launch], ((x.shape, x.dtype), vector, vector))
 
 
 KERNELS = {
-    "batch_norm": (lambda operands, attrs: _serves(operands), _forward),
-    "batch_norm_backward": (lambda operands, attrs: _serves(operands), _backward),
+    "batch_norm": Entry(_forward, _worth),
+    "batch_norm_backward": Entry(_backward, _worth),
 }

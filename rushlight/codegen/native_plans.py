@@ -1,8 +1,8 @@
 """What a convolution looks like to the compiled kernels: axes, scratch, sizes of blocks.
 
 In: shapes, strides and attributes. Out: a `Plan`, made once for each combination: the kernels'
-argument block without its pointers, the tables of taps, and how much memory a call needs. What one
-dimension looks like is an `Axis`; a plan has three of them, missing ones have size 1.
+argument block without its pointers but with its tables of taps, and how much memory a call needs.
+What one dimension looks like is an `Axis`; a plan has three of them, missing ones have size 1.
 """
 
 from __future__ import annotations
@@ -20,56 +20,66 @@ from rushlight.compiler.kernels.windows import FIELDS, piece_area
 
 __all__ = [
     "COUNTER",
+    "FIELD",
     "NO_AXIS",
-    "POINTERS",
     "Axis",
     "Layout",
     "Plan",
     "PlanePlan",
+    "PoolPlan",
     "adjoint_axes",
-    "forward_axis",
     "contiguous",
+    "forward_axis",
     "gather_plan",
-    "layout",
     "max_plan",
     "plane_plan",
     "strides",
     "three_axes",
     "weight_plan",
+    "with_table",
 ]
 
 Ints = tuple[int, ...]
+Owned = tuple[tuple[int, int], ...]
 
 
 class Layout(NamedTuple):
-    """How an array lies in memory; strides in bytes."""
+    """How an array lies in memory; strides in elements, dtype NumPy's."""
 
     shape: Ints
     strides: Ints
-    itemsize: int
+    dtype: Any
 
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
 
-def layout(array: Any) -> Layout:
-    """An array's layout."""
-    return Layout(array.shape, array.strides, array.itemsize)
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return int(self.dtype.itemsize)
 
-
-def strides(array: Layout) -> Ints:
-    """Strides in elements, the spatial ones filled up to three dimensions."""
-    item = array.itemsize
-    steps = tuple([s // item for s in array.strides])
-    return (*steps[:2], *(0,) * (5 - len(steps)), *steps[2:])
+    @property
+    def contiguous(self) -> bool:
+        """Whether its elements follow each other in row-major order."""
+        steps = zip(self.shape, self.strides, contiguous(self.shape), strict=True)
+        return all([size == 1 or have == want for size, have, want in steps])
 
 
 def contiguous(shape: Ints) -> Ints:
-    """The strides of a new array of this shape, likewise."""
-    steps = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
-    return (*steps[:2], *(0,) * (5 - len(shape)), *steps[2:])
+    """The strides of a new array of this shape."""
+    return tuple([math.prod(shape[d + 1 :]) for d in range(len(shape))])
 
 
-_FIELD = {name: i for i, name in enumerate(FIELDS)}
-POINTERS = slice(0, 9)  # the first fields
-COUNTER = len(_FIELD)  # how many units were handed out stands behind the fields
+def strides(array: Layout) -> Ints:
+    """Strides of image, channel, z, y, x: 0 for dimensions that are missing."""
+    steps = array.strides
+    return (*steps[:2], *(0,) * (5 - len(steps)), *steps[2:])
+
+
+FIELD = {name: i for i, name in enumerate(FIELDS)}
+COUNTER = len(FIELD)  # how many units were handed out stands behind the fields
 
 # Sizes found by measurement on a core with 48 kB of L1 and 1 MB of L2.
 _INPUT_BYTES = 512 << 10  # of a unit's input
@@ -158,9 +168,8 @@ def three_axes(axes: list[Axis], x: Ints, out: Ints) -> tuple[Axis, Axis, Axis]:
 class Plan(NamedTuple):
     """A planned call."""
 
-    template: Any  # int64: the fields, and the counter
-    taps: Any  # int64: offsets of the taps in the scratch, then in the weight
-    tap_addresses: tuple[int, int]
+    block: Any  # int64: the fields, the counter, the tables
+    own: Owned  # which fields point to which words of the block
     w_base: int  # elements
     o_base: int
     packed_bytes: int  # of the weight
@@ -225,11 +234,20 @@ def _fields(
     return values
 
 
-def _template(values: dict[str, int]) -> Any:
+def _block(values: dict[str, int], tables: dict[str, Any]) -> tuple[Any, Owned]:
+    """An argument block: the fields, the counter, then tables to which fields point."""
     block = np.zeros(COUNTER + 1, np.int64)
     for name, value in values.items():
-        block[_FIELD[name]] = value
-    return block
+        block[FIELD[name]] = value
+    own = ((FIELD["counter"], COUNTER),)
+    for name, table in tables.items():
+        block, own = with_table(block, own, FIELD[name], table)
+    return block, own
+
+
+def with_table(block: Any, own: Owned, word: int, table: Any) -> tuple[Any, Owned]:
+    """The block with a table behind it to which a word points."""
+    return np.concatenate([block, np.asarray(table, np.int64)]), (*own, (word, block.size))
 
 
 def _areas(*sizes: int) -> list[int]:
@@ -337,12 +355,8 @@ def gather_plan(
         pack_unit=64 if w_strides[2] < w_strides[1] else 4,
     )
     values.update(_gather_memory(t, tile, values, direct, per_position * itemsize))
-    places = np.array(scratch.tap_places() + _weight_places(axes, w_strides), np.int64)
-    start = native.address(places)
     return Plan(
-        _template(values),
-        places,
-        (start, start + 8 * taps),
+        *_block(values, {"tap_x": scratch.tap_places(), "tap_w": _weight_places(axes, w_strides)}),
         sum(a.w_start * s for a, s in zip(axes, w_strides[3:], strict=True)),
         sum(a.o_start * s for a, s in zip(axes, o_strides[3:], strict=True)),
         groups * per_position * itemsize,
@@ -446,9 +460,8 @@ def weight_plan(
         scratch_words=areas[5],
     )
     work = values["images"] * y.positions * x.positions * groups * k * row_count
-    places = np.array(scratch.tap_places(), np.int64)
-    tables = (native.address(places), 0)
-    return Plan(_template(values), places, tables, 0, 0, 0, areas[5], groups * splits, work, tile)
+    block = _block(values, {"tap_x": scratch.tap_places()})
+    return Plan(*block, 0, 0, 0, areas[5], groups * splits, work, tile)
 
 
 # One channel a group
@@ -457,9 +470,8 @@ def weight_plan(
 class PlanePlan(NamedTuple):
     """A planned convolution with one channel a group, or its weight's gradient."""
 
-    template: Any
-    taps: Any
-    tap_addresses: tuple[int, int]
+    block: Any
+    own: Owned
     w_base: int
     o_base: int
     packed_bytes: int
@@ -508,12 +520,8 @@ def plane_plan(
         c_place=areas[1],
         scratch_words=areas[2],
     )
-    places = np.array(scratch.tap_places() + _weight_places(axes, w_strides), np.int64)
-    start = native.address(places)
     return PlanePlan(
-        _template(values),
-        places,
-        (start, start + 8 * taps),
+        *_block(values, {"tap_x": scratch.tap_places(), "tap_w": _weight_places(axes, w_strides)}),
         sum(a.w_start * s for a, s in zip(axes, w_strides[3:], strict=True)),
         sum(a.o_start * s for a, s in zip(axes, o_strides[3:], strict=True)),
         0,
@@ -529,18 +537,11 @@ def plane_plan(
 class PoolPlan(NamedTuple):
     """A planned pooling."""
 
-    template: Any  # int64: the fields, and the counter
-    tables: Any  # int64: taps in the scratch, taps in the plane, first rows, first columns (int32)
-    table_addresses: Ints
-    pointers: Any  # the fields for x, out, indices, scratch, counter, and the tables
-    counter: int
+    block: Any
+    own: Owned
     part_bytes: int
     units: int
     work: int  # taps
-
-
-_POOL_POINTERS = ("x", "out", "indices", "scratch", "counter")
-_POOL_TABLES = ("tap_x", "tap_index", "first_row", "first_column")
 
 
 def _first_inside(a: Axis) -> list[int]:
@@ -582,23 +583,11 @@ def max_plan(
     rows, columns = _first_inside(y), _first_inside(x)
     padded = np.zeros(-(-len(columns) // t.lanes) * t.lanes + 2, np.int32)
     padded[: len(columns)] = columns
-    tables = [
-        np.array(scratch.tap_places(), np.int64),
-        np.array(taps, np.int64),
-        np.array(rows, np.int64),
-        padded[: len(padded) // 2 * 2].view(np.int64),
-    ]
-    places = [0]
-    for table in tables:
-        places.append(places[-1] + table.size)
-    joined = np.concatenate(tables)
-    return PoolPlan(
-        _template(values),
-        joined,
-        tuple(native.address(joined) + 8 * place for place in places[:-1]),
-        np.array([_FIELD[name] for name in _POOL_POINTERS + _POOL_TABLES]),
-        COUNTER,
-        areas[2],
-        n * c_units,
-        n * channels * y.positions * x.positions * len(taps),
-    )
+    tables = {
+        "tap_x": scratch.tap_places(),
+        "tap_index": taps,
+        "first_row": rows,
+        "first_column": padded[: len(padded) // 2 * 2].view(np.int64),
+    }
+    work = n * channels * y.positions * x.positions * len(taps)
+    return PoolPlan(*_block(values, tables), areas[2], n * c_units, work)

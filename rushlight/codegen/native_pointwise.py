@@ -78,7 +78,9 @@ def _run(
     columns = columns or x.size
     arrays = (native.address(x), native.address(out))
     block[: pointwise.NUMBERS] = (*arrays, columns, x.size // columns)
-    native.launch(kernel, block, native.allowed_threads() if x.size >= _SHARED_SIZE else 1)
+    native.launch(
+        kernel, native.address(block), native.allowed_threads() if x.size >= _SHARED_SIZE else 1
+    )
     return out
 
 
@@ -167,7 +169,9 @@ def _layer_norm(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
         ],
         np.int64,
     )
-    native.launch(kernel, block, native.allowed_threads() if x.size >= _SHARED_SIZE else 1)
+    native.launch(
+        kernel, native.address(block), native.allowed_threads() if x.size >= _SHARED_SIZE else 1
+    )
     return [out, mean, scale]
 
 

@@ -1,6 +1,6 @@
 """Maximum pooling and its adjoint by compiled kernels (``compiler/kernels/pool.py``).
 
-In: arrays and the attributes of the records `max_pool` and `plane_scatter`. Out: new arrays.
+In: how arrays lie, and the attributes of the records `max_pool` and `plane_scatter`. Out: launches.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from rushlight.codegen import engine, native
-from rushlight.codegen.native import address
+from rushlight.codegen.bound import SCRATCH, Bound
+from rushlight.codegen.native import Bindings, Entry
 from rushlight.codegen.native_plans import (
+    COUNTER,
+    FIELD,
     NO_AXIS,
     Axis,
     Ints,
-    Layout,
-    PoolPlan,
-    layout,
     max_plan,
     strides,
 )
@@ -39,10 +39,6 @@ def _function(itemsize: int, scatters: bool) -> int:
     return engine.address(pool.scatter_name(t) if scatters else pool.max_name(t))
 
 
-def _new(shape: Ints, dtype: Any) -> Any:
-    return np.empty(shape, dtype)
-
-
 @lru_cache(maxsize=512)
 def _axes(size: Ints, attrs: tuple[Any, ...]) -> tuple[Axis, ...] | None:
     """The dimensions of a pooling; None if a window sees no element."""
@@ -57,79 +53,70 @@ def _axes(size: Ints, attrs: tuple[Any, ...]) -> tuple[Axis, ...] | None:
     return tuple(axes)
 
 
-def _max_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
-    x = operands[0]
-    if x.dtype.char not in "fd" or x.ndim > 4 or x.size * math.prod(attrs[0]) < _MIN_WORK:
-        return False
-    axes = _axes(x.shape[2:], attrs)
+def _max_worth(layouts: list[Any], attrs: tuple[Any, ...]) -> bool:
+    return bool(layouts[0].size * math.prod(attrs[0]) >= _MIN_WORK)
+
+
+def _max(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) -> Bindings | None:
+    x = layouts[0]
+    if x.dtype.char not in "fd" or len(x.shape) > 4 or x.size == 0:
+        return None
     if math.prod(x.shape[2:]) >= 1 << 31:  # places are counted with 32 bits
-        return False
-    return axes is not None and all(a.positions > 0 for a in axes)
-
-
-@lru_cache(maxsize=256)
-def _max_plan(x: Layout, attrs: tuple[Any, ...], threads: int) -> tuple[PoolPlan, Ints]:
-    """The plan of a pooling and its results' shape."""
+        return None
     axes = _axes(x.shape[2:], attrs)
-    assert axes is not None
+    if axes is None or any([a.positions <= 0 for a in axes]):
+        return None
+    if outs and not all([a.contiguous for a in outs]):
+        return None
     y, column = (NO_AXIS, *axes)[-2:]
     plan = max_plan(x.itemsize, (y, column), x.shape[:2], strides(x), threads)
-    return plan, (*x.shape[:2], *(a.positions for a in axes))
-
-
-def _max(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-    x = operands[0]
-    if not x.flags.aligned or any(s % x.itemsize for s in x.strides):
-        x = np.ascontiguousarray(x)
-    threads = native.allowed_threads()
-    plan, shape = _max_plan(layout(x), attrs, threads)
-    best, where = _new(shape, x.dtype), _new(shape, np.dtype(np.int64))
+    shape = (*x.shape[:2], *(a.positions for a in axes))
+    operands = (
+        (FIELD["x"], 0, 0),
+        (FIELD["out"], 1, 0),
+        (FIELD["indices"], 2, 0),
+        (FIELD["scratch"], SCRATCH, 0),
+    )
     parts = min(threads if plan.work > _SHARED_WORK else 1, plan.units)
-    block = plan.template.copy()
-    memory = native.arena(parts * plan.part_bytes)
-    block[plan.pointers] = (
-        address(x),
-        address(best),
-        address(where),
-        memory.address,
-        address(block) + 8 * plan.counter,
-        *plan.table_addresses,
-    )
-    native.launch(_function(x.itemsize, False), block, parts)
-    return [best, where]
+    scratch = parts * plan.part_bytes
+    function = _function(x.itemsize, False)
+    launch = Bound(function, plan.block, operands, plan.own, (COUNTER,), parts, scratch)
+    return Bindings([launch], ((shape, x.dtype), (shape, np.dtype(np.int64))))
 
 
-def _scatter_serves(operands: list[Any], attrs: tuple[Any, ...]) -> bool:
-    g, index = operands
-    return bool(
-        g.dtype.char in "fd"
-        and g.size >= _MIN_WORK
-        and math.prod(attrs[0]) > 0
-        and index.dtype == np.int64
-    )
+def _scatter_worth(layouts: list[Any], attrs: tuple[Any, ...]) -> bool:
+    return bool(layouts[0].size >= _MIN_WORK)
 
 
-def _scatter(operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
-    g, index = (np.ascontiguousarray(a) for a in operands)
-    shape = attrs[0]
+def _scatter(
+    layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int
+) -> Bindings | None:
+    g, index = layouts
+    shape = tuple(attrs[0])
+    if g.dtype.char not in "fd" or index.dtype != np.int64 or g.size == 0 or math.prod(shape) == 0:
+        return None
+    if not all([a.contiguous for a in (g, index, *(outs or ()))]):
+        return None
     planes = shape[0] * shape[1]
-    out = _new(shape, g.dtype)
-    block = np.zeros(len(pool.SCATTER_FIELDS) + 1, np.int64)
-    counter = address(block) + 8 * (block.size - 1)
-    block[:-2] = (
-        *(address(g), address(index), address(out), counter),
-        *(planes, g.size // planes, out.size // planes),
-    )
-    threads = native.allowed_threads() if g.size > _SHARED_WORK // 4 else 1
-    native.launch(_function(g.itemsize, True), block, min(threads, planes))
-    if block[-2]:
-        size = out.size // planes
-        bad = index[(index < 0) | (index >= size)][0]
-        raise RuntimeError(f"Found an invalid max index: {bad} (output volumes are of size {size})")
-    return [out]
+    fields = pool.SCATTER_FIELDS
+    count, bad = len(fields), fields.index("bad")
+    sizes = (planes, g.size // planes, math.prod(shape) // planes)
+    block = np.array([0, 0, 0, 0, *sizes, 0, 0], np.int64)
+    operands = tuple([(fields.index(n), i, 0) for i, n in enumerate(("g", "places", "out"))])
+    own = ((fields.index("counter"), count),)
+    parts = min(threads if g.size > _SHARED_WORK // 4 else 1, planes)
+    function = _function(g.itemsize, True)
+    launch = Bound(function, block, operands, own, (count, bad), parts, 0, bad)
+    return Bindings([launch], ((shape, g.dtype),))
+
+
+def _complain(operands: list[Any], attrs: tuple[Any, ...]) -> None:
+    index, size = operands[1], math.prod(attrs[0][2:])
+    bad = index[(index < 0) | (index >= size)][0]
+    raise RuntimeError(f"Found an invalid max index: {bad} (output volumes are of size {size})")
 
 
 KERNELS = {
-    "max_pool": (_max_serves, _max),
-    "plane_scatter": (_scatter_serves, _scatter),
+    "max_pool": Entry(_max, _max_worth),
+    "plane_scatter": Entry(_scatter, _scatter_worth, True, _complain),
 }
