@@ -43,7 +43,7 @@ SAMPLES = {
     "unfold": lambda make: [((make(2, 5),), (1, 2, 2))],
     "as_strided": lambda make: [((make(3, 4),), ((2, 2), (1, 4), 1))],
     "unbind": lambda make: [((make(2, 3),), (0,))],
-    "split": lambda make: [((make(5, 2),), ((2, 3), 0))],
+    "split": lambda make: [((make(5, 2),), ((2, 3), 0, False))],
     "select_backward": lambda make: [((make(3),), ((2, 3), 0, 1))],
     "slice_backward": lambda make: [((make(2, 3),), ((4, 3), 0, 1, 4, 2))],
     "diagonal_backward": lambda make: [((make(3),), ((3, 3), 0, 0, 1))],

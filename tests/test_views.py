@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import check_views
 import numpy as np
 import pytest
 import view_programs as programs
@@ -16,6 +17,12 @@ def test_random_programs_like_torch(program):
     """Values, strides, versions, gradients and errors of random programs equal real torch's."""
     torch = pytest.importorskip("torch")
     assert programs.run(rl, program) == programs.run(torch, program)
+
+
+def test_random_programs_print_like_torch():
+    """A sample of what ``python tests/check_views.py`` does by the thousand."""
+    torch = pytest.importorskip("torch")
+    assert not [text for seed in range(300) if (text := check_views.difference(torch, seed))]
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -113,6 +120,33 @@ def test_no_grad_writes_pass_the_leaf_check():
         x.mul_(2)
         x[0] = 5
     assert x.tolist() == [5, 4, 6, 8] and x.is_leaf and x.requires_grad
+
+
+def test_names_of_fills_and_pieces():
+    y = leaf() * 1
+    assert y.clone().fill_(2.0).grad_fn.name() == "FillBackward2"
+    z = y.clone()
+    z[:] = 2.0
+    assert z.grad_fn.name() == "FillBackward3"
+    assert rl.fill(y, 2.0).grad_fn.name() == "FillBackward0"
+    assert y.split(2)[0].grad_fn.name() == "SplitBackward0"
+    assert y.split([1, 3])[0].grad_fn.name() == "SplitWithSizesBackward0"
+
+
+def test_a_number_written_as_a_tensor_asks_for_memory_of_its_own():
+    wide = rl.zeros(2, 1).expand(2, 3)
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor"):
+        wide[:] = 1.0
+
+
+def test_a_stale_view_is_refused_in_backward_too():
+    x = leaf()
+    part = x.unbind()[0]
+    y = part * part
+    with rl.no_grad():
+        x.add_(1)
+    with pytest.raises(RuntimeError, match=r"^Output 0 of Unbind is a view and its base"):
+        y.backward()
 
 
 def test_unsafe_pieces_may_be_written():

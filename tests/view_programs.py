@@ -102,10 +102,10 @@ def write(v, name, i, j, other):
     return v
 
 
-def show(t):
-    """Everything that a program can see of a tensor."""
+def show(t, full=False):
+    """Everything that a program can see of a tensor, its text too where asked."""
     try:
-        return look_at(t)
+        return (*look_at(t), repr(t)) if full else look_at(t)
     except RuntimeError as error:
         return ("RuntimeError", str(error).split("\n")[0][:90])
 
@@ -133,14 +133,14 @@ def start(torch, shape, kind):
     return x, (x if kind == "leaf" else x * 1.5)
 
 
-def run(torch, program):
+def run(torch, program, full=False):
     """What the program prints with this library; warnings are not looked at."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return printed(torch, program)
+        return printed(torch, program, full)
 
 
-def printed(torch, program):
+def printed(torch, program, full):
     shape, kind, steps = program
     log = []
     x, first = start(torch, shape, kind)
@@ -176,7 +176,7 @@ def printed(torch, program):
         if made is not None:
             variables.append(made)
             log.append(made.data_ptr() == variables[0].data_ptr())
-        shown = [show(t) for t in variables]
+        shown = [show(t, full) for t in variables]
         log.append(shown)
         variables = [t for t, s in zip(variables, shown, strict=True) if s[0] != "RuntimeError"]
     live = [t for t in variables if t.requires_grad]

@@ -22,6 +22,7 @@ from rushlight.devices import device as Device
 from rushlight.dispatch import gate
 from rushlight.dispatch.gate import call, write
 from rushlight.dispatch.tensor import Tensor, point
+from rushlight.dispatch.views import check_write
 from rushlight.dtypes import dtype as Dtype
 from rushlight.ir.meta import Size, meta
 from rushlight.ops import arithmetic, movement
@@ -442,7 +443,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
                 "fill_ only supports 0-dimension value tensor but got tensor with "
                 f"{value._meta.ndim} dimensions."
             )
-    return write(arithmetic.fill, (self, operand(value)))
+        check_write(self, False, arithmetic.copy)  # as strict as copy_, unlike a number
+    return write(arithmetic.fill, (self, operand(value)), (False,))
 
 
 @both

@@ -200,9 +200,10 @@ def _setitem(self: Tensor, index: Any, value: Any) -> None:
         m, have = t._meta, value._meta
         if have.ndim > m.ndim and all(s == 1 for s in have.shape[: have.ndim - m.ndim]):
             value = value.reshape(have.shape[have.ndim - m.ndim :])
-        if value._meta.ndim == 0 and m.ndim:
-            value = value.expand(m.shape) if value._requires_grad else value
-        t.copy_(value)
+        if value._meta.ndim == 0 and m.ndim and not value._meta.dtype.is_complex:
+            t.fill_(value)
+        else:
+            t.copy_(value)
         return
     write(indexing.index_put, (t, value.to(t._meta.dtype), *indices), (False,))
 

@@ -215,7 +215,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
         if len(set(wrapped)) != len(wrapped):
             raise RuntimeError(f"movedim: repeated dim in `{name}` ({dims})")
     if n == 0:
-        return permute(input, ())
+        return call(movement.alias, (input,))  # type: ignore[no-any-return]
     order: list[Any] = [None] * n
     for s, d in zip(src, dst, strict=True):
         order[d] = s
@@ -332,7 +332,8 @@ def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Ten
     if input._meta.ndim == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     size = input._meta.shape[wrap_dim(dim, input._meta.ndim)]
-    if isinstance(split_size_or_sections, (list, tuple)):
+    by_size = not isinstance(split_size_or_sections, (list, tuple))
+    if not by_size:
         sizes = size_of((split_size_or_sections,))
     else:
         piece = number(split_size_or_sections)
@@ -350,13 +351,14 @@ def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Ten
         else:
             count = max(-(-size // piece), 1)
             sizes = (*(piece,) * (count - 1), size - piece * (count - 1))
-    return call(movement.split, (input,), (sizes, dim))  # type: ignore[no-any-return]
+    return call(movement.split, (input,), (sizes, dim, by_size))  # type: ignore[no-any-return]
 
 
 @both
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive pieces of given sizes."""
-    return call(movement.split, (input,), (size_of((split_sizes,)), dim))  # type: ignore[no-any-return]
+    sizes = size_of((split_sizes,))
+    return call(movement.split, (input,), (sizes, dim, False))  # type: ignore[no-any-return]
 
 
 @both
@@ -369,7 +371,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     size = input._meta.shape[wrap_dim(dim, input._meta.ndim)]
     piece = -(-size // chunks)
     if piece == 0 and size == 0:
-        return call(movement.split, (input,), ((0,) * chunks, dim))  # type: ignore[no-any-return]
+        return call(movement.split, (input,), ((0,) * chunks, dim, False))  # type: ignore[no-any-return]
     return split(input, max(piece, 1), dim)
 
 

@@ -182,7 +182,7 @@ def fill(input: Tensor, value: Any) -> Any:
             f"fill only supports 0-dimension value tensor but got tensor with "
             f"{value._meta.ndim} dimensions."
         )
-    return call(arithmetic.fill, (input, operand(value)))
+    return call(arithmetic.fill, (input, operand(value)), (True,))
 
 
 arithmetic.fill.public = fill

@@ -55,12 +55,21 @@ class SavedTensor:
             return self._restored(node, out_nr)
         t = self.tensor
         assert t is not None
-        if t._counter.value != self.version:
-            raise _modified(t, node, self)
+        if t._counter.value != self.version or t._view is not None:
+            self._check(t, node)
         if self.is_output:
             t = alias(t)
             t._requires_grad, t._node, t._out_nr = True, node, out_nr
         return t
+
+    def _check(self, t: Tensor, node: Node) -> None:
+        """Refuses a tensor that was written to, or a view whose base was if that is no more."""
+        if t._view is not None and t._view.seen != t._counter.value and not self.is_output:
+            from rushlight.dispatch.views import refresh
+
+            refresh(t)
+        if t._counter.value != self.version:
+            raise _modified(t, node, self)
 
     def _restored(self, node: Node, out_nr: int) -> Tensor:
         """What the unpack hook gives back, with the place in the graph that the tensor had."""

@@ -636,14 +636,23 @@ copy = Op(
     single_pass=True,
 )
 
+
+def _fill_node(metas: Any, attrs: Any) -> str:
+    """PyTorch numbers its four kinds of fill: into a new tensor or in place, number or tensor."""
+    return f"FillBackward{(0 if attrs[0] else 2) + (not metas[1].is_scalar)}"
+
+
 fill = Op(
     "fill",
     kind="elementwise",
     inputs=("input", "value"),
-    rule=lambda m, value: Plan(m.like(strides=m.strides if m.dense else None)),
-    kernel=lambda x, value: np.broadcast_to(np.asarray(value), x.shape),
-    samples=lambda make: [((make(2, 3), 2.5), ()), ((make(2, 3), make()), ())],
+    attrs=("copies",),  # whether the result is a new tensor
+    defaults=(False,),
+    rule=lambda m, value, copies: Plan(m.like(strides=m.strides if m.dense else None)),
+    kernel=lambda x, value, copies: np.broadcast_to(np.asarray(value), x.shape),
+    samples=lambda make: [((make(2, 3), 2.5), (False,)), ((make(2, 3), make()), (False,))],
     grads=(lambda o, g: o.zeros_like(g), lambda o, g: g),
+    node=_fill_node,
     single_pass=True,
 )
 

@@ -376,7 +376,7 @@ def _each(g: Any) -> list[Any]:
     return list(g) if isinstance(g, (list, tuple)) else [g]
 
 
-def _split_rule(m: Meta, sizes: tuple[int, ...], dim: int) -> list[View]:
+def _split_rule(m: Meta, sizes: tuple[int, ...], dim: int, by_size: bool) -> list[View]:
     d = wrap_dim(dim, m.ndim)
     if sum(sizes) != m.shape[d] or any(s < 0 for s in sizes):
         raise RuntimeError(
@@ -394,10 +394,11 @@ def _split_rule(m: Meta, sizes: tuple[int, ...], dim: int) -> list[View]:
 split = Op(
     "split",
     kind="movement",
-    attrs=("sizes", "dim"),
-    defaults=(0,),
+    attrs=("sizes", "dim", "by_size"),  # by_size: the caller gave one size for all pieces
+    defaults=(0, False),
     rule=_split_rule,
-    backward=lambda o, needs, g, inputs, outputs, sizes, dim: (o.cat(_each(g), dim),),
+    backward=lambda o, needs, g, inputs, outputs, sizes, dim, by_size: (o.cat(_each(g), dim),),
+    node=lambda metas, attrs: "SplitBackward0" if attrs[2] else "SplitWithSizesBackward0",
 )
 
 # Complex numbers seen as pairs of reals, and the other way round
