@@ -26,8 +26,7 @@ LAYERS: list[set[str]] = [
     {"ir"},
     {"ops"},
     {"runtime"},
-    {"compiler"},
-    {"codegen"},
+    {"compiler", "codegen"},
     {"dispatch"},
     {"_tensor"},
     set(),  # the API layer: every other name

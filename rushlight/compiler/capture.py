@@ -1,0 +1,116 @@
+"""Capture: from a call of an operator to Values, by running its NumPy kernel on Symbols.
+
+The NumPy kernel of a record is the operator's definition, so the compiler reads it: no operator has
+a second one.  In: a record, its plan, Values for tensors, Python numbers or None.  Out: a Value for
+each result, of the shape and dtype that the plan says.  Calls whose kernels ask for elements, sort,
+draw or loop by values stay whole (`opaque`); heavy operators with a native kernel stay whole too
+(`kernel`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rushlight.codegen import NATIVE
+from rushlight.compiler import symbol_functions, symbol_indexing, values
+from rushlight.compiler.symbols import Symbol, lift
+from rushlight.compiler.values import NotCaptured
+from rushlight.ir.graph import Value
+from rushlight.ir.meta import Meta
+from rushlight.ir.op import Op, Plan
+from rushlight.runtime import cpu
+from rushlight.runtime.quiet import quietly
+
+__all__ = ["NotCaptured", "capture", "decompose", "has_kernel", "whole"]
+
+_TABLES = (symbol_functions, symbol_indexing)  # what they hold is in symbols.FUNCTIONS
+_NEVER = frozenset(("random", "sort", "opaque"))  # kinds whose kernels are not read
+
+
+def capture(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) -> tuple[Value, ...]:
+    """The results of a call as Values.
+
+    Args:
+        op: the record; not of kind movement, whose results are views.
+        plan: what its rule decided.
+        inputs: Values (the tensors, as they are before any conversion), Python numbers or None.
+        attrs: the static attributes; a `number` Value may stand where a Python float was.
+
+    Raises:
+        NotCaptured: a run-time number is among the attributes of a call that must stay whole.
+    """
+    if has_kernel(op, plan, inputs):
+        return whole("kernel", op, plan, inputs, attrs)
+    try:
+        return decompose(op, plan, inputs, attrs)
+    except NotCaptured:
+        return whole("opaque", op, plan, inputs, attrs)
+
+
+def has_kernel(op: Op, plan: Plan, inputs: Sequence[Any]) -> bool:
+    """Whether a call is one for the native kernels of whole operators: all float32 or float64."""
+    if op.name not in NATIVE:
+        return False
+    arrays = [x for x in inputs if isinstance(x, Value)]
+    kinds = {x.dtype for x in arrays if x.dtype.kind != "i"}
+    if any(x.size == 0 for x in arrays) or plan.outs[0].numel == 0:
+        return False
+    return len(kinds) == 1 and kinds.pop() in (np.float32, np.float64)
+
+
+def whole(
+    kind: str, op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]
+) -> tuple[Value, ...]:
+    """A call that stays one value, and its results."""
+    if any(isinstance(a, Value) for a in attrs):
+        raise NotCaptured(f"a run-time number among the attributes of {op.name}")
+    known = tuple(... if isinstance(x, Value) else x for x in inputs)
+    arrays = [x for x in inputs if isinstance(x, Value)]
+    call = Value(kind, arrays, (op, attrs, plan, known), (), None)
+    return tuple(
+        Value("part", (call,), (i,), tuple(m.shape), m.dtype.numpy) for i, m in enumerate(plan.outs)
+    )
+
+
+def decompose(
+    op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]
+) -> tuple[Value, ...]:
+    """The results as what the kernel does with its operands.
+
+    Raises:
+        NotCaptured: the kernel does something that a graph does not say.
+    """
+    if op.kind in _NEVER or op.kernel is None:
+        raise NotCaptured(f"operators of kind {op.kind}")
+    if any(m.dtype.kind == "c" for m in plan.outs):
+        raise NotCaptured("complex numbers")
+    operands = [_operand(x, plan.compute) for x in inputs]
+    given = [Symbol(a, float) if isinstance(a, Value) else a for a in attrs]
+    kernel: Any = op.kernel
+    if op.kind == "create":
+        operands = [plan.outs[0] if plan.single else plan.outs, *operands]
+    results = quietly(kernel, (*operands, *given))
+    found = [results] if plan.single else list(results)
+    return tuple(_result(lift(r), m) for r, m in zip(found, plan.outs, strict=True))
+
+
+def _operand(x: Any, compute: Any) -> Any:
+    """An operand as `runtime.cpu.convert` makes it, with Symbols for arrays."""
+    if not isinstance(x, Value):
+        return x if compute is None else cpu.convert([x], compute)[0]
+    if x.dtype.kind == "c":
+        raise NotCaptured("complex numbers")
+    if compute is not None:
+        return Symbol(values.cast(x, compute.numpy))
+    return Symbol(x, float if x.kind == "number" else None)
+
+
+def _result(v: Value, meta: Meta) -> Value:
+    """A kernel's result in the dtype of its Meta, converted as PyTorch does, and in its shape."""
+    dtype = meta.dtype.numpy
+    if v.dtype.kind == "f" and (dtype.kind == "u" or (dtype.kind == "i" and dtype.itemsize < 8)):
+        v = values.cast(v, np.int64)  # as `runtime.cpu.cast_into`
+    return values.broadcast_to(values.cast(v, dtype), meta.shape)
