@@ -608,7 +608,7 @@ class ParameterDict(Module):
     def extra_repr(self) -> str:
         return "\n".join(_describe(key, p, _typename(p)) for key, p in self.items())
 
-    def __call__(self, input: Any) -> Any:
+    def __call__(self, input: Any) -> Any:  # type: ignore[override]
         raise RuntimeError("ParameterDict should not be called.")
 
     def __or__(self, other: ParameterDict) -> ParameterDict:

@@ -2,12 +2,14 @@
 
 In: attributes that user code assigns (parameters, buffers and modules register themselves) and the
 inputs of a call.  Out: what `forward` returns.  State saving stands in `_state.py`, hooks in
-`_hooks.py`.  The instance attributes are PyTorch's, so that pickled modules travel both ways.
+`_hooks.py`, the look-up of members in `_members.py`.  The instance attributes are PyTorch's, so
+that pickled modules travel both ways.
 """
 
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -38,6 +40,14 @@ from ._hooks import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from ._members import (
+    KINDS,
+    MemberAttributes,
+    Members,
+    keep_nothing,
+    plain_attributes,
+    plain_dict,
+)
 from ._place import note_place
 from ._state import StateMethods, _IncompatibleKeys
 
@@ -59,10 +69,12 @@ T = TypeVar("T", bound="Module")
 _Tree = TypeVar("_Tree", bound="Module")
 
 _set = object.__setattr__
+_NOT_GIVEN: Any = object()
 
 _CALL_HOOKS = frozenset(
     ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
 )
+_WATCHED = _CALL_HOOKS.union(KINDS)
 
 # Attributes that files of older versions lack, with what makes their empty value.
 _STATE_DEFAULTS: tuple[tuple[str, Callable[[], Any]], ...] = (
@@ -105,7 +117,7 @@ def _check_name(module: Module, kind: str, name: Any, owner: dict[str, Any]) -> 
         raise KeyError(f"attribute '{name}' already exists")
 
 
-class Module(HookMethods, StateMethods):
+class Module(MemberAttributes, HookMethods, StateMethods):
     """The base of every layer and network.
 
     Subclass it, create parameters and child modules in `__init__` (after `super().__init__()`),
@@ -150,9 +162,12 @@ class Module(HookMethods, StateMethods):
                     f"{type(self).__name__}.__init__() takes 1 positional argument but "
                     f"{len(args) + 1} were given"
                 )
+        if "_parameters" in plain_dict(self):
+            keep_nothing(self)
+        own = weakref.ref(self)
         _set(self, "training", True)
-        _set(self, "_parameters", {})
-        _set(self, "_buffers", {})
+        _set(self, "_parameters", Members(own))
+        _set(self, "_buffers", Members(own))
         _set(self, "_non_persistent_buffers_set", set())
         _set(self, "_backward_pre_hooks", HookDict())
         _set(self, "_backward_hooks", HookDict())
@@ -166,7 +181,7 @@ class Module(HookMethods, StateMethods):
         _set(self, "_state_dict_pre_hooks", OrderedDict())
         _set(self, "_load_state_dict_pre_hooks", OrderedDict())
         _set(self, "_load_state_dict_post_hooks", OrderedDict())
-        _set(self, "_modules", {})
+        _set(self, "_modules", Members(own))
         if self.call_super_init:
             super().__init__(*args, **kwargs)
 
@@ -177,22 +192,29 @@ class Module(HookMethods, StateMethods):
     def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
         return call_with_hooks(self, args, kwargs)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # This line runs once a layer a step: no hook dictionary is looked at before the process
-        # has its first hook. `training` is there unless `Module.__init__` was not called.
-        own = self.__dict__
+    def __call__(  # type: ignore[no-untyped-def]  # so that subclasses may narrow it
+        self, input=_NOT_GIVEN, other=_NOT_GIVEN, /, *args, **kwargs
+    ):
+        # This runs once a layer a step: no hook dictionary is looked at before the process has
+        # its first hook.  `training` is there unless `Module.__init__` was not called.
         try:
-            if not hooks_seen and "training" in own:
+            if hooks_seen or self.training is None:
+                args = tuple([x for x in (input, other) if x is not _NOT_GIVEN]) + args
+                return self._call_slowly(args, kwargs)
+            if args or kwargs:
+                args = tuple([x for x in (input, other) if x is not _NOT_GIVEN]) + args
                 return self.forward(*args, **kwargs)
-            return self._call_slowly(own, args, kwargs)
+            if other is not _NOT_GIVEN:
+                return self.forward(input, other)
+            return self.forward() if input is _NOT_GIVEN else self.forward(input)
         except Exception as error:
-            if "training" in own:
-                note_place(error, self)
+            if "training" not in plain_dict(self):
+                self._call_slowly((), {})
+            note_place(error, self)
             raise
 
-    def _call_slowly(
-        self, own: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def _call_slowly(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        own = plain_dict(self)
         try:
             hooked = (
                 own["_backward_hooks"]
@@ -233,7 +255,7 @@ class Module(HookMethods, StateMethods):
             KeyError: the name is taken, empty or has a dot.
             TypeError: the name is no string, or the value no tensor.
         """
-        if "_buffers" not in self.__dict__:
+        if "_buffers" not in plain_dict(self):
             raise AttributeError("cannot assign buffer before Module.__init__() call")
         _check_name(self, "buffer", name, self._buffers)
         if tensor is not None and not _is_tensor_like(tensor):
@@ -262,7 +284,7 @@ class Module(HookMethods, StateMethods):
             TypeError: the name is no string, or the value no Parameter.
             ValueError: the value is the result of a computation.
         """
-        if "_parameters" not in self.__dict__:
+        if "_parameters" not in plain_dict(self):
             raise AttributeError("cannot assign parameter before Module.__init__() call")
         _check_name(self, "parameter", name, self._parameters)
         if param is None:
@@ -316,20 +338,8 @@ class Module(HookMethods, StateMethods):
 
     # ------------------------------------------------------ attribute protocol
 
-    def __getattr__(self, name: str) -> Any:
-        # Python has made an AttributeError before it comes here: most of the time is spent.
-        own = self.__dict__
-        if "_modules" in own:
-            if name in (members := own["_parameters"]):
-                return members[name]
-            if name in (members := own["_modules"]):
-                return members[name]
-            if name in (members := own["_buffers"]):
-                return members[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
     def __setattr__(self, name: str, value: Any) -> None:
-        own = self.__dict__
+        own = plain_dict(self)
         if isinstance(value, Parameter):
             if "_parameters" not in own:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
@@ -361,8 +371,11 @@ class Module(HookMethods, StateMethods):
         if name in own.get("_buffers", ()) or isinstance(value, Buffer):
             self._set_buffer(name, value)
             return
-        if name in _CALL_HOOKS and not isinstance(value, HookDict):
-            value = HookDict(value)
+        if name in _WATCHED:
+            if name in KINDS:
+                keep_nothing(self)
+            elif not isinstance(value, HookDict):
+                value = HookDict(value)
         object.__setattr__(self, name, value)
 
     def _forget(self, name: str, *places: dict[str, Any]) -> None:
@@ -409,25 +422,43 @@ class Module(HookMethods, StateMethods):
             object.__delattr__(self, name)
 
     def __dir__(self) -> list[str]:
-        keys = [*dir(self.__class__), *self.__dict__]
+        keys = [*dir(self.__class__), *plain_attributes(self)]
         keys += [*self._parameters, *self._modules, *self._buffers]
         return sorted(key for key in keys if not key[0].isdigit())
 
     def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
+        state = plain_attributes(self)
         state.pop("_compiled_call_impl", None)
+        for kind in KINDS:
+            if type(state.get(kind)) is Members:
+                state[kind] = dict(state[kind])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        own = self.__dict__
+        keep_nothing(self)
+        own = plain_dict(self)
         own.update(state)
         for name, make in _STATE_DEFAULTS:
             if name not in own:
                 own[name] = make()
+        for kind in KINDS:
+            if type(own.get(kind)) is dict:
+                own[kind] = Members(weakref.ref(self), own[kind])
         # Plain dictionaries of a file: handles in it point at them, so they must stay; nobody
         # would see a hook that is put into them, so calls look from now on.
         if not hooks_seen and not all(isinstance(own.get(name), HookDict) for name in _CALL_HOOKS):
             hooks_seen.append(True)
+
+    def __copy__(self: _Tree) -> _Tree:
+        # As in PyTorch, both modules have the same dictionaries: what one registers, both have.
+        reduced: Any = self.__reduce_ex__(4)
+        copied: _Tree = reduced[0](*reduced[1])
+        state = reduced[2]
+        if type(self).__getstate__ is Module.__getstate__:
+            own = plain_dict(self)
+            state |= {kind: own[kind] for kind in KINDS if kind in own}
+        copied.__setstate__(state)
+        return copied
 
     # -------------------------------------------------------------- look-up
 
@@ -759,7 +790,7 @@ class Module(HookMethods, StateMethods):
 
     def _replicate_for_data_parallel(self) -> Any:
         replica = self.__new__(type(self))
-        replica.__dict__ = self.__dict__.copy()
+        plain_dict(replica).update(plain_attributes(self))
         replica._parameters = {}
         replica._buffers = replica._buffers.copy()
         replica._modules = replica._modules.copy()

@@ -10,6 +10,7 @@ from typing import Any
 
 from rushlight.nn import functional as F
 
+from ._members import plain_dict
 from .module import Module
 from .utils import _pair, _single, _triple
 
@@ -432,7 +433,7 @@ class AvgPool3d(_AvgPoolNd):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        own = self.__dict__
+        own = plain_dict(self)
         own.setdefault("padding", 0)
         own.setdefault("ceil_mode", False)
         own.setdefault("count_include_pad", True)

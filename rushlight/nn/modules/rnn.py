@@ -19,6 +19,7 @@ from rushlight.nn.functional import recurrent
 from rushlight.nn.parameter import Parameter
 from rushlight.nn.utils.rnn import PackedSequence
 
+from ._members import plain_dict
 from .module import Module
 
 __all__ = ["RNNBase", "RNN", "LSTM", "GRU", "RNNCellBase", "RNNCell", "LSTMCell", "GRUCell"]
@@ -181,8 +182,8 @@ class RNNBase(Module):
         self.flatten_parameters()
 
     def __setattr__(self, attr: str, value: Any) -> None:
-        names = self.__dict__.get("_flat_weights_names", ())
-        if attr in names and "_flat_weights" in self.__dict__:
+        names = plain_dict(self).get("_flat_weights_names", ())
+        if attr in names and "_flat_weights" in plain_dict(self):
             self._flat_weights[names.index(attr)] = value
         super().__setattr__(attr, value)
 
@@ -618,10 +619,10 @@ class RNNCellBase(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"
-        if self.__dict__.get("bias", True) is not True:
+        if plain_dict(self).get("bias", True) is not True:
             text += f", bias={self.bias}"
-        if self.__dict__.get("nonlinearity", "tanh") != "tanh":
-            text += f", nonlinearity={self.__dict__['nonlinearity']}"
+        if plain_dict(self).get("nonlinearity", "tanh") != "tanh":
+            text += f", nonlinearity={plain_dict(self)['nonlinearity']}"
         return text
 
     def reset_parameters(self) -> None:

@@ -202,7 +202,7 @@ def _deepcopy(self: Any, memo: dict[int, Any]) -> Any:
         return memo[id(self)]
     replica = self.__new__(self.__class__)
     memo[id(self)] = replica
-    replica.__dict__ = copy.deepcopy(self.__dict__, memo)
+    replica.__setstate__(copy.deepcopy(Module.__getstate__(self), memo))
     return replica
 
 
