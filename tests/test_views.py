@@ -172,3 +172,20 @@ def test_copies_do_not_alias(name):
     assert rl.equal(made, shown) and made.is_contiguous()
     made.zero_()
     assert x.sum() == 15
+
+
+def test_memory_of_an_array_is_not_replaced():
+    a = np.zeros(2, np.float32)
+    t = rl.from_numpy(a)
+    assert not t.untyped_storage().resizable() and rl.ones(2).untyped_storage().resizable()
+    with pytest.raises(RuntimeError, match=r"^Trying to resize storage that is not resizable"):
+        t.resize_(100)
+    with pytest.raises(RuntimeError, match=r"^Trying to resize storage that is not resizable"):
+        rl.cat([rl.ones(1), rl.ones(3)], out=rl.from_numpy(a[:0]))
+
+
+def test_reflected_operators_are_methods_of_tensors():
+    with pytest.raises(TypeError, match=r"descriptor '__radd__' for 'torch._C.TensorBase' objects"):
+        rl.Tensor.__radd__(2, 3)
+    with pytest.raises(AttributeError, match="'int' object has no attribute 'reciprocal'"):
+        rl.Tensor.__rdiv__(2, rl.ones(3))

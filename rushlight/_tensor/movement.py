@@ -274,6 +274,12 @@ def narrow_copy(
     if -input._meta.ndim <= dim < input._meta.ndim and length < 0:
         size = input._meta.shape[dim]
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    if dim >= input._meta.ndim > 0:
+        raise RuntimeError(
+            "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.  "
+            "(Could this error message be improved?  If so, please report an enhancement request "
+            "to PyTorch.)"
+        )
     return result_or_out(narrow(input, dim, start, length).clone(), out)
 
 

@@ -359,13 +359,30 @@ def _operator(op: Any, attrs: tuple[Any, ...] = ()) -> Any:
     return forward
 
 
-def _reflected(op: Any, attrs: tuple[Any, ...] = ()) -> Any:
+def _no_method(name: str, x: Any) -> Exception:
+    """What PyTorch says to a method of its tensors that was called on something else."""
+    kind = type(x).__name__
+    if name == "__rtruediv__":  # PyTorch's is written in Python
+        return AttributeError(f"'{kind}' object has no attribute 'reciprocal'")
+    return TypeError(
+        f"descriptor '{name}' for 'torch._C.TensorBase' objects doesn't apply to a '{kind}' object"
+    )
+
+
+def _reflected(op: Any, name: str, attrs: tuple[Any, ...] = ()) -> Any:
     def backward(self: Tensor, other: Any) -> Any:
+        if type(other) is Tensor and not is_tensor(self):  # never by Python, which tries it first
+            raise _no_method(name, self)
         if type(other) not in PLAIN or other is None:
             other = operand(other)
             if other is None or not is_operand(other):
                 return NotImplemented
-        return call(op, (other, self), attrs)
+        try:
+            return call(op, (other, self), attrs)
+        except TypeError:
+            if is_tensor(self):
+                raise
+        raise _no_method(name, self)
 
     backward._operator = True  # type: ignore[attr-defined]
     return backward
@@ -393,8 +410,9 @@ for _name, _record, _attrs in (
     ("rshift", arithmetic.bitwise_right_shift, ()),
 ):
     setattr(Tensor, f"__{_name}__", _operator(_record, _attrs))
-    setattr(Tensor, f"__r{_name}__", _reflected(_record, _attrs))
+    setattr(Tensor, f"__r{_name}__", _reflected(_record, f"__r{_name}__", _attrs))
     setattr(Tensor, f"__i{_name}__", _in_place(_record, _attrs))
+Tensor.__rdiv__ = Tensor.__rtruediv__  # type: ignore[attr-defined]
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(Tensor, f"__{_name}__", _operator(getattr(arithmetic, _name)))
 Tensor.__hash__ = lambda self: id(self)  # type: ignore[method-assign]

@@ -38,9 +38,19 @@ class Storage:
     Attributes:
         length: its size in bytes.
         exported: true once NumPy may hold an array over this memory.
+        foreign: whether the memory was given, so that it cannot be replaced by a larger block.
     """
 
-    __slots__ = ("__weakref__", "_bytes", "device", "exported", "length", "owner", "shared")
+    __slots__ = (
+        "__weakref__",
+        "_bytes",
+        "device",
+        "exported",
+        "foreign",
+        "length",
+        "owner",
+        "shared",
+    )
 
     def __init__(self, nbytes: int, device: device = CPU, memory: Any = None) -> None:
         self.length = nbytes
@@ -49,6 +59,7 @@ class Storage:
         self.owner: Any = None
         self.exported = False
         self.shared = False
+        self.foreign = memory is not None
         if memory is None and device is CPU:
             self._bytes = aligned_bytes(nbytes)
 
@@ -62,6 +73,7 @@ class Storage:
         self.owner = array
         self.exported = False
         self.shared = False
+        self.foreign = False
         return self
 
     @property
@@ -77,7 +89,13 @@ class Storage:
         return 0 if memory is None else int(memory.__array_interface__["data"][0])
 
     def resize(self, nbytes: int) -> None:
-        """Grows or shrinks the memory; what fits is kept."""
+        """Grows or shrinks the memory; what fits is kept.
+
+        Raises:
+            RuntimeError: the memory belongs to somebody else, such as a NumPy array.
+        """
+        if self.foreign:
+            raise RuntimeError("Trying to resize storage that is not resizable")
         if self.device is CPU:
             old, self._bytes, self.owner = self.bytes, aligned_bytes(nbytes), None
             keep = min(nbytes, self.length)
@@ -117,6 +135,10 @@ class Storage:
         """Grows or shrinks the memory in place; what fits is kept."""
         self.resize(size)
         return self
+
+    def resizable(self) -> bool:
+        """Whether the memory may be replaced by a larger block; not where it was given."""
+        return not self.foreign
 
     def clone(self) -> Storage:
         """A copy with memory of its own."""
