@@ -13,6 +13,7 @@ import numpy as np
 
 from rushlight.ir.graph import Graph, Value, operands
 from rushlight.runtime import cpu
+from rushlight.runtime.quiet import quietly
 
 __all__ = ["evaluate", "value_of"]
 
@@ -114,7 +115,7 @@ def _call(v: Value, *inputs: Any) -> list[Any]:
     placed = []
     for result, meta in zip(results, plan.outs, strict=True):
         out = np.empty(meta.shape, meta.dtype.numpy)
-        cpu.cast_into(out, result)
+        quietly(cpu.cast_into, (out, result))
         placed.append(out)
     return placed
 

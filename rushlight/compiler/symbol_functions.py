@@ -240,6 +240,26 @@ def _may_share_memory(a: Any, b: Any, max_work: Any = None) -> bool:
     return False
 
 
+@_of(np.diagonal)
+def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    first, second = axes_of((axis1, axis2), a.ndim)
+    rows, columns = a.shape[first], a.shape[second]
+    count = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
+    base, strides, start = values.strided(a.value)
+    start += max(offset, 0) * strides[second] - min(offset, 0) * strides[first]
+    rest = [d for d in range(a.ndim) if d not in (first, second)]
+    shape = [*[a.shape[d] for d in rest], count]
+    steps = [*[strides[d] for d in rest], strides[first] + strides[second]]
+    return Symbol(values.view(base, shape, steps, start))
+
+
+@_of(np.trace)
+def _trace(
+    a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None
+) -> Any:
+    return np.add.reduce(_diagonal(a, offset, axis1, axis2), -1, dtype)
+
+
 # Products
 
 

@@ -244,7 +244,10 @@ class Symbol(NDArrayOperatorsMixin):
         count = 1
         for d in axes_of(axis, self.ndim):
             count *= self.shape[d]
-        mean = np.divide(total, total.dtype.type(count))
+        if total.dtype.kind == "f":
+            mean = np.divide(total, total.dtype.type(count))
+        else:
+            mean = np.divide(total, np.float64(count)).astype(total.dtype)
         return mean if out is None else _into(out, mean)
 
     def argmax(self, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:

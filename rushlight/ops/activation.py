@@ -14,6 +14,7 @@ from rushlight.ir.shapes import wrap_dim
 from rushlight.ir.strides import like_strides, memory_order
 from rushlight.ops import special_math
 from rushlight.ops.build import elementwise, opmath, unsupported
+from rushlight.ops.readable import is_symbol
 
 _HALF_SQRT_2 = math.sqrt(0.5)
 _INV_SQRT_2PI = 1 / math.sqrt(2 * math.pi)
@@ -44,6 +45,8 @@ _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 def _threshold_backward(g: Any, x: Any, threshold: float) -> Any:
     """``where(x <= threshold, 0, g)``, as a product of bits: a choice by random masks is slow."""
     keep = np.logical_not(np.less_equal(x, threshold))
+    if is_symbol(g):
+        return np.where(keep, g, g.dtype.type(0))
     if g.dtype.kind in "biu":
         return g * keep
     return np.multiply(g.view(_BITS[g.dtype.itemsize]), keep).view(g.dtype)
@@ -70,7 +73,9 @@ threshold = elementwise(
 
 def _sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x)); where exp overflows this is 0, as it should be."""
-    y = np.asarray(np.negative(x))
+    y = np.negative(x)
+    if not y.ndim:
+        return 1 / (np.exp(y) + 1)
     np.exp(y, out=y)
     np.add(y, 1, out=y)
     return np.divide(1, y, out=y)

@@ -18,6 +18,7 @@ from rushlight.ops.build import (
     opmath,
     unsupported,
 )
+from rushlight.ops.readable import is_symbol, refused, same_number, scalar
 
 BINARY = ("input", "other")
 TENSORS = "torch method inplace tensors"  # not with Python numbers
@@ -26,15 +27,15 @@ TENSORS = "torch method inplace tensors"  # not with Python numbers
 def _add(x: Any, y: Any, alpha: Any) -> Any:
     if x.dtype.kind == "b":
         return x | (y & bool(alpha))
-    return x + y if alpha == 1 else x + _scaled(y, alpha)
+    return x + y if same_number(alpha, 1) else x + _scaled(y, alpha)
 
 
 def _sub(x: Any, y: Any, alpha: Any) -> Any:
-    return x - y if alpha == 1 else x - _scaled(y, alpha)
+    return x - y if same_number(alpha, 1) else x - _scaled(y, alpha)
 
 
 def _scaled(y: Any, alpha: Any) -> Any:
-    return y * np.asarray(alpha).astype(y.dtype)
+    return y * scalar(alpha, y.dtype)
 
 
 def _alpha_rule(name: str) -> Any:
@@ -144,15 +145,13 @@ def _div_rule(x: Any, y: Any, rounding_mode: str | None) -> Plan:
 def _div(x: Any, y: Any, rounding_mode: str | None) -> Any:
     if rounding_mode is None:
         return np.true_divide(x, y)
-    if np.asarray(x).dtype.kind in "biu":
-        if np.any(np.equal(y, 0)):
-            raise RuntimeError("ZeroDivisionError")
+    if x.dtype.kind in "biu":
+        y = _no_zero(y)
         quotient = np.floor_divide(x, y)
         if rounding_mode == "floor":
             return quotient
         rest = np.remainder(x, y)
-        signs = (np.asarray(x) < 0) != (np.asarray(y) < 0)
-        return quotient + ((rest != 0) & signs).astype(quotient.dtype)
+        return quotient + ((rest != 0) & ((x < 0) != (y < 0))).astype(quotient.dtype)
     if rounding_mode == "trunc":
         return np.trunc(np.true_divide(x, y))
     return _floor_divide_floats(x, y)
@@ -197,16 +196,17 @@ div = Op(
 )
 
 
+def _no_zero(y: Any) -> Any:
+    """A divisor of whole numbers."""
+    return refused(y, np.equal(y, 0), lambda: RuntimeError("ZeroDivisionError"))
+
+
 def _remainder(x: Any, y: Any) -> Any:
-    if np.asarray(x).dtype.kind in "iu" and np.any(np.equal(y, 0)):
-        raise RuntimeError("ZeroDivisionError")
-    return np.remainder(x, y)
+    return np.remainder(x, _no_zero(y) if x.dtype.kind in "iu" else y)
 
 
 def _fmod(x: Any, y: Any) -> Any:
-    if np.asarray(x).dtype.kind in "iu" and np.any(np.equal(y, 0)):
-        raise RuntimeError("ZeroDivisionError")
-    return np.fmod(x, y)
+    return np.fmod(x, _no_zero(y) if x.dtype.kind in "iu" else y)
 
 
 remainder = elementwise(
@@ -243,26 +243,25 @@ def _pow_rule(x: Any, y: Any) -> Plan:
 
 
 def _pow(x: Any, y: Any) -> Any:
-    base, exponent = np.asarray(x), np.asarray(y)
-    if base.dtype.kind in "biu":
-        if exponent.dtype.kind == "i" and np.any(exponent < 0):
-            if not isinstance(y, np.ndarray):  # a Python number
+    if x.dtype.kind in "biu":
+        if y.dtype.kind == "i" and (is_symbol(y) or np.any(y < 0)):
+            if isinstance(y, np.generic):  # a Python number
                 raise RuntimeError("Integers to negative integer powers are not allowed.")
-            return _negative_power(base, exponent)
-        return np.power(base, exponent)
-    if exponent.ndim == 0:
-        if exponent == 2:
-            return base * base
-        if exponent == 3:
-            return base * base * base
-        if exponent == 0.5 and base.dtype.kind != "c":
-            return np.sqrt(base)
-        if exponent == 1:
-            return base.copy()
-    return np.power(base, exponent)
+            return _whole_power(x, y)
+        return np.power(x, y)
+    if y.ndim == 0 and not is_symbol(y):
+        if y == 2:
+            return x * x
+        if y == 3:
+            return x * x * x
+        if y == 0.5 and x.dtype.kind != "c":
+            return np.sqrt(x)
+        if y == 1:
+            return x.copy()
+    return np.power(x, y)
 
 
-def _negative_power(base: Any, exponent: Any) -> Any:
+def _whole_power(base: Any, exponent: Any) -> Any:
     """Integer powers: negative ones are 0 but for bases 1 and -1."""
     good = np.power(base, np.maximum(exponent, 0))
     odd = np.where(exponent % 2 == 0, 1, -1).astype(good.dtype)
@@ -573,7 +572,7 @@ addcmul = Op(
     attrs=("value",),
     defaults=(1,),
     rule=_fused_rule,
-    kernel=lambda x, a, b, value: x + (x.dtype.type(value) * a) * b,
+    kernel=lambda x, a, b, value: x + (scalar(value, x.dtype) * a) * b,
     grads=(
         lambda o, g: g,  # x + v a b
         lambda o, g, _x, _a, b, _out, value: g * o.conj(b * value),
@@ -602,7 +601,7 @@ addcdiv = Op(
     attrs=("value",),
     defaults=(1,),
     rule=_addcdiv_rule,
-    kernel=lambda x, a, b, value: x + (x.dtype.type(value) * a) / b,
+    kernel=lambda x, a, b, value: x + (scalar(value, x.dtype) * a) / b,
     grads=(
         lambda o, g: g,  # x + v a / b
         lambda o, g, _x, _a, b, _out, value: g * o.conj(value / b),
@@ -649,7 +648,7 @@ fill = Op(
     attrs=("copies",),  # whether the result is a new tensor
     defaults=(False,),
     rule=lambda m, value, copies: Plan(m.like(strides=m.strides if m.dense else None)),
-    kernel=lambda x, value, copies: np.broadcast_to(np.asarray(value), x.shape),
+    kernel=lambda x, value, copies: np.broadcast_to(value, x.shape),
     samples=lambda make: [((make(2, 3), 2.5), (False,)), ((make(2, 3), make()), (False,))],
     grads=(lambda o, g: o.zeros_like(g), lambda o, g: g),
     node=_fill_node,
@@ -660,7 +659,7 @@ zero = Op(
     "zero",
     kind="elementwise",
     rule=lambda m: Plan(m.like(strides=m.strides if m.dense else None)),
-    kernel=lambda x: np.broadcast_to(np.zeros((), x.dtype), x.shape),
+    kernel=lambda x: np.broadcast_to(x.dtype.type(0), x.shape),
     grads=(lambda o, g: o.zeros_like(g),),
     single_pass=True,
 )

@@ -13,6 +13,7 @@ from rushlight import dtypes
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import wrap_dim
+from rushlight.ops.readable import zeros
 
 
 def _triangle(name: str, kernel: Any, grad: Any) -> Op:
@@ -99,7 +100,7 @@ def _diag_embed_rule(m: Meta, offset: int, dim1: int, dim2: int) -> Plan:
 def _diag_embed(x: Any, offset: int, dim1: int, dim2: int) -> Any:
     n = x.shape[-1]
     size = n + abs(offset)
-    out = np.zeros((*x.shape[:-1], size, size), x.dtype)
+    out = zeros(x, (*x.shape[:-1], size, size))
     at = np.arange(n)
     out[..., at - min(offset, 0), at + max(offset, 0)] = x
     return np.moveaxis(out, (-2, -1), (dim1, dim2))

@@ -10,6 +10,7 @@ from rushlight.dtypes import int64
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ops.build import unsupported
+from rushlight.ops.readable import checked, is_symbol, zeros
 
 
 def _rule(weight: Meta, index: Meta, padding_idx: int, scale_by_freq: bool) -> Plan:
@@ -25,14 +26,18 @@ def _rule(weight: Meta, index: Meta, padding_idx: int, scale_by_freq: bool) -> P
 
 
 def _embedding(weight: Any, index: Any, padding_idx: int, scale_by_freq: bool) -> Any:
-    if index.size and (index.min() < 0 or index.max() >= weight.shape[0]):
-        raise IndexError("index out of range in self")
-    return weight[index]
+    return weight[checked(index, weight.shape[0], _out_of_range)]
+
+
+def _out_of_range(index: Any) -> Exception:
+    return IndexError("index out of range in self")
 
 
 def _spread(g: Any, index: Any, rows: int, padding_idx: int, scale_by_freq: bool) -> Any:
     flat = index.reshape(-1)
     values = g.reshape(flat.size, g.shape[-1])
+    if is_symbol(g):
+        return _symbolic_spread(values, flat, rows, padding_idx, scale_by_freq)
     if padding_idx >= 0:
         keep = flat != padding_idx
         flat, values = flat[keep], values[keep]
@@ -40,6 +45,19 @@ def _spread(g: Any, index: Any, rows: int, padding_idx: int, scale_by_freq: bool
         count = np.bincount(flat, minlength=rows)
         values = values / count[flat][:, None].astype(g.dtype)
     return _summed_rows(values, flat, rows)
+
+
+def _symbolic_spread(values: Any, index: Any, rows: int, padding_idx: int, by_freq: bool) -> Any:
+    """`_spread` without looking at elements."""
+    out = zeros(values, (rows, values.shape[-1]))
+    if by_freq:
+        count = zeros(values, (rows,), np.int64)
+        np.add.at(count, index, 1)
+        values = values / count[index][:, None].astype(values.dtype)
+    if padding_idx >= 0:
+        values = np.where((index == padding_idx)[:, None], values.dtype.type(0), values)
+    np.add.at(out, index, values)
+    return out
 
 
 def _summed_rows(values: Any, index: Any, rows: int) -> Any:

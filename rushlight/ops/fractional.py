@@ -59,7 +59,7 @@ def _pool(x: Any, samples: Any, kernel: Ints, sizes: Ints) -> Any:
     planes = x.shape[0] * x.shape[1]
     size = x.shape[2:]
     room = int(np.prod(size, dtype=np.int64))
-    flat = np.ascontiguousarray(x).reshape(planes, room)
+    flat = x.reshape(planes, room)
     draws = samples.reshape(planes, n)
     if n == 2:
         draws = draws[:, ::-1]  # in two dimensions the first draw is the width's

@@ -16,6 +16,7 @@ from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import suggested_strides
 from rushlight.ops.build import no_derivative, opmath, unsupported
+from rushlight.ops.readable import sums_at, zeros
 
 _A = -0.75  # of Keys' cubic
 
@@ -47,14 +48,15 @@ def _kept_inside(x: Any, size: int, padding: str, align: bool) -> tuple[Any, Any
         x, slope = _reflected(x, *((0.0, size - 1.0) if align else (-0.5, size - 0.5)))
     if padding != "zeros":
         slope = np.where((x > 0) & (x < size - 1), slope, 0)
-        x = np.clip(np.nan_to_num(x, nan=0.0), 0, size - 1)
+        x = np.clip(np.where(np.isnan(x), 0, x), 0, size - 1)
     return x, slope
 
 
 def _axis_taps(
     x: Any, size: int, mode: str, padding: str, align: bool
-) -> list[tuple[Any, Any, Any, Any]]:
-    """Along one axis: (index, inside, weight, derivative of the weight by the grid) of each tap."""
+) -> list[tuple[Any, Any, Any, Any, Any]]:
+    """Along one axis, of each tap: (index, inside, weight, and the weight's first and second
+    derivatives by the grid)."""
     place, factor = _unnormalised(x, size, align)
     if mode != "bicubic":
         place, slope = _kept_inside(place, size, padding, align)
@@ -62,23 +64,28 @@ def _axis_taps(
     if mode == "nearest":
         place = np.rint(place)
         index = _index(place, size)
-        return [(index, _inside(place, size), np.ones_like(x), np.zeros_like(x))]
+        none = np.zeros_like(x)
+        return [(index, _inside(place, size), np.ones_like(x), none, none)]
     low = np.floor(place)
     part = place - low
     if mode == "bilinear":
         found = ((low, 1 - part, -slope), (low + 1, part, slope))
-        return [(_index(p, size), _inside(p, size), w, d) for p, w, d in found]
+        none = np.zeros_like(x)
+        return [(_index(p, size), _inside(p, size), w, d, none) for p, w, d in found]
     taps = []
-    for offset, weight, slope in zip(range(-1, 3), _cubic(part), _cubic_slope(part), strict=True):
+    scale = x.dtype.type(factor)
+    cubics = zip(_cubic(part), _cubic_slope(part), _cubic_curve(part), strict=True)
+    for offset, (weight, slope, curve) in zip(range(-1, 3), cubics, strict=True):
         p = low + offset
         if padding != "zeros":
             p, _ = _kept_inside(p, size, padding, align)
-        taps.append((_index(p, size), _inside(p, size), weight, slope * x.dtype.type(factor)))
+        bends = (slope * scale, curve * scale * scale)
+        taps.append((_index(p, size), _inside(p, size), weight, *bends))
     return taps
 
 
 def _index(place: Any, size: int) -> Any:
-    return np.clip(np.nan_to_num(place, nan=-1.0), 0, max(size - 1, 0)).astype(np.int64)
+    return np.clip(np.where(np.isnan(place), -1, place), 0, max(size - 1, 0)).astype(np.int64)
 
 
 def _inside(place: Any, size: int) -> Any:
@@ -105,10 +112,20 @@ def _cubic_slope(t: Any) -> list[Any]:
     return [far(t + 1), near(t), -near(1 - t), -far(2 - t)]
 
 
+def _cubic_curve(t: Any) -> list[Any]:
+    def near(x: Any) -> Any:
+        return 6 * (_A + 2) * x - 2 * (_A + 3)
+
+    def far(x: Any) -> Any:
+        return 6 * _A * x - 10 * _A
+
+    return [far(t + 1), near(t), near(1 - t), far(2 - t)]
+
+
 def _combinations(
     grid: Any, size: Any, mode: str, padding: str, align: bool
-) -> Iterator[tuple[Any, Any, list[tuple[Any, Any]]]]:
-    """Every combination of taps: (flat index, inside, [(weight, slope) of each axis]).
+) -> Iterator[tuple[Any, Any, list[tuple[Any, Any, Any]]]]:
+    """Every combination of taps: (flat index, inside, [(weight, slope, curve) of each axis]).
 
     All arrays are (N, places).
     """
@@ -118,10 +135,10 @@ def _combinations(
     for taps in itertools.product(*axes):
         index: Any = 0
         inside: Any = True
-        for (at, ok, _w, _s), extent in zip(taps, size, strict=True):
+        for (at, ok, *_), extent in zip(taps, size, strict=True):
             index = index * extent + at
             inside = inside & ok
-        yield index, inside, [(w, s) for _i, _o, w, s in taps]
+        yield index, inside, [tap[2:] for tap in taps]
 
 
 def _product(factors: list[Any]) -> Any:
@@ -132,37 +149,75 @@ def _product(factors: list[Any]) -> Any:
 
 
 def _sample(x: Any, grid: Any, mode: str, padding: str, align: bool) -> Any:
-    planes = np.ascontiguousarray(x).reshape(*x.shape[:2], -1)
+    planes = x.reshape(*x.shape[:2], -1)
     out: Any = 0
     for index, inside, weights in _combinations(grid, x.shape[2:], mode, padding, align):
         values = np.take_along_axis(planes, index[:, None], 2)
-        weight = np.where(inside, _product([w for w, _ in weights]), 0)
+        weight = np.where(inside, _product([w for w, *_ in weights]), 0)
         out = out + np.where(inside[:, None], values, 0) * weight[:, None]
-    return np.asarray(out, x.dtype).reshape(*x.shape[:2], *grid.shape[1:-1])
+    return out.astype(x.dtype, copy=False).reshape(*x.shape[:2], *grid.shape[1:-1])
 
 
 def _sample_backward(g: Any, x: Any, grid: Any, mode: str, padding: str, align: bool) -> Any:
     """Back to the elements, by their weights, and to the grid, by the weights' derivatives."""
     n, c = x.shape[:2]
     room = int(np.prod(x.shape[2:], dtype=np.int64))
-    planes = np.ascontiguousarray(x).reshape(n, c, -1)
-    rows = np.ascontiguousarray(g).reshape(n, c, -1)
-    dx = np.zeros(n * c * room, x.dtype)
+    planes = x.reshape(n, c, -1)
+    rows = g.reshape(n, c, -1)
+    dx = zeros(x, n * c * room)
     dims = grid.shape[-1]
-    dgrid = np.zeros((n, rows.shape[2], dims), x.dtype)
+    dgrid = zeros(x, (n, rows.shape[2], dims))
     base = (np.arange(n * c) * room).reshape(n, c, 1)
     for index, inside, weights in _combinations(grid, x.shape[2:], mode, padding, align):
-        weight = np.where(inside, _product([w for w, _ in weights]), 0)
-        dx += np.bincount(
+        weight = np.where(inside, _product([w for w, *_ in weights]), 0)
+        dx += sums_at(
             (base + index[:, None]).reshape(-1), (rows * weight[:, None]).reshape(-1), dx.size
         ).astype(x.dtype)
         if mode == "nearest":
             continue
         along = np.where(inside, (rows * np.take_along_axis(planes, index[:, None], 2)).sum(1), 0)
         for d in range(dims):
-            slope = _product([s if i == d else w for i, (w, s) in enumerate(weights)])
-            dgrid[..., dims - 1 - d] += along * slope
+            dgrid[..., dims - 1 - d] += along * _derivative(weights, d)
     return dx.reshape(x.shape), dgrid.reshape(grid.shape)
+
+
+def _derivative(weights: list[tuple[Any, Any, Any]], *axes: int) -> Any:
+    """A tap's weight, derived by the grid along these axes."""
+    return _product([w[axes.count(i)] for i, w in enumerate(weights)])
+
+
+def _sample_twice(
+    a: Any, b: Any, g: Any, x: Any, grid: Any, mode: str, padding: str, align: bool
+) -> Any:
+    """Back through the backward pass.
+
+    With W the weight of a tap and y its element of x, that pass gave sum g W at y and sum g W' y at
+    the grid. Given gradients a and b of these: to g goes W a + b W' y, to the element g b W', to
+    the grid g a W' + g b W'' y.
+    """
+    n, c = x.shape[:2]
+    room = int(np.prod(x.shape[2:], dtype=np.int64))
+    planes, given = x.reshape(n, c, -1), a.reshape(n, c, -1)
+    rows = g.reshape(n, c, -1)
+    dims = grid.shape[-1]
+    along = b.reshape(n, -1, dims)[..., ::-1]  # (N, places, axes), as the image's axes lie
+    dg, dx = np.zeros_like(rows), zeros(x, n * c * room)
+    dgrid = zeros(x, (n, rows.shape[2], dims))
+    base = (np.arange(n * c) * room).reshape(n, c, 1)
+    for index, inside, weights in _combinations(grid, x.shape[2:], mode, padding, align):
+        y = np.where(inside[:, None], np.take_along_axis(planes, index[:, None], 2), 0)
+        at = np.where(inside[:, None], np.take_along_axis(given, index[:, None], 2), 0)
+        moved = sum(along[..., d] * _derivative(weights, d) for d in range(dims))
+        dg += at * _product([w for w, *_ in weights])[:, None] + y * moved[:, None]
+        spread = rows * np.where(inside, moved, 0)[:, None]
+        dx += sums_at((base + index[:, None]).reshape(-1), spread.reshape(-1), dx.size).astype(
+            x.dtype
+        )
+        ga, gy = (rows * at).sum(1), (rows * y).sum(1)
+        for d in range(dims):
+            bent = sum(along[..., e] * _derivative(weights, d, e) for e in range(dims))
+            dgrid[..., dims - 1 - d] += ga * _derivative(weights, d) + gy * bent
+    return dg.reshape(g.shape), dx.reshape(x.shape), dgrid.reshape(grid.shape)
 
 
 def _rule(x: Meta, grid: Meta, mode: str, padding: str, align: bool) -> Plan:
@@ -238,5 +293,20 @@ grid_sample_backward = Op(
     attrs=("mode", "padding_mode", "align_corners"),
     rule=_backward_rule,
     kernel=_sample_backward,
-    grads=(no_derivative("grid_sampler_backward"),) * 3,
+    backward=lambda o, needs, g, inputs, outputs, *how: o.grid_sample_double_backward(
+        *g, *inputs, *how
+    ),
+    keeps_inputs=(0, 1, 2),
+)
+grid_sample_double_backward = Op(
+    "grid_sample_double_backward",
+    kind="indexing",
+    inputs=("a", "b", "grad_output", "input", "grid"),
+    attrs=("mode", "padding_mode", "align_corners"),
+    rule=lambda a, b, g, x, grid, *how: Plan(
+        [meta(tuple(m.shape), m.dtype, None, m.device) for m in (g, x, grid)],
+        compute=opmath(x.dtype),
+    ),
+    kernel=_sample_twice,
+    grads=(no_derivative("grid_sampler_double_backward"),) * 5,
 )

@@ -5,6 +5,7 @@ Indices are checked in the kernel before anything is written.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,12 +18,13 @@ from rushlight.ir.shapes import broadcast, wrap_dim
 from rushlight.ir.strides import is_dense
 from rushlight.ops.build import c_name, elementwise_meta
 from rushlight.ops.movement import slice_range
+from rushlight.ops.readable import checked, empty, is_symbol, same_number, scalar, zeros
 
 # Gradients of views: zeros of the base's shape with the gradient in the view's place
 
 
 def _placed(shape: Sequence[int], g: Any, at: Any) -> Any:
-    out = np.zeros(shape, g.dtype)
+    out = zeros(g, shape)
     out[at] = g
     return out
 
@@ -59,7 +61,7 @@ slice_backward = Op(
 
 
 def _diagonal_backward(g: Any, shape: Any, offset: int, dim1: int, dim2: int) -> Any:
-    out = np.zeros(shape, g.dtype)
+    out = zeros(g, shape)
     a, b = wrap_dim(dim1, len(shape)), wrap_dim(dim2, len(shape))
     moved = np.moveaxis(out, (a, b), (-2, -1))
     n = np.arange(g.shape[-1])
@@ -78,7 +80,7 @@ diagonal_backward = Op(
 
 
 def _unfold_backward(g: Any, shape: Any, dimension: int, size: int, step: int) -> Any:
-    out = np.zeros(shape, g.dtype)
+    out = zeros(g, shape)
     if not shape:
         return g.reshape(())
     d = wrap_dim(dimension, len(shape))
@@ -113,7 +115,7 @@ def _as_strided_backward(
     """Adds up in memory, then reads the base's own elements; shared elements are averaged."""
     base = _offsets(shape, strides, 0)
     view = _offsets(size, stride, offset)
-    memory = np.zeros(int(max(base.max(initial=0), view.max(initial=0))) + 1, g.dtype)
+    memory = zeros(g, int(max(base.max(initial=0), view.max(initial=0))) + 1)
     np.add.at(memory, view, g)
     if base.size:
         count = np.zeros(memory.shape, np.int64)
@@ -149,12 +151,11 @@ as_strided_backward = Op(
 
 
 def _checked(index: Any, size: int, dim: int) -> Any:
-    if index.size:
-        low, high = index.min(), index.max()
-        if low < 0 or high >= size:
-            bad = low if low < 0 else high
-            raise RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
-    return index
+    def error(index: Any) -> Exception:
+        bad = index.min() if index.min() < 0 else index.max()
+        return RuntimeError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+
+    return checked(index, size, error)
 
 
 def _need_int64(name: str, index: Meta) -> None:
@@ -192,10 +193,10 @@ def _same_rank(name: str, x: Meta, index: Meta) -> None:
 
 def _gather(x: Any, index: Any, dim: int) -> Any:
     if index.size == 0:
-        return np.empty(index.shape, x.dtype)
+        return empty(x, index.shape)
     d = wrap_dim(dim, x.ndim)
     source, at = _along(x, index, d)
-    _checked(at, source.shape[d], d)
+    at = _checked(at, source.shape[d], d)
     return np.take_along_axis(source, at, d).reshape(index.shape)
 
 
@@ -242,18 +243,18 @@ def _kept(m: Meta) -> Any:
 
 
 def _cut_source(src: Any, index: Any) -> Any:
-    if not isinstance(src, np.ndarray):
+    if not hasattr(src, "shape"):  # a Python number
         return src
     return np.atleast_1d(src)[tuple(slice(0, n) for n in index.shape)]
 
 
 def _scatter(x: Any, index: Any, src: Any, dim: int) -> Any:
-    out = np.array(x)
+    out = np.copy(x)
     if index.size == 0:
         return out
     d = wrap_dim(dim, x.ndim)
     target, at = _along(out, index, d)
-    _checked(at, target.shape[d], d)
+    at = _checked(at, target.shape[d], d)
     np.put_along_axis(target, at, _cut_source(src, at), d)
     return out
 
@@ -304,12 +305,12 @@ def _indices_along(at: Any, dim: int) -> tuple[Any, ...]:
 
 
 def _scatter_add(x: Any, index: Any, src: Any, dim: int) -> Any:
-    out = np.array(x)
+    out = np.copy(x)
     if index.size == 0:
         return out
     d = wrap_dim(dim, x.ndim)
     target, at = _along(out, index, d)
-    _checked(at, target.shape[d], d)
+    at = _checked(at, target.shape[d], d)
     np.add.at(target, _indices_along(at, d), _cut_source(src, at))
     return out
 
@@ -344,8 +345,7 @@ def _index_select(x: Any, index: Any, dim: int) -> Any:
     at = np.atleast_1d(index)
     d = wrap_dim(dim, x.ndim)
     size = x.shape[d] if x.ndim else 1
-    if at.size and (at.min() < 0 or at.max() >= size):
-        raise IndexError("index out of range in self")
+    at = checked(at, size, lambda _: IndexError("index out of range in self"))
     return np.take(np.atleast_1d(x), at, axis=d).reshape(
         x.shape if x.ndim == 0 else (*x.shape[:d], at.size, *x.shape[d + 1 :])
     )
@@ -395,14 +395,14 @@ def _index_add_rule(x: Meta, index: Meta, source: Meta, dim: int, alpha: Any) ->
 
 
 def _index_add(x: Any, index: Any, source: Any, dim: int, alpha: Any) -> Any:
-    out = np.array(x)
+    out = np.copy(x)
     at = np.atleast_1d(index)
     d = wrap_dim(dim, x.ndim)
     target = np.atleast_1d(out)
-    _checked(at, target.shape[d], d)
+    at = _checked(at, target.shape[d], d)
     values = np.atleast_1d(source)
-    if alpha != 1:
-        values = values * values.dtype.type(alpha)
+    if not same_number(alpha, 1):
+        values = values * scalar(alpha, values.dtype)
     np.add.at(np.moveaxis(target, d, 0), at, np.moveaxis(values, d, 0))
     return out
 
@@ -452,7 +452,7 @@ masked_fill = Op(
     kind="elementwise",
     inputs=("input", "mask", "value"),
     rule=_masked_fill_rule,
-    kernel=lambda x, mask, value: np.where(mask, np.asarray(value).astype(x.dtype), x),
+    kernel=lambda x, mask, value: np.where(mask, scalar(value, x.dtype), x),
     grads=(
         lambda o, g, _x, mask: o.masked_fill(g, mask, 0),
         None,
@@ -498,15 +498,14 @@ def _wrapped(x: Any, indices: Sequence[Any]) -> tuple[Any, ...]:
             found.append(slice(None))
             continue
         size = x.shape[d]
-        if i.size:
-            low, high = i.min(), i.max()
-            if low < -size or high >= size:
-                raise IndexError(
-                    f"index {low if low < -size else high} is out of bounds for dimension {d} "
-                    f"with size {size}"
-                )
-        found.append(np.where(i < 0, i + size, i))
+        i = checked(i, size, functools.partial(_outside, size, d), negative=True)
+        found.append(i if is_symbol(i) else np.where(i < 0, i + size, i))
     return tuple(found)
+
+
+def _outside(size: int, dim: int, index: Any) -> Exception:
+    bad = index.min() if index.min() < -size else index.max()
+    return IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
 
 
 def _index_grad(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any) -> Any:
@@ -549,7 +548,7 @@ def _index_put_rule(x: Meta, values: Meta, *rest: Any) -> Plan:
 
 def _index_put(x: Any, values: Any, *rest: Any) -> Any:
     *indices, accumulate = rest
-    out = np.array(x)
+    out = np.copy(x)
     at = _wrapped(x, indices)
     if accumulate:
         np.add.at(out, at, values)

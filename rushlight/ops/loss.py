@@ -11,6 +11,7 @@ from rushlight.errors import explained
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ops.build import combined_dtype, elementwise_meta, opmath, unsupported
+from rushlight.ops.readable import checked, is_symbol, refused
 
 PAIR = ("input", "target")
 
@@ -122,9 +123,11 @@ def _bce_rule(x: Meta, y: Meta, w: Any, reduction: str) -> Plan:
 
 
 def _bce(x: Any, y: Any, w: Any, reduction: str) -> Any:
-    if x.size and (np.any(x < 0) or np.any(x > 1)):
-        raise RuntimeError("all elements of input should be between 0 and 1")
-    floor = x.dtype.type(-100)  # PyTorch bounds the logarithms
+    floor = refused(
+        x.dtype.type(-100),  # PyTorch bounds the logarithms
+        (x < 0) | (x > 1),
+        lambda: RuntimeError("all elements of input should be between 0 and 1"),
+    )
     loss = (y - 1) * np.maximum(np.log1p(-x), floor) - y * np.maximum(np.log(x), floor)
     return _reduced(loss if w is None else loss * w, reduction)
 
@@ -305,23 +308,25 @@ def _picked(x: Any, t: Any, ignore_index: int) -> tuple[Any, Any, Any]:
     """(values at the targets, which count, safe targets), with the class dimension second."""
     if x.ndim == 1:
         x, t = x[None], t.reshape(1)
-    classes = x.shape[1]
     counts = t != ignore_index
-    bad = counts & ((t < 0) | (t >= classes))
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        value = int(t[where])
-        place = ", ".join(map(str, where))
-        raise explained(
-            IndexError(f"Target {value} is out of bounds."),
-            f"target[{place}] = {value}, but {classes} outputs allow 0 to {classes - 1}; labels "
-            "that start at 1: subtract 1",
-            f"target[{place}] = {value}，但 {classes} 个输出只允许 0–{classes - 1}；"
-            "标签若从 1 开始请减 1",
-        )
     safe = np.where(counts, t, 0).astype(np.int64)
+    safe = checked(safe, x.shape[1], lambda labels: _wrong_label(labels, x.shape[1]))
     values = np.take_along_axis(x, safe[:, None], 1)[:, 0]
     return values, counts, safe
+
+
+def _wrong_label(labels: Any, classes: int) -> Exception:
+    """The error for the first label that is no class."""
+    where = tuple(int(i) for i in np.argwhere((labels < 0) | (labels >= classes))[0])
+    value = int(labels[where])
+    place = ", ".join(map(str, where))
+    return explained(
+        IndexError(f"Target {value} is out of bounds."),
+        f"target[{place}] = {value}, but {classes} outputs allow 0 to {classes - 1}; labels "
+        "that start at 1: subtract 1",
+        f"target[{place}] = {value}，但 {classes} 个输出只允许 0–{classes - 1}；"
+        "标签若从 1 开始请减 1",
+    )
 
 
 def _nll(x: Any, t: Any, w: Any, reduction: str, ignore_index: int) -> Any:
@@ -382,14 +387,18 @@ def _nll_spread(
     """The adjoint of picking: -weight at each target, 0 elsewhere."""
     full = shape if len(shape) > 1 else (1, *shape)
     target = t if len(shape) > 1 else t.reshape(1)
-    out = np.zeros(full, g.dtype)
     counts = target != ignore_index
     safe = np.where(counts, target, 0).astype(np.int64)
     weights = (counts if w is None else np.where(counts, w[safe], 0)).astype(g.dtype)
     share = -weights * (g if reduction != "none" else g.reshape(target.shape))
     if reduction == "mean":
         share = share / total
-    np.put_along_axis(out, safe[:, None], np.where(counts, share, 0)[:, None], 1)
+    share = np.where(counts, share, g.dtype.type(0))
+    if is_symbol(share):  # a choice at every element goes into one loop with what follows
+        classes = np.arange(full[1]).reshape(-1, *(1,) * (len(full) - 2))
+        return np.where(classes == safe[:, None], share[:, None], g.dtype.type(0)).reshape(shape)
+    out = np.zeros(full, g.dtype)
+    np.put_along_axis(out, safe[:, None], share[:, None], 1)
     return out.reshape(shape)
 
 

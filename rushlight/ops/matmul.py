@@ -177,7 +177,7 @@ outer = Op(
 )
 
 
-def _scaled_sum(base: Any, beta: Any, product: Any, alpha: Any) -> Any:
+def scaled_sum(base: Any, beta: Any, product: Any, alpha: Any) -> Any:
     """beta base + alpha product; a beta of 0 ignores even NaN in the base."""
     kind = product.dtype.type
     if alpha != 1:
@@ -213,7 +213,7 @@ def _product_op(name: str, inputs: tuple[str, ...], rule: Any, product: Any, gra
         attrs=("beta", "alpha"),
         defaults=(1, 1),
         rule=rule,
-        kernel=lambda base, a, b, beta, alpha: _scaled_sum(base, beta, product(a, b), alpha),
+        kernel=lambda base, a, b, beta, alpha: scaled_sum(base, beta, product(a, b), alpha),
         grads=(
             lambda o, g, _i, _a, _b, _y, beta: o.sum_to(
                 g if beta == 1 else g * o.conj(beta), _i.shape

@@ -17,6 +17,7 @@ from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import like_strides, suggested_strides
 from rushlight.ops.build import opmath, unsupported
+from rushlight.ops.readable import empty, is_symbol, zeros
 
 Ints = tuple[int, ...]
 
@@ -200,8 +201,10 @@ def _layer_rule(x: Meta, w: Any, b: Any, shape: Ints, eps: float) -> Plan:
 _BLOCK = 1 << 17  # elements of a block of rows: temporaries stay in the cache (measured)
 
 
-def _blocks(rows: int, width: int) -> Iterator[slice]:
-    step = max(1, _BLOCK // max(width, 1))
+def _blocks(x: Any) -> Iterator[slice]:
+    """Rows that are worked on together; a graph has them all at once."""
+    rows, width = x.shape
+    step = max(1, rows if is_symbol(x) else _BLOCK // max(width, 1))
     for start in range(0, rows, step):
         yield slice(start, start + step)
 
@@ -211,11 +214,11 @@ def _layer_norm(x: Any, w: Any, b: Any, shape: Ints, eps: float) -> Any:
     lead = x.shape[: x.ndim - n]
     rows = x.reshape(math.prod(lead), width)
     weight, bias = (None if v is None else v.reshape(width) for v in (w, b))
-    out = np.empty(rows.shape, x.dtype)
-    mean = np.empty((len(rows), 1), x.dtype)
-    scale = np.empty((len(rows), 1), x.dtype)
+    out = empty(x, rows.shape)
+    mean = empty(x, (len(rows), 1))
+    scale = empty(x, (len(rows), 1))
     count = x.dtype.type(max(width, 1))
-    for part in _blocks(len(rows), width):
+    for part in _blocks(rows):
         y = out[part]
         mean[part, 0] = rows[part].sum(1, dtype=x.dtype) / count
         np.subtract(rows[part], mean[part], out=y)
@@ -237,9 +240,9 @@ def _layer_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, shape: Ints)
     gs, xs = g.reshape(rows, width), x.reshape(rows, width)
     mean, scale = mean.reshape(rows, 1), scale.reshape(rows, 1)
     weight = None if w is None else w.reshape(width)
-    dx = np.empty((rows, width), x.dtype)
-    dw, db = np.zeros(width, x.dtype), np.zeros(width, x.dtype)
-    for part in _blocks(rows, width):
+    dx = empty(x, (rows, width))
+    dw, db = zeros(x, (width,)), zeros(x, (width,))
+    for part in _blocks(xs):
         xhat = xs[part] - mean[part]
         xhat *= scale[part]
         dw += np.einsum("ij,ij->j", gs[part], xhat)
@@ -343,9 +346,7 @@ def _group_rule(x: Meta, w: Any, b: Any, groups: int, eps: float) -> Plan:
 
 
 def _group_norm(x: Any, w: Any, b: Any, groups: int, eps: float) -> Any:
-    rows = np.ascontiguousarray(x).reshape(
-        x.shape[0], groups, x.size // max(x.shape[0] * groups, 1)
-    )
+    rows = x.reshape(x.shape[0], groups, x.size // max(x.shape[0] * groups, 1))
     mean = rows.mean(-1, keepdims=True, dtype=x.dtype) if rows.size else rows.sum(-1, keepdims=True)
     centred = rows - mean
     var = np.square(centred).mean(-1, keepdims=True, dtype=x.dtype) if rows.size else mean

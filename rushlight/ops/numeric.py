@@ -164,7 +164,7 @@ sinc = elementwise(
 
 
 def _logaddexp(x: Any, y: Any) -> Any:
-    if np.asarray(x).dtype.kind != "c":
+    if x.dtype.kind != "c":
         return np.logaddexp(x, y)
     larger = np.where(x.real >= y.real, x, y)
     smaller = np.where(x.real >= y.real, y, x)

@@ -18,6 +18,7 @@ from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import window_output
 from rushlight.ir.strides import suggested_strides
 from rushlight.ops.build import opmath, unsupported
+from rushlight.ops.readable import is_symbol, sums_at, zeros
 
 Ints = tuple[int, ...]
 
@@ -104,6 +105,8 @@ def _max_pool(
     if x.dtype.itemsize == 2 and x.dtype.kind not in "iu":
         best, where = _max_pool(x.astype(np.float32), kernel, stride, padding, dilation, ceil_mode)
         return best.astype(x.dtype), where
+    if is_symbol(x):
+        return _careful_max(x, *how)
     if x.size and math.prod(positions) and not (x.dtype.kind == "f" and np.isnan(x.max())):
         found = _quick_max(x, *how)
         if found is not None:
@@ -118,7 +121,7 @@ def _padded_to_reach(
     reach = _reach(x, kernel, stride, padding, dilation, positions)
     if list(size) == reach:
         return x
-    padded = np.full((*x.shape[:2], *reach), _lowest(x.dtype), x.dtype)
+    padded = np.full_like(x, _lowest(x.dtype), None, "C", False, (*x.shape[:2], *reach))
     inner: Any = (..., *(slice(p, p + s) for p, s in zip(padding, size, strict=True)))
     padded[inner] = x
     return padded
@@ -199,8 +202,8 @@ def _careful_max(
         better = (
             (values > best) | (np.isnan(values) if x.dtype.kind == "f" else False) | ~seen
         ) & inside
-        np.copyto(best, values, where=better)
-        np.copyto(where, np.broadcast_to(index, best.shape), where=better)
+        best = np.where(better, values, best)
+        where = np.where(better, index, where)
         seen |= inside
     return best, where
 
@@ -254,12 +257,12 @@ def _scatter_kernel(g: Any, index: Any, shape: Ints, distinct: bool) -> Any:
     """Adds each value at its index within its plane."""
     planes = shape[0] * shape[1]
     size = math.prod(shape[2:])
-    own = np.ascontiguousarray(index).reshape(planes, g.size // max(planes, 1))
+    own = index.reshape(planes, g.size // max(planes, 1))
     places = (own + np.arange(planes)[:, None] * size).reshape(-1)
-    values = np.ascontiguousarray(g).reshape(-1)
+    values = g.reshape(-1)
     if not distinct and values.dtype.kind == "f":
-        return np.bincount(places, values, planes * size).astype(g.dtype).reshape(shape)
-    total = np.zeros(planes * size, g.dtype)
+        return sums_at(places, values, planes * size).astype(g.dtype).reshape(shape)
+    total = zeros(g, planes * size)
     if distinct:
         total[places] = values
     else:
@@ -282,8 +285,8 @@ plane_scatter = Op(
 
 
 def _gather_kernel(x: Any, index: Any) -> Any:
-    planes = np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], -1)
-    flat = np.ascontiguousarray(index).reshape(planes.shape[0], -1)
+    planes = x.reshape(x.shape[0] * x.shape[1], -1)
+    flat = index.reshape(planes.shape[0], -1)
     return np.take_along_axis(planes, flat, 1).reshape(index.shape)
 
 
@@ -361,9 +364,9 @@ def _avg_pool(
         for s, k, st, p in zip(x.shape[2:], kernel, stride, padding, strict=True)
     )
     reach = _reach(x, kernel, stride, padding, ones, positions)
-    padded: Any = np.zeros((*x.shape[:2], *reach), x.dtype)
+    padded: Any = zeros(x, (*x.shape[:2], *reach))
     padded[(..., *(slice(p, p + s) for p, s in zip(padding, x.shape[2:], strict=True)))] = x
-    total = np.zeros((*x.shape[:2], *positions), x.dtype)
+    total = zeros(x, (*x.shape[:2], *positions))
     for tap in _taps(kernel, ones):
         total += padded[(..., *_window_at(tap, positions, stride))]
     by = _divisors(x.shape[2:], positions, kernel, stride, padding, include_pad, divisor)
@@ -395,7 +398,7 @@ def _avg_spread(
     share = g / by.astype(g.dtype)
     ones = (1,) * len(kernel)
     reach = _reach(np.empty(shape, np.bool_), kernel, stride, padding, ones, positions)
-    padded: Any = np.zeros((*shape[:2], *reach), g.dtype)
+    padded: Any = zeros(g, (*shape[:2], *reach))
     for tap in _taps(kernel, ones):
         padded[(..., *_window_at(tap, positions, stride))] += share
     return padded[(..., *(slice(p, p + s) for p, s in zip(padding, size, strict=True)))]
@@ -474,7 +477,7 @@ def _adaptive_spread(g: Any, shape: Ints) -> Any:
     for d in range(len(shape) - 2):
         axis = d + 2
         lead = (slice(None),) * axis
-        out = np.zeros((*g.shape[:axis], shape[axis], *g.shape[axis + 1 :]), g.dtype)
+        out = zeros(g, (*g.shape[:axis], shape[axis], *g.shape[axis + 1 :]))
         for i, (a, b) in enumerate(_bins(shape[axis], g.shape[axis])):
             out[(*lead, slice(a, b))] += g[(*lead, slice(i, i + 1))] / g.dtype.type(b - a)
         g = out

@@ -10,6 +10,7 @@ from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import broadcast, wrap_dim
 from rushlight.ops.build import combined_dtype, opmath, unsupported
+from rushlight.ops.readable import zeros
 
 
 def _cross_rule(a: Meta, b: Meta, dim: int) -> Plan:
@@ -71,7 +72,7 @@ def _block_diag_rule(*metas: Meta) -> Plan:
 
 def _block_diag(*arrays: Any) -> Any:
     shape = tuple(sum(_sides(a)[k] for a in arrays) for k in (0, 1))
-    out = np.zeros(shape, np.result_type(*[a.dtype for a in arrays]))
+    out = zeros(arrays[0], shape, np.result_type(*[a.dtype for a in arrays]))
     row = column = 0
     for a in arrays:
         h, w = _sides(a)

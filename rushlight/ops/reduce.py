@@ -258,8 +258,7 @@ def _arg_rule(name: str) -> Any:
 def _arg_kernel(find: Any) -> Any:
     def run(x: Any, dim: Any, keepdim: bool) -> Any:
         if dim is None:
-            found = find(x.reshape(-1))
-            return np.full((1,) * x.ndim if keepdim else (), found, np.int64)
+            return np.reshape(find(x.reshape(-1)), (1,) * x.ndim if keepdim else ())
         if x.ndim == 0:
             return np.zeros((), np.int64)
         return find(x, axis=dim, keepdims=keepdim)
@@ -311,12 +310,12 @@ all = Op(
 def _var(x: Any, dims: Any, keepdim: bool, correction: Any) -> Any:
     count = _count(x.shape, dims)
     centre = np.mean(x, axis=dims, keepdims=True, dtype=x.dtype) if count else 0
-    spread = np.asarray(x - centre)
+    spread = x - centre
     if spread.dtype.kind == "c":
         spread = np.abs(spread)
-    np.multiply(spread, spread, out=spread)
-    total = np.asarray(_add_up(spread, dims, None, None, keepdim))
-    return total / np.asarray(max(count - correction, 0), total.dtype)
+    squares = np.multiply(spread, spread, out=spread if spread.ndim else None)
+    total = _add_up(squares, dims, None, None, keepdim)
+    return total / total.dtype.type(max(count - correction, 0))
 
 
 def _var_grad(o: Any, g: Any, x: Any, _y: Any, dim: Any, keepdim: bool, correction: Any) -> Any:

@@ -74,6 +74,8 @@ def _cumprod_grad(o: Any, g: Any, x: Any, y: Any, dim: int, dtype: Any) -> Any:
     zero = x == 0
     if o.holds(x != 0):
         return _back_sum(o, g * o.conj(y), dim) / o.conj(x)
+    if o.recording():
+        return _cumprod_grad_by_element(o, g, x, dim)
     zeros = o.cumsum(zero, dim, None)
     before = zeros == 0
     first = zero & (zeros == 1)
@@ -84,6 +86,19 @@ def _cumprod_grad(o: Any, g: Any, x: Any, y: Any, dim: int, dtype: Any) -> Any:
     without = o.cumprod(o.where(first, one, x), dim, None)
     at_zero = _back_sum(o, o.where(before, none, g * o.conj(without)), dim)
     return o.where(before, head, o.where(first, at_zero, none))
+
+
+def _cumprod_grad_by_element(o: Any, g: Any, x: Any, dim: int) -> Any:
+    """The same without a division, element by element, for derivatives at zeros."""
+    size = x._meta.shape[dim]
+    places = o.reshape(
+        o.arange(0, size, 1, dtypes.int64, x._meta.device), [-1 if d == dim else 1 for d in range(x._meta.ndim)]
+    )
+    parts = []
+    for i in range(size):
+        others = o.cumprod(o.where(places == i, o.full_like(x, 1), x), dim, None)
+        parts.append(o.sum(o.where(places >= i, g * o.conj(others), 0), (dim,), True, None))
+    return o.cat(parts, dim)
 
 
 cumprod = Op(

@@ -19,6 +19,7 @@ from rushlight.ir.shapes import wrap_dim
 from rushlight.ir.strides import like_strides
 from rushlight.ops import indexing, movement
 from rushlight.ops.build import elementwise_meta
+from rushlight.ops.readable import checked, is_symbol, scalar
 
 
 def _kept(m: Meta) -> Meta:
@@ -57,7 +58,7 @@ def _reduce_at(out: Any, at: tuple[Any, ...], values: Any, reduce: str, include_
     if not include_self:
         out[at] = identity(out.dtype)
     if reduce == "mean":
-        count = np.full(out.shape, int(include_self), np.int64)
+        count = np.full_like(out, int(include_self), np.int64, shape=out.shape)
         np.add.at(count, at, 1)
         count = np.maximum(count, 1)
     ufunc.at(out, at, values)
@@ -81,12 +82,12 @@ def _scatter_reduce_rule(
 
 def _scatter_reduce(x: Any, index: Any, src: Any, dim: int, reduce: str, include_self: bool) -> Any:
     wide = x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "uib" else x
-    out = np.array(wide)
+    out = np.copy(wide)
     if index.size == 0:
         return out
     d = wrap_dim(dim, x.ndim)
     target, at = indexing._along(out, index, d)
-    indexing._checked(at, target.shape[d], d)
+    at = indexing._checked(at, target.shape[d], d)
     values = indexing._cut_source(src, at).astype(out.dtype)
     _reduce_at(target, indexing._indices_along(at, d), values, reduce, include_self)
     return out.astype(x.dtype)
@@ -229,15 +230,15 @@ def _index_copy_rule(x: Meta, index: Meta, source: Meta, dim: int) -> Plan:
 
 
 def _in_range(index: Any, size: int, text: str) -> Any:
-    at = np.atleast_1d(index)
-    if at.size and (at.min() < 0 or at.max() >= size):
-        bad = next(int(i) for i in at if i < 0 or i >= size)
-        raise IndexError(text.format(index=bad, size=size))
-    return at
+    def error(index: Any) -> Exception:
+        bad = next(int(i) for i in index if i < 0 or i >= size)
+        return IndexError(text.format(index=bad, size=size))
+
+    return checked(np.atleast_1d(index), size, error)
 
 
 def _index_copy(x: Any, index: Any, source: Any, dim: int) -> Any:
-    out = np.array(x)
+    out = np.copy(x)
     d = wrap_dim(dim, x.ndim)
     target = np.atleast_1d(out)
     text = f"index_copy_(): index {{index}} is out of bounds for dimension {d} with size {{size}}"
@@ -280,14 +281,14 @@ def _index_fill_rule(x: Meta, index: Meta, value: Any, dim: int) -> Plan:
 
 
 def _index_fill(x: Any, index: Any, value: Any, dim: int) -> Any:
-    out = np.array(x)
+    out = np.copy(x)
     d = wrap_dim(dim, x.ndim)
     target = np.atleast_1d(out)
     size = target.shape[d]
     text = f"index {{index}} is out of bounds for dimension {d} with size {{size}}"
     at = np.atleast_1d(index)
     at = _in_range(np.where((at < 0) & (at >= -size), at + size, at), size, text)
-    target[_positions(at, d)] = np.asarray(value).astype(x.dtype)
+    target[_positions(at, d)] = scalar(value, x.dtype)
     return out
 
 
@@ -334,7 +335,7 @@ def _index_reduce(
     x: Any, index: Any, source: Any, dim: int, reduce: str, include_self: bool
 ) -> Any:
     wide = x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "uib" else x
-    out = np.array(wide)
+    out = np.copy(wide)
     d = wrap_dim(dim, x.ndim)
     target = np.atleast_1d(out)
     at = _in_range(index, target.shape[d], "index out of range in self")
@@ -390,11 +391,13 @@ index_reduce = Op(
 
 def _flat_positions(x: Any, index: Any) -> Any:
     n = x.size
-    at = np.asarray(index)
-    if at.size and (at.min() < -n or at.max() >= n):
-        bad = next(int(i) for i in at.ravel() if i < -n or i >= n)
-        raise IndexError(f"out of range: tried to access index {bad} on a tensor of {n} elements.")
-    return np.where(at < 0, at + n, at)
+
+    def error(index: Any) -> Exception:
+        bad = next(int(i) for i in index.ravel() if i < -n or i >= n)
+        return IndexError(f"out of range: tried to access index {bad} on a tensor of {n} elements.")
+
+    at = checked(index, n, error, negative=True)
+    return at if is_symbol(at) else np.where(at < 0, at + n, at)
 
 
 def _take_rule(x: Meta, index: Meta) -> Plan:
@@ -439,7 +442,7 @@ def _put_rule(x: Meta, index: Meta, source: Meta, accumulate: bool) -> Plan:
 
 
 def _put(x: Any, index: Any, source: Any, accumulate: bool) -> Any:
-    out = np.array(x, order="C")
+    out = np.copy(x, order="C")
     at, values = _flat_positions(x, index).reshape(-1), source.reshape(-1)
     if accumulate:
         np.add.at(out.reshape(-1), at, values)
@@ -566,7 +569,7 @@ def _view_scatter(name: str, view: Op, write: Callable[..., Any]) -> Op:
 
 
 def _with(x: Any, at: Any, src: Any) -> Any:
-    out = np.array(x)
+    out = np.copy(x)
     out[at] = src
     return out
 
@@ -578,7 +581,7 @@ def _slice_scatter(x: Any, src: Any, dim: int, start: Any, end: Any, step: int) 
 
 
 def _diagonal_scatter(x: Any, src: Any, offset: int, dim1: int, dim2: int) -> Any:
-    out = np.array(x)
+    out = np.copy(x)
     moved = np.moveaxis(out, (dim1, dim2), (-2, -1))
     n = np.arange(src.shape[-1])
     moved[..., n - min(offset, 0), n + max(offset, 0)] = src

@@ -115,7 +115,7 @@ polygamma = _special(
 
 def _mvlgamma(x: Any, p: int) -> Any:
     parts = [functions.lgamma(x - 0.5 * j) for j in range(p)]
-    return np.sum(parts, axis=0) + p * (p - 1) / 4 * _LOG_PI
+    return np.sum(np.stack(parts), axis=0) + p * (p - 1) / 4 * _LOG_PI
 
 
 def _mvlgamma_grad(o: Any, g: Any, x: Any, _y: Any, p: int) -> Any:

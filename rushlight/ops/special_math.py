@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.ops import special_tables as tables
+from rushlight.ops.readable import is_symbol
 
 __all__ = [
     "blockwise",
@@ -53,7 +54,7 @@ def blockwise(f: Callable[..., Any], block: int = 1 << 15) -> Callable[..., Any]
     """The function of one array, computed block by block so that temporaries stay in the cache."""
 
     def kernel(x: Any, *attrs: Any) -> Any:
-        if x.size <= 2 * block:
+        if x.size <= 2 * block or is_symbol(x):
             return f(x, *attrs)
         flat = x.reshape(-1)
         out = np.empty(flat.shape, flat.dtype)
@@ -286,7 +287,7 @@ def zeta(s: Any, q: Any) -> Any:
     good = s > 1
     exponent = np.where(good, s, 2.0)
     result = _zeta_positive(exponent, np.where(q > 0, q, 1.0))
-    if np.any(q <= 0):
+    if is_symbol(q) or np.any(q <= 0):
         # the terms with q + k < 0 are a difference of two zetas of positive arguments
         size = np.where(q <= 0, -q, 0.5)
         first = np.where(size == np.floor(size), 0.5, size - np.floor(size))

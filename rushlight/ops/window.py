@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.ir.meta import Meta, meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.strides import suggested_strides
+from rushlight.ops.readable import checked, zeros
 
 Ints = tuple[int, ...]
 
@@ -44,7 +45,8 @@ def _constant_pad(x: Any, pad: Ints, value: Any) -> Any:
     inner = x[
         tuple(slice(max(-a, 0), s - max(-b, 0)) for s, (a, b) in zip(x.shape, sides, strict=True))
     ]
-    out = np.full([s + a + b for s, (a, b) in zip(x.shape, sides, strict=True)], value, x.dtype)
+    shape = [s + a + b for s, (a, b) in zip(x.shape, sides, strict=True)]
+    out = np.full_like(x, value, None, "C", False, shape)
     out[
         tuple(slice(max(a, 0), max(a, 0) + s) for s, (a, _) in zip(inner.shape, sides, strict=True))
     ] = inner
@@ -95,18 +97,20 @@ def _taps(kernel: Ints, counts: Ints, dilation: Ints, stride: Ints) -> Any:
 
 def _im2col(x: Any, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -> Any:
     counts = _block_counts(x.shape[2:], kernel, dilation, padding, stride)
-    padded = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)])
-    out = np.empty((*x.shape[:2], *kernel, *counts), x.dtype)
-    for tap, at in _taps(kernel, counts, dilation, stride):
-        out[(slice(None), slice(None), *tap)] = padded[(slice(None), slice(None), *at)]
-    return out.reshape(x.shape[0], x.shape[1] * int(np.prod(kernel)), int(np.prod(counts)))
+    sizes = list(zip(x.shape[2:], padding, strict=True))
+    padded = zeros(x, (*x.shape[:2], *(s + 2 * p for s, p in sizes)))
+    padded[(..., *(slice(p, p + s) for s, p in sizes))] = x
+    taps = [padded[(..., *at)] for _, at in _taps(kernel, counts, dilation, stride)]
+    return np.stack(taps, 2).reshape(
+        x.shape[0], x.shape[1] * int(np.prod(kernel)), int(np.prod(counts))
+    )
 
 
 def _col2im(g: Any, size: Ints, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -> Any:
     counts = _block_counts(size, kernel, dilation, padding, stride)
     channels = g.shape[1] // int(np.prod(kernel))
-    padded = np.zeros(
-        (g.shape[0], channels, *(s + 2 * p for s, p in zip(size, padding, strict=True))), g.dtype
+    padded = zeros(
+        g, (g.shape[0], channels, *(s + 2 * p for s, p in zip(size, padding, strict=True)))
     )
     blocks = g.reshape(g.shape[0], channels, *kernel, *counts)
     for tap, at in _taps(kernel, counts, dilation, stride):
@@ -176,13 +180,16 @@ def _unpool(x: Any, index: Any, size: Ints) -> Any:
     planes = x.shape[0] * x.shape[1]
     room = int(np.prod(size, dtype=np.int64))
     flat = index.reshape(planes, -1)
-    if flat.size and (flat.min() < 0 or flat.max() >= room):
-        bad = flat.min() if flat.min() < 0 else flat.max()
-        raise RuntimeError(
+
+    def error(index: Any) -> Exception:
+        bad = index.min() if index.min() < 0 else index.max()
+        return RuntimeError(
             f"Found an invalid max index: {bad} (output volumes are of size "
             f"{'x'.join(str(s) for s in size)})"
         )
-    out = np.zeros((planes, room), x.dtype)
+
+    flat = checked(flat, room, error)
+    out = zeros(x, (planes, room))
     np.put_along_axis(out, flat, x.reshape(planes, -1), 1)
     return out.reshape(*x.shape[:2], *size)
 
