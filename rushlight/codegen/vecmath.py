@@ -35,6 +35,7 @@ __all__ = [
     "select",
     "sigmoid",
     "sin",
+    "table_text",
     "tanh",
 ]
 
@@ -337,7 +338,8 @@ def _quarter_turns() -> list[tuple[float, float]]:
     return found
 
 
-def _table_text() -> str:
+def table_text() -> str:
+    """The table that sines of huge arguments read, as a definition of the module."""
     numbers = [f"double {literal(x, 8)}" for pair in _quarter_turns() for x in pair]
     return (
         f"@rl_quarter_turns = private constant [{len(numbers)} x double] [{', '.join(numbers)}]\n"
@@ -460,7 +462,7 @@ FUNCTIONS = {
 
 def declarations(t: VectorType) -> str:
     """What a module that uses these functions must declare, for one number of lanes."""
-    parts = [_table_text()]
+    parts = [table_text()]
     for kind in (VectorType(4, t.lanes), VectorType(8, t.lanes)):
         v, s = kind.vector, kind.suffix
         parts += [f"declare {v} @llvm.{n}.{s}({v})\n" for n in ("fabs", "sqrt", "trunc")]

@@ -1,0 +1,391 @@
+"""The straight-line bodies of loops: each instruction where it changes, in vectors or as one value.
+
+The loops of a kernel have depths: -1 the function's entry, 0 the outer positions, 1 the vectors of
+the last outer axis (columns only), 2 and more the inner axes. An instruction is emitted at the
+depth of the deepest loop in which it changes. One that does not depend on the axis that fills the
+vectors has one lane and is spread when vectors need it. The innermost loop's body is emitted for
+several neighbouring vectors or steps at once (copies), instruction by instruction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from rushlight.codegen import loop_math
+from rushlight.codegen.loop_lanes import INT64, Kind, Lanes, kind_of
+from rushlight.compiler.kernels.emit import Function, Value
+from rushlight.compiler.loops import Instruction, Kernel, Stage
+
+__all__ = ["Body", "Group"]
+
+Ints = tuple[int, ...]
+Access = tuple[int, int, Ints]  # buffer, offset, strides
+_DOUBLE = Kind("float64", "f", "double", "double", 8)
+
+
+class Group(NamedTuple):
+    """What a body is emitted for at once.
+
+    Attributes:
+        lanes: of a vector.
+        count: how many of the last vector's lanes there are, None for all.
+        vectors: neighbouring vectors along the axis that fills them.
+        steps: steps along the last inner axis (columns only).
+    """
+
+    lanes: int
+    count: int | None
+    vectors: int
+    steps: int
+
+
+class _Traits(NamedTuple):
+    """At which depth an instruction stands, and whether its lanes differ."""
+
+    depth: int
+    vector: bool
+
+
+class Body:
+    """The instructions of a kernel's stages.
+
+    Args:
+        rows: whether the last inner axis fills the vectors; if not, the last outer one does.
+
+    Attributes:
+        group: what is being emitted for.
+        widths: how many lanes vectors of this kernel have.
+    """
+
+    def __init__(self, f: Function, kernel: Kernel, rows: bool) -> None:
+        self.f, self.kernel, self.rows = f, kernel, rows
+        self.outer = len(kernel.outer)
+        self.axes = self.outer + len(kernel.inner)
+        self.fills = self.axes - 1 if rows else self.outer - 1
+        self.group = Group(1, None, 1, 1)
+        self.widths: set[int] = set()
+        self.index: dict[int, Value] = {}
+        self.pointers: dict[Access, str] = {}
+        self.near: dict[tuple[Access, int], str] = {}
+        self.values: dict[tuple[int, int, int, int], str] = {}  # stage, instruction, vector, step
+        self.spread: dict[tuple[int, int, int, int], str] = {}  # ..., step, lanes
+        self.reduced: dict[tuple[int, int], list[str]] = {}
+        self.stored = {t.buffer for s in kernel.stages for t in s.stores}
+        self.traits = [self._traits(s) for s in range(len(kernel.stages))]
+        self.spreads = [self._spreads(s) for s in range(len(kernel.stages))]
+        self.accesses = [self._accesses(s) for s in kernel.stages]
+
+    # What changes where
+
+    def innermost(self, s: int) -> int:
+        """The depth of a stage's innermost loop."""
+        if self.kernel.stages[s].inner and self.kernel.inner:
+            return 1 + len(self.kernel.inner)
+        return 0 if self.rows else 1
+
+    def _depth(self, axis: int) -> int:
+        if axis >= self.outer:
+            return 2 + axis - self.outer
+        return 1 if axis == self.fills else 0
+
+    def _traits(self, s: int) -> list[_Traits]:
+        stage = self.kernel.stages[s]
+        found: list[_Traits] = []
+        here = {t.buffer for t in stage.stores}
+        base = 0 if self.rows else 1
+        for ins in stage.body:
+            depth = max([found[a].depth for a in ins.args], default=-1)
+            vector = any([found[a].vector for a in ins.args])
+            if ins.name in ("load", "gather"):
+                buffer, _, strides = ins.attrs
+                moving = [a for a, n in enumerate(strides) if n]
+                depth = max([depth, *map(self._depth, moving)])
+                vector = vector or self.fills in moving
+                if buffer in here:
+                    depth = self.innermost(s)
+                elif buffer in self.stored:
+                    depth = max(depth, base)
+            elif ins.name == "axis":
+                depth, vector = self._depth(ins.attrs[0]), ins.attrs[0] == self.fills
+            elif ins.name == "reduced":
+                depth, vector = base, not self.rows
+            found.append(_Traits(depth, vector))
+        return found
+
+    def _spreads(self, s: int) -> set[int]:
+        """The instructions of one lane that vectors need."""
+        stage, traits = self.kernel.stages[s], self.traits[s]
+        found = {
+            a
+            for i, ins in enumerate(stage.body)
+            if traits[i].vector and ins.name != "gather"
+            for a in ins.args
+        }
+        if stage.inner or not self.rows:
+            found |= {x.value for x in (*stage.reduces, *stage.stores)}
+        return {i for i in found if not traits[i].vector}
+
+    def _accesses(self, stage: Stage) -> list[Access]:
+        found = [i.attrs for i in stage.body if i.name in ("load", "gather")]
+        found += [t[1:] for t in stage.stores]
+        return list(dict.fromkeys([(b, o, self._full(s)) for b, o, s in found]))
+
+    def _full(self, strides: Ints) -> Ints:
+        return (*strides, *(0,) * (self.axes - len(strides)))
+
+    # Places
+
+    def enter(self) -> None:
+        """Reads the argument block, and emits what never changes."""
+        buffers: dict[int, str] = {}
+        for access in dict.fromkeys([a for stage in self.accesses for a in stage]):
+            buffer, offset, _ = access
+            if buffer not in buffers:
+                buffers[buffer] = self.word("ptr", buffer)
+            self.pointers[access] = self._moved(access, buffers[buffer], offset)
+        for s in range(len(self.kernel.stages)):
+            self.instructions(s, -1)
+
+    def word(self, kind: str, index: int) -> str:
+        """A word of the argument block."""
+        return self.f.load(kind, self.f.at("i64", "%block", index))
+
+    def _moved(self, access: Access, pointer: str, *elements: Value) -> str:
+        return self.f.at(kind_of(self.kernel.buffers[access[0]]).memory, pointer, *elements)
+
+    @contextmanager
+    def inside(self, indices: dict[int, Value], s: int | None = None) -> Iterator[None]:
+        """A loop's inside: where its axes stand.
+
+        Args:
+            s: the stage whose loop it is; None if it is all stages'.
+        """
+        before = (self.index, self.pointers, self.near)
+        self.index = {**self.index, **indices}
+        self.pointers, self.near = dict(self.pointers), {}
+        products: dict[tuple[Value, int], Value] = {}
+        for access in self.pointers if s is None else self.accesses[s]:
+            moves: list[Value] = []
+            for axis, index in indices.items():
+                stride = access[2][axis]
+                if stride and index != 0:
+                    if (index, stride) not in products:
+                        products[index, stride] = self.f.mul(index, stride)
+                    moves.append(products[index, stride])
+            if moves:
+                self.pointers[access] = self._moved(access, self.pointers[access], *moves)
+        yield
+        self.index, self.pointers, self.near = before
+
+    def place(self, access: Access, u: int, step: int) -> str:
+        """The address for a copy."""
+        strides = access[2]
+        elements = u * self.group.lanes * strides[self.fills] if self.axes else 0
+        elements += step * strides[-1] if step else 0
+        if not elements:
+            return self.pointers[access]
+        key = (access, elements)
+        if key not in self.near:
+            self.near[key] = self._moved(access, self.pointers[access], elements)
+        return self.near[key]
+
+    # Instructions
+
+    def instructions(self, s: int, depth: int) -> None:
+        """Emits the instructions of a stage that stand at a depth."""
+        for i, ins in enumerate(self.kernel.stages[s].body):
+            trait = self.traits[s][i]
+            if trait.depth != depth:
+                continue
+            for u, step in self._copies(s, trait):
+                b = Lanes(self.f, self.group.lanes if trait.vector else 1)
+                value = self._emit(b, s, ins, u, step, trait)
+                self.values[s, i, u, step] = value
+                if i in self.spreads[s]:
+                    self._spread(s, i, step, value, depth)
+
+    def _copies(self, s: int, trait: _Traits) -> list[tuple[int, int]]:
+        stepping = not self.rows and trait.depth >= 2 and trait.depth == self.innermost(s)
+        return [
+            (u, step)
+            for u in range(self.group.vectors if trait.vector else 1)
+            for step in range(self.group.steps if stepping else 1)
+        ]
+
+    def _spread(self, s: int, i: int, step: int, value: str, depth: int) -> None:
+        known = depth >= (self.innermost(s) if self.rows else 1)
+        register = kind_of(self.kernel.stages[s].body[i].dtype).register
+        for lanes in (self.group.lanes,) if known else self.widths:
+            self.spread[s, i, step, lanes] = Lanes(self.f, lanes).widen(register, value)
+
+    def value(self, s: int, i: int, u: int, step: int, lanes: int) -> str:
+        """An instruction's value for a copy."""
+        trait = self.traits[s][i]
+        if trait.depth < 2 or trait.depth != self.innermost(s):
+            step = 0
+        if trait.vector:
+            return self.values[s, i, u, step]
+        return self.values[s, i, 0, step] if lanes == 1 else self.spread[s, i, step, lanes]
+
+    def set_reduced(self, s: int, result: int, values: list[str]) -> None:
+        """What a stage has reduced: a value, or one for each vector."""
+        self.reduced[s, result] = values
+
+    def _emit(self, b: Lanes, s: int, ins: Instruction, u: int, step: int, trait: _Traits) -> str:
+        kind = kind_of(ins.dtype)
+        if ins.name == "const":
+            return b.const(kind, ins.dtype.type(ins.attrs[0]))
+        if ins.name == "number":
+            one = self.word("<1 x double>", len(self.kernel.buffers) + ins.attrs[0])
+            return b.cast(_DOUBLE, kind, one)
+        if ins.name == "axis":
+            return b.cast(INT64, kind, self._axis(b, ins.attrs[0], u, step))
+        if ins.name == "reduced":
+            return self.reduced[ins.attrs][u if trait.vector else 0]
+        if ins.name == "load":
+            return self._load(b, ins, u, step)
+        body = self.kernel.stages[s].body
+        if ins.name == "gather":
+            return self._gather(b, s, ins, u, step)
+        args = [self.value(s, a, u, step, b.n) for a in ins.args]
+        dtypes = tuple([body[a].dtype for a in ins.args])
+        if ins.name == "check":
+            return self._check(b, ins, [kind_of(d) for d in dtypes], args)
+        if ins.name == "cast":
+            return b.cast(kind_of(dtypes[0]), kind, args[0])
+        if ins.name == "where":
+            mask = b.cast(kind_of(dtypes[0]), kind_of(bool), args[0])
+            yes, no = (
+                b.cast(kind_of(d), kind, a) for d, a in zip(dtypes[1:], args[1:], strict=True)
+            )
+            return b.select(mask, kind.register, yes, no)
+        numbers = loop_math.numbers_of(body, ins)
+        return loop_math.apply(b, ins.name, dtypes, args, kind, numbers)
+
+    def _axis(self, b: Lanes, axis: int, u: int, step: int) -> str:
+        index = self.index.get(axis, 0)
+        if axis == self.fills:
+            return b.iota(self.f.add(index, u * b.n))
+        if axis == self.axes - 1:
+            index = self.f.add(index, step)
+        return b.literal("i64", index) if isinstance(index, int) else b.splat("i64", index)
+
+    # Memory
+
+    def _load(self, b: Lanes, ins: Instruction, u: int, step: int, moved: str = "") -> str:
+        buffer, offset, strides = ins.attrs
+        access = (buffer, offset, self._full(strides))
+        kind = kind_of(self.kernel.buffers[buffer])
+        place = self.place(access, u, step)
+        if moved:
+            place = self._moved(access, place, moved)
+        stride = access[2][self.fills] if self.axes else 0
+        raw = self._read(b, kind, place, 1 if b.n == 1 else stride)
+        return b.cast(kind, kind_of(ins.dtype), b.unpacked(kind, raw))
+
+    def _read(self, b: Lanes, kind: Kind, place: str, stride: int) -> str:
+        v, size, count = b.kind(kind.memory), kind.size, self.group.count if b.n > 1 else None
+        if stride == 1 and count is None:
+            return self.f.load(v, place, size)
+        if stride == 1:
+            rest = f"<{b.n} x i1> {b.first(count)}, {v} zeroinitializer"
+            name = f"@llvm.masked.load.{_suffix(b, kind)}.p0"
+            return self.f.op(f"call {v} {name}(ptr {place}, i32 {size}, {rest})")
+        if stride == -1 and count is None:
+            start = self.f.at(kind.memory, place, 1 - b.n)
+            return _reversed(b, kind, self.f.load(v, start, size))
+        return self._read_at(b, kind, place, b.iota(0, stride))
+
+    def _read_at(self, b: Lanes, kind: Kind, place: str, elements: str) -> str:
+        """The elements at these distances from a place."""
+        v, size = b.kind(kind.memory), kind.size
+        places = self.f.op(f"getelementptr {kind.memory}, ptr {place}, {b.kind('i64')} {elements}")
+        rest = f"<{b.n} x i1> {b.first(self.group.count)}, {v} zeroinitializer"
+        name = f"@llvm.masked.gather.{_suffix(b, kind)}.v{b.n}p0"
+        return self.f.op(f"call {v} {name}(<{b.n} x ptr> {places}, i32 {size}, {rest})")
+
+    def _gather(self, b: Lanes, s: int, ins: Instruction, u: int, step: int) -> str:
+        (check,) = ins.args
+        kind = kind_of(ins.dtype)
+        if any([size == 0 for size, _ in self.kernel.stages[s].body[check].attrs[1]]):
+            return b.const(kind, 0)  # there is nothing to read; the status says so
+        if not self.traits[s][check].vector:
+            moved = self.value(s, check, u, step, 1)
+            return self._load(b, ins, u, step, Lanes(self.f, 1).extract("i64", moved, 0))
+        buffer, offset, strides = ins.attrs
+        access = (buffer, offset, self._full(strides))
+        stored = kind_of(self.kernel.buffers[buffer])
+        elements = self.value(s, check, u, step, b.n)
+        if access[2][self.fills]:
+            elements = b.op("add", "i64", elements, b.iota(0, access[2][self.fills]))
+        raw = self._read_at(b, stored, self.place(access, u, step), elements)
+        return b.cast(stored, kind, b.unpacked(stored, raw))
+
+    def _check(self, b: Lanes, ins: Instruction, kinds: list[Kind], args: list[str]) -> str:
+        """How far an element is moved by its indices; a bad one moves by 0 and sets the status."""
+        buffer, sizes = ins.attrs
+        total, good = "zeroinitializer", b.literal("i1", "true")
+        for (size, stride), kind, arg in zip(sizes, kinds, args, strict=True):
+            index = b.cast(kind, INT64, arg)
+            if kind.family == "i":
+                more = b.op("add", "i64", index, b.literal("i64", size))
+                negative = b.compare("slt", INT64, index, "zeroinitializer")
+                index = b.select(negative, "i64", more, index)
+            inside = b.compare("ult", INT64, index, b.literal("i64", size))
+            good = b.op("and", "i1", good, inside)
+            index = b.select(inside, "i64", index, "zeroinitializer")
+            moved = b.op("mul", "i64", index, b.literal("i64", stride))
+            total = b.op("add", "i64", total, moved)
+        bad = b.op("xor", "i1", good, b.literal("i1", "true"))
+        if b.n > 1 and self.group.count is not None:
+            bad = b.op("and", "i1", bad, b.first(self.group.count))
+        with self.f.when(b.any(bad)):
+            status = self.word("ptr", len(self.kernel.buffers) + self.kernel.numbers)
+            self.f.store("i64", 1 + buffer, status)
+        return total
+
+    def stores(self, s: int) -> None:
+        """Writes a stage's results."""
+        group = self.group
+        for t in self.kernel.stages[s].stores:
+            access = (t.buffer, t.offset, self._full(t.strides))
+            source = kind_of(self.kernel.stages[s].body[t.value].dtype)
+            kind = kind_of(self.kernel.buffers[t.buffer])
+            b = Lanes(self.f, group.lanes)
+            stride = access[2][self.fills] if self.axes else 0
+            for u in range(group.vectors):
+                for step in range(group.steps):
+                    value = b.cast(source, kind, self.value(s, t.value, u, step, b.n))
+                    self._write(b, kind, b.packed(kind, value), self.place(access, u, step), stride)
+
+    def _write(self, b: Lanes, kind: Kind, value: str, place: str, stride: int) -> None:
+        v, size, count = b.kind(kind.memory), kind.size, self.group.count
+        mask = f"<{b.n} x i1> {b.first(count)}"
+        if b.n == 1 or (stride == 1 and count is None):
+            self.f.store(v, value, place, size)
+        elif stride == 1:
+            name = f"@llvm.masked.store.{_suffix(b, kind)}.p0"
+            self.f.line(f"call void {name}({v} {value}, ptr {place}, i32 {size}, {mask})")
+        elif stride == -1 and count is None:
+            start = self.f.at(kind.memory, place, 1 - b.n)
+            self.f.store(v, _reversed(b, kind, value), start, size)
+        else:
+            places = self.f.op(
+                f"getelementptr {kind.memory}, ptr {place}, {b.kind('i64')} {b.iota(0, stride)}"
+            )
+            name = f"@llvm.masked.scatter.{_suffix(b, kind)}.v{b.n}p0"
+            pointers = f"<{b.n} x ptr> {places}"
+            self.f.line(f"call void {name}({v} {value}, {pointers}, i32 {size}, {mask})")
+
+
+def _suffix(b: Lanes, kind: Kind) -> str:
+    short = {"float": "f32", "double": "f64"}.get(kind.memory, kind.memory)
+    return f"v{b.n}{short}"
+
+
+def _reversed(b: Lanes, kind: Kind, raw: str) -> str:
+    v = b.kind(kind.memory)
+    mask = ", ".join([f"i32 {i}" for i in range(b.n - 1, -1, -1)])
+    return b.f.op(f"shufflevector {v} {raw}, {v} poison, <{b.n} x i32> <{mask}>")

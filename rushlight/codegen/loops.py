@@ -1,0 +1,571 @@
+"""Fused loops: LLVM IR for the kernels of ``compiler/loops.py``.
+
+In: `Kernel`s. Out: `module`, LLVM IR with a function ``void name(ptr block, i64 part, i64 parts)``
+for each, written for the host's vectors and for the kernel's sizes. Either the last inner axis
+fills the vectors (rows: softmax) or the last outer one (columns: elementwise kernels, sums down a
+column). What does not change in a loop is computed outside of it. Parts take neighbouring outer
+positions or blocks of vectors; what a result is does not depend on them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from rushlight.codegen import engine, loop_math
+from rushlight.codegen.loop_body import Body, Group
+from rushlight.codegen.loop_declare import declarations
+from rushlight.codegen.loop_lanes import Lanes, kind_of
+from rushlight.codegen.loop_reduce import Reduction
+from rushlight.codegen.loop_shape import collapse, instruction_cost, lanes_for, vector_axis
+from rushlight.compiler.kernels.emit import Function, Value
+from rushlight.compiler.loops import Kernel, Stage
+
+__all__ = ["module", "supports"]
+
+PARAMETERS = (("ptr", "block"), ("i64", "part"), ("i64", "parts"))
+_CHAIN = 64  # additions in a row to one accumulator of a float sum
+_BLOCK = 32  # steps of a block where there would be more
+_MANY_ROWS = 16  # from here on parts take whole rows
+_ARG = ("argmax", "argmin")
+
+
+def supports(kernel: Kernel) -> bool:
+    """Whether loops can be made of this kernel: its types and functions are known here."""
+    try:
+        for dtype in kernel.buffers:
+            kind_of(dtype)
+        return all([_stage_supported(stage) for stage in kernel.stages])
+    except NotImplementedError:
+        return False
+
+
+def _stage_supported(stage: Stage) -> bool:
+    for ins in stage.body:
+        kind_of(ins.dtype)
+        if ins.name in ("load", "gather", "const", "number", "axis", "reduced", "where", "cast"):
+            continue
+        dtypes = tuple([stage.body[a].dtype for a in ins.args])
+        if not loop_math.supports(ins.name, dtypes, loop_math.numbers_of(stage.body, ins)):
+            return False
+    return all([_reduce_supported(r.name, r.dtype) for r in stage.reduces])
+
+
+def _reduce_supported(name: str, dtype: Any) -> bool:
+    plain = ("add", "multiply", "maximum", "minimum", "logical_or", "logical_and", *_ARG)
+    return name in plain and (name not in ("logical_or", "logical_and") or dtype == bool)
+
+
+def module(kernels: Sequence[tuple[str, Kernel]]) -> str:
+    """LLVM IR of functions of these names for these kernels.
+
+    Raises:
+        NotImplementedError: a kernel for which `supports` is false.
+    """
+    text = "\n".join([_function(name, kernel) for name, kernel in kernels])
+    return declarations(text) + text
+
+
+def _function(name: str, kernel: Kernel) -> str:
+    f = Function(name, PARAMETERS)
+    if math.prod(kernel.outer) == 0:
+        return f.text()
+    ready = collapse(kernel)
+    lanes = lanes_for(ready, engine.host().vector_bytes)
+    (_Rows if vector_axis(ready, lanes) else _Columns)(f, ready, lanes).write()
+    return f.text()
+
+
+def _power_above(n: int) -> int:
+    return 1 << (n - 1).bit_length() if n > 1 else 1
+
+
+class _Loops:
+    """A kernel's function under construction: what rows and columns have in common."""
+
+    def __init__(self, f: Function, kernel: Kernel, rows: bool, lanes: int) -> None:
+        self.f, self.kernel = f, kernel
+        self.body = Body(f, kernel, rows)
+        self.costs = [
+            sum([instruction_cost(i, kind_of(i.dtype), lanes) for i in s.body])
+            for s in kernel.stages
+        ]
+
+    # Parts
+
+    def share(self, total: int) -> tuple[Value, Value]:
+        """The range of this part, of so many things."""
+        f = self.f
+        size, _ = f.divide(f.add(total - 1, "%parts"), "%parts")
+        start = f.least(f.mul("%part", size), total)
+        return start, f.least(f.add(start, size), total)
+
+    @contextmanager
+    def only(self, part: Value) -> Iterator[None]:
+        """What one of the parts does."""
+        with self.f.when(self.f.compare("eq", "%part", part)):
+            yield
+
+    def positions(self, axes: int, start: Value, stop: Value, body: Callable[[], None]) -> None:
+        """Runs a body for a range of positions along the first outer axes."""
+        sizes = self.kernel.outer[:axes]
+        if math.prod(sizes) == 1:
+            body()
+            return
+        with self.f.loop(start, stop) as flat:
+            indices: dict[int, Value] = {}
+            rest: Value = flat
+            for axis in range(axes - 1, 0, -1):
+                rest, indices[axis] = self.f.divide(rest, sizes[axis])
+            indices[0] = rest
+            with self.body.inside(indices):
+                body()
+
+    # Loops that carry accumulators
+
+    def repeat(
+        self,
+        start: Value,
+        stop: Value,
+        step: int,
+        accumulators: _Accumulators,
+        carried: list[str],
+        body: Callable[[Value, list[str]], list[str]],
+    ) -> list[str]:
+        """A loop that runs at least once."""
+        f = self.f
+        loop = f.begin([("i64", start), *zip(accumulators.types, carried, strict=True)])
+        index, *values = loop.values
+        after = body(index, values)
+        following = f.add(index, step)
+        f.end_if(loop, f.compare("slt", following, stop), [following, *after])
+        return after
+
+    def blocks(
+        self,
+        trips: int,
+        accumulators: _Accumulators,
+        carried: list[str],
+        body: Callable[[Value, list[str]], list[str]],
+    ) -> list[str]:
+        """`body(k, carried)` for k from 0 to trips; float sums in blocks if there are many."""
+        if trips == 0:
+            return carried
+        if trips == 1:
+            return body(0, carried)
+        size = 1
+        if accumulators.additive and trips > _CHAIN:
+            while size * _BLOCK < trips:
+                size *= _BLOCK
+        return self._walk(0, trips, size, accumulators, carried, body)
+
+    def _walk(
+        self,
+        start: Value,
+        stop: Value,
+        size: int,
+        accumulators: _Accumulators,
+        carried: list[str],
+        body: Callable[[Value, list[str]], list[str]],
+    ) -> list[str]:
+        if size == 1:
+            return self.repeat(start, stop, 1, accumulators, carried, body)
+
+        def block(index: Value, carried: list[str]) -> list[str]:
+            end = self.f.least(self.f.add(index, size), stop)
+            fresh = accumulators.fresh(carried)
+            part = self._walk(index, end, size // _BLOCK, accumulators, fresh, body)
+            return accumulators.added(carried, part)
+
+        return self.repeat(start, stop, size, accumulators, carried, block)
+
+    def middle(
+        self,
+        stage: int,
+        axis: int,
+        chain: int,
+        accumulators: _Accumulators,
+        carried: list[str],
+        innermost: Callable[[list[str]], list[str]],
+    ) -> list[str]:
+        """The loops over all inner axes but the last, from this inner axis on.
+
+        Args:
+            chain: additions in a row to an accumulator in one innermost loop.
+        """
+        kernel, count = self.kernel, len(self.kernel.inner)
+        if axis >= count - 1:
+            return innermost(carried)
+        trips = kernel.inner[axis]
+        within = chain * math.prod(kernel.inner[axis + 1 : count - 1])
+        fresh = accumulators.additive and within > 8 and within * trips > _CHAIN
+
+        def body(index: Value, carried: list[str]) -> list[str]:
+            start = accumulators.fresh(carried) if fresh else carried
+            with self.body.inside({len(kernel.outer) + axis: index}, stage):
+                self.body.instructions(stage, 2 + axis)
+                part = self.middle(stage, axis + 1, chain, accumulators, start, innermost)
+            return accumulators.added(carried, part) if fresh else part
+
+        return self.blocks(trips, accumulators, carried, body)
+
+
+class _Accumulators:
+    """What a stage carries round its loops: some vectors for each reduction.
+
+    Args:
+        copies: how many accumulators each reduction has.
+        firsts: for arg reductions, the positions from which each copy's lanes start.
+    """
+
+    def __init__(
+        self, f: Function, lanes: int, reductions: list[Reduction], firsts: Sequence[str]
+    ) -> None:
+        self.b = Lanes(f, lanes)
+        self.reductions = reductions
+        self.copies = len(firsts)
+        self.firsts = firsts
+        self.types = [t for r in reductions for _ in firsts for t in r.types(lanes)]
+        self.additive = any([r.additive for r in reductions])
+
+    def start(self) -> list[str]:
+        """The first values."""
+        return [p for r in self.reductions for first in self.firsts for p in r.start(self.b, first)]
+
+    def split(self, carried: list[str]) -> list[list[list[str]]]:
+        """By reduction and copy."""
+        found: list[list[list[str]]] = []
+        place = 0
+        for r in self.reductions:
+            width = 2 if r.arg else 1
+            ends = range(place, place + self.copies * width, width)
+            found.append([carried[i : i + width] for i in ends])
+            place += self.copies * width
+        return found
+
+    def fresh(self, carried: list[str]) -> list[str]:
+        """What a block of a float sum starts from; other reductions go on."""
+        found = [
+            r.start(self.b) if r.additive else parts
+            for r, copies in zip(self.reductions, self.split(carried), strict=True)
+            for parts in copies
+        ]
+        return [p for parts in found for p in parts]
+
+    def added(self, carried: list[str], block: list[str]) -> list[str]:
+        """The float sums with a block's added."""
+        found: list[str] = []
+        pairs = zip(self.split(carried), self.split(block), strict=True)
+        for r, (before, now) in zip(self.reductions, pairs, strict=True):
+            for old, new in zip(before, now, strict=True):
+                found += r.merge(self.b, old, new) if r.additive else new
+        return found
+
+    def joined(self, parts: list[list[str]], r: Reduction) -> list[str]:
+        """Copies of one reduction as one: neighbours, then their results, and so on."""
+        while len(parts) > 1:
+            pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
+            parts = [r.merge(self.b, *p) if len(p) == 2 else p[0] for p in pairs]
+        return parts[0]
+
+
+class _Split(NamedTuple):
+    """An axis cut in steps: `main` times `copies` of them in a loop, then `rest` one by one."""
+
+    copies: int
+    main: int
+    rest: int
+
+
+def _split(steps: int, wanted: int) -> _Split:
+    if steps <= 2 * wanted:
+        return _Split(max(steps, 1), min(steps, 1), 0)
+    while wanted > 2 and steps % wanted and steps < 8 * wanted:
+        wanted //= 2
+    return _Split(wanted, steps // wanted, steps % wanted)
+
+
+def _copies(cost: int, reduces: bool) -> int:
+    """How many steps stand in one round of a loop."""
+    if not reduces:
+        return 2 if cost <= 10 else 1
+    return 4 if cost <= 6 else 2 if cost <= 30 else 1
+
+
+class _Rows(_Loops):
+    """The last inner axis fills the vectors; outer positions come one by one."""
+
+    def __init__(self, f: Function, kernel: Kernel, lanes: int) -> None:
+        super().__init__(f, kernel, True, lanes)
+        self.length = kernel.inner[-1]
+        self.lanes = min(lanes, _power_above(self.length))
+        tail = self.length % self.lanes
+        self.tail_lanes = _power_above(tail)
+        self.body.widths = {self.lanes, self.tail_lanes} if tail else {self.lanes}
+
+    def write(self) -> None:
+        """The function's body."""
+        total = math.prod(self.kernel.outer)
+        self.body.enter()
+        if total == 1:
+            with self.only(0):
+                self.position()
+        else:
+            self.positions(len(self.kernel.outer), *self.share(total), self.position)
+
+    def position(self) -> None:
+        """One outer position: all stages."""
+        for s, stage in enumerate(self.kernel.stages):
+            self.body.group = Group(1, None, 1, 1)
+            self.body.instructions(s, 0)
+            if stage.inner:
+                self.walk(s)
+            else:
+                self.body.stores(s)
+
+    def walk(self, s: int) -> None:
+        """A stage's loops, and its results."""
+        stage = self.kernel.stages[s]
+        steps = self.length // self.lanes
+        split = _split(steps, _copies(self.costs[s], bool(stage.reduces)))
+        reductions = [Reduction(r, stage.body[r.value].dtype) for r in stage.reduces]
+        copies = split.copies if steps else 1
+        firsts = [Lanes(self.f, self.lanes).iota(c * self.lanes) for c in range(copies)]
+        accumulators = _Accumulators(self.f, self.lanes, reductions, firsts)
+
+        def innermost(carried: list[str]) -> list[str]:
+            return self.innermost(s, split, accumulators, carried)
+
+        carried = accumulators.start()
+        if math.prod(self.kernel.inner):
+            chain = min(split.main, _BLOCK) + 1
+            carried = self.middle(s, 0, chain, accumulators, carried, innermost)
+        for i, (r, parts) in enumerate(zip(reductions, accumulators.split(carried), strict=True)):
+            whole = r.across(accumulators.b, accumulators.joined(parts, r))
+            self.body.set_reduced(s, i, [r.finish(Lanes(self.f, 1), whole)])
+
+    def innermost(
+        self, s: int, split: _Split, accumulators: _Accumulators, carried: list[str]
+    ) -> list[str]:
+        """The last inner axis: rounds of several vectors, single vectors, the end."""
+        lanes = self.lanes
+
+        def some(copies: int, offset: int) -> Callable[[Value, list[str]], list[str]]:
+            def body(k: Value, carried: list[str]) -> list[str]:
+                start = self.f.add(self.f.mul(k, split.copies * lanes), offset)
+                return self.vectors(s, start, Group(lanes, None, copies, 1), accumulators, carried)
+
+            return body
+
+        carried = self.blocks(split.main, accumulators, carried, some(split.copies, 0))
+        done = split.main * split.copies
+        if split.rest:
+            carried = some(split.rest, done * lanes)(0, carried)
+            done += split.rest
+        tail = self.length - done * lanes
+        if tail:
+            width = lanes if accumulators.reductions else self.tail_lanes
+            group = Group(width, tail if tail < width else None, 1, 1)
+            carried = self.vectors(s, done * lanes, group, accumulators, carried)
+        return carried
+
+    def vectors(
+        self,
+        s: int,
+        start: Value,
+        group: Group,
+        accumulators: _Accumulators,
+        carried: list[str],
+    ) -> list[str]:
+        """Some neighbouring vectors: instructions, stores, and a step of each reduction."""
+        axis = len(self.kernel.outer) + len(self.kernel.inner) - 1
+        self.body.group = group
+        with self.body.inside({axis: start}, s):
+            self.body.instructions(s, self.body.innermost(s))
+            self.body.stores(s)
+            b = Lanes(self.f, group.lanes)
+            found: list[str] = []
+            for r, copies in zip(accumulators.reductions, accumulators.split(carried), strict=True):
+                for c, parts in enumerate(copies):
+                    if c < group.vectors:
+                        place = b.iota(self.f.add(start, c * group.lanes)) if r.arg else ""
+                        value = self.body.value(s, r.value, c, 0, group.lanes)
+                        parts = r.step(b, parts, value, place, group.count)
+                    found += parts
+        return found
+
+
+class _Columns(_Loops):
+    """The last outer axis fills the vectors; inner axes, if any, are walked step by step."""
+
+    def __init__(self, f: Function, kernel: Kernel, lanes: int) -> None:
+        if not kernel.outer:
+            kernel = _with_an_axis(kernel)
+        super().__init__(f, kernel, False, lanes)
+        self.length = kernel.outer[-1]
+        self.lanes = min(lanes, _power_above(self.length))
+        self.walked = any([s.inner for s in kernel.stages])
+        steps = self.length // self.lanes
+        wanted = _copies(max(self.costs), self.walked)
+        while wanted > 1 and (steps % wanted or steps < wanted):
+            wanted //= 2
+        self.split = _Split(wanted, steps // wanted, steps % wanted)
+        tail = self.length % self.lanes
+        self.tail_lanes = _power_above(tail)
+        self.body.widths = {self.lanes, self.tail_lanes} if tail else {self.lanes}
+
+    def write(self) -> None:
+        """The function's body."""
+        axes = len(self.kernel.outer) - 1
+        rows = math.prod(self.kernel.outer[:axes])
+        main = self.split.main
+        self.body.enter()
+        if rows >= _MANY_ROWS or (main < 2 and rows > 1):
+            start, stop = self.share(rows)
+            self.positions(axes, start, stop, lambda: self.row((0, main), None))
+        elif main < 2:
+            with self.only(0):
+                self.row((0, main), None)
+        else:
+            bounds = self.share(main)
+            last = self.f.sub("%parts", 1)
+            self.positions(axes, 0, rows, lambda: self.row(bounds, last))
+
+    def row(self, bounds: tuple[Value, Value], last: Value | None) -> None:
+        """One position of the other outer axes: blocks of vectors, single vectors, the end.
+
+        Args:
+            last: the part that does what follows the blocks; None if this one does.
+        """
+        for s in range(len(self.kernel.stages)):
+            self.body.instructions(s, 0)
+        copies, main, rest = self.split
+        width = copies * self.lanes
+        if bounds == (0, 1):
+            self.chunk(0, Group(self.lanes, None, copies, 1))
+        elif main:
+            with self.f.loop(*bounds) as block:
+                self.chunk(self.f.mul(block, width), Group(self.lanes, None, copies, 1))
+        done = main * copies
+        if last is None:
+            self.ends(done, rest)
+        elif rest or done * self.lanes < self.length:
+            with self.only(last):
+                self.ends(done, rest)
+
+    def ends(self, done: int, rest: int) -> None:
+        """What follows the blocks."""
+        if rest:
+            self.chunk(done * self.lanes, Group(self.lanes, None, rest, 1))
+        start = (done + rest) * self.lanes
+        tail = self.length - start
+        if tail:
+            count = tail if tail < self.tail_lanes else None
+            self.chunk(start, Group(self.tail_lanes, count, 1, 1))
+
+    def chunk(self, start: Value, group: Group) -> None:
+        """Some neighbouring vectors of outer positions: all stages."""
+        with self.body.inside({len(self.kernel.outer) - 1: start}):
+            for s, stage in enumerate(self.kernel.stages):
+                self.body.group = group
+                self.body.instructions(s, 1)
+                if stage.inner:
+                    self.walk(s, group)
+                else:
+                    self.body.stores(s)
+
+    def walk(self, s: int, group: Group) -> None:
+        """A stage's loops, and its results."""
+        stage, inner = self.kernel.stages[s], self.kernel.inner
+        trips = inner[-1] if inner else 1
+        wanted = max(_copies(self.costs[s], bool(stage.reduces)) // group.vectors, 1)
+        split = _split(trips, wanted)
+        reductions = [Reduction(r, stage.body[r.value].dtype) for r in stage.reduces]
+        b = Lanes(self.f, group.lanes)
+        firsts = [b.literal("i64", k) for _ in range(group.vectors) for k in range(split.copies)]
+        accumulators = _Accumulators(self.f, group.lanes, reductions, firsts)
+
+        def innermost(carried: list[str]) -> list[str]:
+            return self.innermost(s, split, accumulators, group, carried)
+
+        carried = accumulators.start()
+        if math.prod(inner):
+            chain = min(split.main, _BLOCK) + 1
+            carried = self.middle(s, 0, chain, accumulators, carried, innermost)
+        for i, (r, parts) in enumerate(zip(reductions, accumulators.split(carried), strict=True)):
+            found = []
+            for u in range(group.vectors):
+                mine = parts[u * split.copies : (u + 1) * split.copies]
+                found.append(r.finish(b, accumulators.joined(mine, r)))
+            self.body.set_reduced(s, i, found)
+
+    def innermost(
+        self,
+        s: int,
+        split: _Split,
+        accumulators: _Accumulators,
+        group: Group,
+        carried: list[str],
+    ) -> list[str]:
+        """The last inner axis, several steps in a round."""
+
+        def some(steps: int, offset: int) -> Callable[[Value, list[str]], list[str]]:
+            def body(k: Value, carried: list[str]) -> list[str]:
+                start = self.f.add(self.f.mul(k, split.copies), offset)
+                here = group._replace(steps=steps)
+                return self.steps(s, start, here, accumulators, carried)
+
+            return body
+
+        carried = self.blocks(split.main, accumulators, carried, some(split.copies, 0))
+        if split.rest:
+            carried = some(split.rest, split.main * split.copies)(0, carried)
+        return carried
+
+    def steps(
+        self,
+        s: int,
+        start: Value,
+        group: Group,
+        accumulators: _Accumulators,
+        carried: list[str],
+    ) -> list[str]:
+        """Some steps along the last inner axis: instructions, stores, reductions."""
+        self.body.group = group
+        where = {len(self.kernel.outer) + len(self.kernel.inner) - 1: start}
+        with self.body.inside(where if self.kernel.inner else {}, s):
+            self.body.instructions(s, self.body.innermost(s))
+            self.body.stores(s)
+            b = Lanes(self.f, group.lanes)
+            each = accumulators.copies // group.vectors
+            found: list[str] = []
+            for r, copies in zip(accumulators.reductions, accumulators.split(carried), strict=True):
+                for c, parts in enumerate(copies):
+                    u, step = divmod(c, each)
+                    if step < group.steps:
+                        at = self.f.add(start, step)
+                        place = b.splat("i64", str(at)) if r.arg else ""
+                        value = self.body.value(s, r.value, u, step, group.lanes)
+                        parts = r.step(b, parts, value, place)
+                    found += parts
+        return found
+
+
+def _with_an_axis(kernel: Kernel) -> Kernel:
+    """A kernel of one position with an outer axis of size 1."""
+
+    def wider(stage: Stage) -> Stage:
+        body = []
+        for ins in stage.body:
+            if ins.name in ("load", "gather"):
+                buffer, offset, strides = ins.attrs
+                ins = ins._replace(attrs=(buffer, offset, (0, *strides)))
+            elif ins.name == "axis":
+                ins = ins._replace(attrs=(ins.attrs[0] + 1,))
+            body.append(ins)
+        stores = tuple([t._replace(strides=(0, *t.strides)) for t in stage.stores])
+        return stage._replace(body=tuple(body), stores=stores)
+
+    return kernel._replace(outer=(1,), stages=tuple([wider(s) for s in kernel.stages]))
