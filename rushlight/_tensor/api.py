@@ -178,6 +178,8 @@ def _must_be_pair(op: Op, input: Any, other: Any) -> None:
 
 def operand(value: Any) -> Any:
     """A Tensor or Python number for what a caller passed to an elementwise function."""
+    if type(value) in gate.PLAIN:
+        return value
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, (bool, int, float, complex)):  # subclasses, such as IntEnum
@@ -226,6 +228,16 @@ def checked_out(out: Any, dtype: Dtype, inputs: Sequence[Any], numel: int = 0) -
 
 def size_of(args: Sequence[Any], name: str = "size", who: str = "") -> tuple[int, ...]:
     """A size given as ints or as one sequence: ``f(2, 3)``, ``f((2, 3))``, ``f([2, 3])``."""
+    if len(args) == 1 and isinstance(args[0], (tuple, list)):
+        args = args[0]
+    for s in args:
+        if type(s) is not int:
+            return _unusual_size(args, name, who)
+    return tuple(args)
+
+
+def _unusual_size(args: Sequence[Any], name: str, who: str) -> tuple[int, ...]:
+    """A size with something else than ints in it: what counts as an int, or an error."""
     if len(args) == 1 and type(args[0]) is not int and not _is_int(args[0]):
         args = args[0]
         if isinstance(args, str) or not hasattr(args, "__iter__"):

@@ -25,6 +25,7 @@ from rushlight.dispatch.tensor import Tensor, point
 from rushlight.dispatch.views import check_write
 from rushlight.dtypes import dtype as Dtype
 from rushlight.ir.meta import Size, meta
+from rushlight.ir.shapes import wrap_dim
 from rushlight.ops import arithmetic, movement
 from rushlight.ops import unary as unary_ops
 
@@ -55,11 +56,12 @@ tensor_property("_base", lambda self: self._view.base if self._view is not None 
 @method
 def size(self: Tensor, dim: int | None = None) -> Any:
     """The shape, or the size of one dimension."""
+    shape = self._meta.shape
     if dim is None:
-        return self._meta.shape
-    from rushlight.ir.shapes import wrap_dim
-
-    return self._meta.shape[wrap_dim(dim, self._meta.ndim, False)]
+        return shape
+    if -len(shape) <= dim < len(shape):
+        return shape[dim]
+    return shape[wrap_dim(dim, len(shape), False)]
 
 
 @method

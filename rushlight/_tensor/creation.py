@@ -280,6 +280,9 @@ def empty_like(
     """An uninitialised tensor of another's size, dtype and layout."""
     _need_tensor(input, "empty_like")
     m = input._meta
+    if m.dense and m.numel and dtype is device is memory_format is None and input._value is None:
+        attrs = (tuple(m.shape), m.strides, m.dtype, m.device)
+        return _finish(call(create.empty, (), attrs), requires_grad)
     where = m.device if device is None else device_of(device)
     if input._value is not None:  # inside vmap: for each sample
         return _finish(input._blank(m.like(dtype=dtype_of(dtype, m.dtype), device=where)), False)

@@ -243,12 +243,11 @@ def _batched(x: Tensor, y: Tensor) -> Any:
 
 
 def _at(self: Tensor, other: Any) -> Any:
-    other = operand(other)
-    return (
-        matmul(self, other)
-        if is_operand(other) and not isinstance(other, (int, float))
-        else NotImplemented
-    )
+    if not isinstance(other, Tensor):
+        other = operand(other)
+        if not is_operand(other) or isinstance(other, (int, float)):
+            return NotImplemented
+    return matmul(self, other)
 
 
 def _rat(self: Tensor, other: Any) -> Any:

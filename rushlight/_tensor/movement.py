@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from rushlight._tensor.api import (
@@ -18,10 +19,11 @@ from rushlight._tensor.api import (
     size_of,
 )
 from rushlight._tensor.formats import FORMATS
-from rushlight.dispatch.gate import call, write_into
+from rushlight.dispatch.gate import PLAIN, call, write_into
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor, point
 from rushlight.dispatch.views import check_history
+from rushlight.dtypes import dtype as Dtype
 from rushlight.ir.meta import Size
 from rushlight.ir.shapes import broadcast, wrap_dim
 from rushlight.ops import create, movement
@@ -43,8 +45,6 @@ def _one(given: tuple[Any, ...], named: dict[str, Any], function: str, name: str
 @method
 def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tensor:
     """The same memory with another shape, or read as another dtype."""
-    from rushlight.dtypes import dtype as Dtype
-
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], Dtype)):
         return _view_dtype(self, dtype or shape[0])
     return call(movement.view, (self,), (size_of(shape if size is None else (size,)),))  # type: ignore[no-any-return]
@@ -69,7 +69,10 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
 @both
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """Another shape: a view where the memory allows it, else a copy."""
-    return o.reshape(input, size_of(shape))  # type: ignore[no-any-return]
+    size = size_of(shape)
+    if type(input) in PLAIN and input._meta.contiguous and input._meta.numel:
+        return call(movement.view, (input,), (size,))  # type: ignore[no-any-return]
+    return o.reshape(input, size)  # type: ignore[no-any-return]
 
 
 @method
@@ -81,17 +84,20 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
 @both
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Dimensions ``start_dim`` to ``end_dim`` as one."""
-    shape = input._meta.shape
+    shape = tuple(input._meta.shape)
     n = len(shape)
-    first, last = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
+    first = start_dim if 0 <= start_dim < n else wrap_dim(start_dim, n)
+    last = n - 1 if end_dim == -1 and n else wrap_dim(end_dim, n)
     if first > last:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if n == 0:
         return o.reshape(input, (1,))  # type: ignore[no-any-return]
     if first == last:
         return input
-    middle = Size(shape[first : last + 1]).numel()
-    return o.reshape(input, (*shape[:first], middle, *shape[last + 1 :]))  # type: ignore[no-any-return]
+    size = (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :])
+    if type(input) in PLAIN and input._meta.contiguous and input._meta.numel:
+        return call(movement.view, (input,), (size,))  # type: ignore[no-any-return]
+    return o.reshape(input, size)  # type: ignore[no-any-return]
 
 
 @both

@@ -66,6 +66,14 @@ def numpy_names(f: Any) -> Any:
     return wrapper
 
 
+def _numpy_values(name: str, dim: Any, keepdim: Any, **given: Any) -> tuple[Any, Any]:
+    """``dim`` and ``keepdim`` where NumPy's names for them were given."""
+    for key in given:
+        if key not in ("axis", "keepdims"):
+            raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
+    return given.get("axis", dim), given.get("keepdims", keepdim)
+
+
 def _flag(name: str, keepdim: Any) -> bool:
     """``keepdim``, which must be a bool: ``x.sum(0, 1)`` is a mistake for ``x.sum((0, 1))``."""
     if isinstance(keepdim, (bool, np.bool_)):
@@ -77,15 +85,27 @@ def _flag(name: str, keepdim: Any) -> bool:
 
 def _with_dtype(op: Any, doc: str) -> None:
     def f(
-        input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
+        input: Tensor,
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        dtype: Any = None,
+        out: Any = None,
+        **numpy: Any,
     ) -> Any:
-        flag = _flag(op.name, keepdim)
-        attrs = (ints(dim), flag, None if dtype is None else dtype_of(dtype))
+        if numpy:
+            dim, keepdim = _numpy_values(op.name, dim, keepdim, **numpy)
+        if keepdim is not False:
+            keepdim = _flag(op.name, keepdim)
+        attrs = (
+            dim if dim is None else ints(dim),
+            keepdim,
+            None if dtype is None else dtype_of(dtype),
+        )
         return call(op, (input,), attrs) if out is None else write_into(op, (input,), attrs, out)
 
     f.__name__ = f.__qualname__ = op.name
     f.__doc__ = doc
-    f = numpy_names(f)
     both(f)
     op.public = f
 

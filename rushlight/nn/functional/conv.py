@@ -145,6 +145,11 @@ def _same_padding(
     return input, tuple(t // 2 for t in totals)
 
 
+# Stride, padding and dilation as the record takes them, by how they were given: all as one int or
+# all as tuples.  What is here was valid once, so that a call needs no more than one look.
+_settings: dict[Any, tuple[Any, ...]] = {}
+
+
 def _convolve(
     n: int,
     input: Any,
@@ -155,6 +160,15 @@ def _convolve(
     dilation: Any,
     groups: int,
 ) -> Any:
+    kind = type(stride)
+    alike = (kind is tuple or kind is int) and kind is type(padding) is type(dilation)
+    if alike and (how := _settings.get((n, stride, padding, dilation))) is not None:
+        try:
+            usual = input._meta.ndim == weight._meta.ndim == n + 2
+        except AttributeError:
+            usual = False  # no tensor: refused below
+        if usual:
+            return call(records.conv, (input, weight, bias), (*how, groups))
     _check_rank(input, weight, n)
     input, single = _batched(f"conv{n}d", input, n)
     strides, dilations = _tuple(stride, n, "stride"), _tuple(dilation, n, "dilation")
@@ -167,6 +181,8 @@ def _convolve(
             input, paddings = _same_padding(input, weight, dilations, strides)
     else:
         paddings = _tuple(padding, n, "padding")
+        if alike and len(_settings) < 1000:
+            _settings[n, stride, padding, dilation] = strides, paddings, dilations
     out = call(records.conv, (input, weight, bias), (strides, paddings, dilations, groups))
     return out.squeeze(0) if single else out
 

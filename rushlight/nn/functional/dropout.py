@@ -36,16 +36,13 @@ def _drop(input: Any, p: float, training: bool, inplace: bool, feature: bool, al
         noise = input.new_empty([*input.shape[:2], *[1] * (input.dim() - 2)])
     else:
         noise = rl.empty_like(input)
-    with rl.no_grad():
-        noise.bernoulli_(1 - p)
-        if not alpha:
-            noise.div_(1 - p)
+    noise.bernoulli_(1 - p)  # it requires no gradient, so that nothing is recorded
     if not alpha:
+        noise.div_(1 - p)
         return input.mul_(noise) if inplace else input * noise
     a = 1 / ((_ALPHA**2 * p + 1) * (1 - p)) ** 0.5
-    with rl.no_grad():
-        b = noise.add(-1).mul_(_ALPHA * a).add_(_ALPHA * a * p)
-        noise.mul_(a)
+    b = noise.add(-1).mul_(_ALPHA * a).add_(_ALPHA * a * p)
+    noise.mul_(a)
     return input.mul_(noise).add_(b) if inplace else input * noise + b
 
 

@@ -10,6 +10,7 @@ from rushlight.dispatch.gate import call
 from rushlight.errors import explained, in_users_language
 from rushlight.ops import ctc
 from rushlight.ops import loss as records
+from rushlight.ops.activation import log_softmax as log_softmax_record
 from rushlight.ops.activation import softmax as softmax_record
 
 from .activation import log_softmax
@@ -34,7 +35,20 @@ def _check_reduction(reduction: str) -> str:
     return reduction
 
 
-def _warn_sizes(name: str, input: Any, target: Any) -> None:
+def _reduction(size_average: Any, reduce: Any, reduction: str) -> str:
+    """The reduction's name, from the deprecated arguments where they are given; checked."""
+    if size_average is None and reduce is None and reduction in ("mean", "sum", "none"):
+        return reduction
+    return _check_reduction(_resolve(size_average, reduce, reduction))
+
+
+def _warn_sizes(input: Any, target: Any) -> None:
+    """Warns if the sizes differ."""
+    try:
+        if input._meta is target._meta:
+            return
+    except AttributeError:
+        pass  # not a tensor itself, but it may stand in for one
     if target.size() != input.size():
         warnings.warn(
             f"Using a target size ({target.size()}) that is different to the input size "
@@ -76,8 +90,8 @@ def mse_loss(
         >>> torch.nn.functional.mse_loss(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
         tensor(2.)
     """
-    _warn_sizes("mse_loss", input, target)
-    reduction = _check_reduction(_resolve(size_average, reduce, reduction))
+    _warn_sizes(input, target)
+    reduction = _reduction(size_average, reduce, reduction)
     if weight is not None:
         return _weighted(call(records.mse_loss, (input, target), ("none",)), weight, reduction)
     return call(records.mse_loss, (input, target), (reduction,))
@@ -92,8 +106,8 @@ def l1_loss(
     weight: Any = None,
 ) -> Any:
     """The size of the difference."""
-    _warn_sizes("l1_loss", input, target)
-    reduction = _check_reduction(_resolve(size_average, reduce, reduction))
+    _warn_sizes(input, target)
+    reduction = _reduction(size_average, reduce, reduction)
     distance = (input - target).abs()
     if weight is not None:
         return _weighted(distance, weight, reduction)
@@ -111,8 +125,8 @@ def smooth_l1_loss(
     beta: float = 1.0,
 ) -> Any:
     """Quadratic below ``beta``, linear above (Girshick 2015)."""
-    _warn_sizes("smooth_l1_loss", input, target)
-    reduction = _check_reduction(_resolve(size_average, reduce, reduction))
+    _warn_sizes(input, target)
+    reduction = _reduction(size_average, reduce, reduction)
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     return call(records.smooth_l1_loss, (input, target), (reduction, float(beta)))
@@ -122,7 +136,7 @@ def huber_loss(
     input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None
 ) -> Any:
     """Quadratic below ``delta``, linear above (Huber 1964)."""
-    _warn_sizes("huber_loss", input, target)
+    _warn_sizes(input, target)
     _check_reduction(reduction)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
@@ -141,7 +155,7 @@ def binary_cross_entropy(
     reduction: str = "mean",
 ) -> Any:
     """``-(y log x + (1 - y) log(1 - x))`` of probabilities; the logarithms stop at -100."""
-    reduction = _check_reduction(_resolve(size_average, reduce, reduction))
+    reduction = _reduction(size_average, reduce, reduction)
     if target.size() != input.size():
         raise ValueError(
             f"Using a target size ({target.size()}) that is different to the input size "
@@ -162,7 +176,7 @@ def binary_cross_entropy_with_logits(
     pos_weight: Any = None,
 ) -> Any:
     """Binary cross entropy of logits, computed without overflow."""
-    reduction = _check_reduction(_resolve(size_average, reduce, reduction))
+    reduction = _reduction(size_average, reduce, reduction)
     if target.size() != input.size():
         raise ValueError(
             f"Target size ({target.size()}) must be the same as input size ({input.size()})"
@@ -190,7 +204,7 @@ def nll_loss(
         >>> torch.nn.functional.nll_loss(logp, torch.tensor([1]))
         tensor(2.)
     """
-    reduction = _check_reduction(_resolve(size_average, reduce, reduction))
+    reduction = _reduction(size_average, reduce, reduction)
     return call(records.nll_loss, (input, target, weight), (reduction, ignore_index))[0]
 
 
@@ -243,20 +257,22 @@ def cross_entropy(
         >>> torch.nn.functional.cross_entropy(torch.zeros(1, 4), torch.tensor([2]))
         tensor(1.3863)
     """
-    reduction = _check_reduction(_resolve(size_average, reduce, reduction))
-    if not 0.0 <= label_smoothing <= 1.0:
+    reduction = _reduction(size_average, reduce, reduction)
+    if label_smoothing and not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     node = getattr(input, "_node", None)
     if node is not None and node.op is softmax_record:
         _warn_of_softmax()
-    dim = 0 if input.dim() == 1 else 1
-    if input.dim() == 0:
+    shape, labels = input.shape, target.shape
+    dims = len(shape)
+    if dims == 0:
         raise ValueError("Expected 1 or more dimensions (got 0)")
-    if input.size() == target.size():
+    dim = 0 if dims == 1 else 1
+    if shape == labels:
         return _of_probabilities(input, target, weight, reduction, label_smoothing, dim)
-    if target.dtype.is_floating_point and target.dim() < input.dim():
+    if target.dtype is not rl.int64 and target.dtype.is_floating_point and len(labels) < dims:
         raise records.wrong_labels(target.dtype)
-    logp = log_softmax(input, dim)
+    logp = call(log_softmax_record, (input,), (dim, None))
     nll = call(records.nll_loss, (logp, target, weight), (reduction, ignore_index))[0]
     if label_smoothing == 0:
         return nll

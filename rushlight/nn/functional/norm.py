@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import rushlight as rl
@@ -13,10 +14,7 @@ __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm"
 
 
 def _check_values(size: Any) -> None:
-    count = size[0]
-    for s in size[2:]:
-        count *= s
-    if count == 1:
+    if size[0] == 1 and size[2:].numel() == 1:
         raise _too_few(
             f"Expected more than 1 value per channel when training, got input size {size}"
         )
@@ -72,23 +70,27 @@ def _normalise_batch(
     momentum: float,
     eps: float,
 ) -> Any:
-    if input.dim() == 1 and input.numel() == 0:  # no channels: nothing to normalise
+    shape = input.shape
+    if len(shape) == 1 and shape[0] == 0:  # no channels: nothing to normalise
         input = input.view(1, 0)
         state = (running_mean, running_var, weight, bias)
         return _normalise_batch(input, *state, training, momentum, eps).view(0)
     if not training and (running_mean is None or running_var is None):
         raise RuntimeError("running_mean must be defined in evaluation mode")
-    inputs = (input, weight, bias, running_mean, running_var)
-    if training:
-        inputs = (input, weight, bias, None, None)
-    out, mean, _, var = call(records.batch_norm, inputs, (bool(training), float(eps)))
-    if training and running_mean is not None:
+    if not training:
+        inputs = (input, weight, bias, running_mean, running_var)
+        return call(records.batch_norm, inputs, (False, float(eps)))[0]
+    inputs = (input, weight, bias, None, None)
+    out, mean, _, var = call(records.batch_norm, inputs, (True, float(eps)))
+    if running_mean is not None:
+        count = prod(shape) // (shape[1] or 1)
+        keep = 1 - momentum
         with rl.no_grad():
-            count = input.numel() // max(input.size(1), 1)
-            unbiased = var.detach() * (count / max(count - 1, 1))
-            mean = mean.detach().to(running_mean.dtype)
-            running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-            running_var.mul_(1 - momentum).add_(unbiased.to(running_var.dtype), alpha=momentum)
+            unbiased = var * (count / (count - 1 if count > 1 else 1))
+            if mean.dtype is not running_mean.dtype:
+                mean, unbiased = mean.to(running_mean.dtype), unbiased.to(running_var.dtype)
+            running_mean.mul_(keep).add_(mean, alpha=momentum)
+            running_var.mul_(keep).add_(unbiased, alpha=momentum)
     return out
 
 

@@ -126,6 +126,10 @@ def _check_max_pool1d(size: int, kernel: int, stride: int, padding: int, dilatio
         raise RuntimeError(f"{name} Invalid computed output size: {out}")
 
 
+# A window's settings as the record takes them, by how they were given: what is here was valid once.
+_windows: dict[Any, tuple[Any, ...]] = {}
+
+
 def _max_pool(
     n: int,
     input: Any,
@@ -135,6 +139,13 @@ def _max_pool(
     dilation: Any,
     ceil_mode: bool,
 ) -> tuple[Any, Any]:
+    kind = type(kernel_size)
+    alike = (kind is tuple or kind is int) and (stride is None or kind is type(stride))
+    alike = alike and type(padding) is type(dilation) is int
+    if alike and (how := _windows.get((n, kernel_size, stride, padding, dilation, ceil_mode))):
+        shape = input._meta.shape
+        if len(shape) == n + 2 and 0 not in shape:
+            return call(records.max_pool, (input,), how)  # type: ignore[no-any-return]
     name = f"max_pool{n}d"
     x, single = _batched(name, input, n)
     kernel = _checked(name, "kernel_size", kernel_size, n)
@@ -143,6 +154,8 @@ def _max_pool(
     around = _checked(name, "padding", padding, n)
     _refuse_empty(name, input, n, kernel, around)
     how = (kernel, steps, around, _checked(name, "dilation", dilation, n), bool(ceil_mode))
+    if alike and len(_windows) < 1000:
+        _windows[n, kernel_size, stride, padding, dilation, ceil_mode] = how
     values, indices = call(records.max_pool, (x,), how)
     return (values.squeeze(0), indices.squeeze(0)) if single else (values, indices)
 

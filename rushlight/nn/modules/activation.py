@@ -88,7 +88,7 @@ class ReLU(_Inplace):
 
     def forward(self, input: Any) -> Any:
         """Apply the function to `input`."""
-        return F.relu(input, inplace=self.inplace)
+        return F.relu(input, self.inplace)
 
 
 class RReLU(Module):

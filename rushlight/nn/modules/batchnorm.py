@@ -99,9 +99,10 @@ class _NormBase(Module):
 
     def _expect_dims(self, input: Any, low: int, high: int) -> None:
         """ValueError unless the input has `low` or `high` dimensions."""
-        if input.dim() not in (low, high):
+        dims = len(input.shape)
+        if dims != low and dims != high:
             wanted = f"{low}D" if low == high else f"{low}D or {high}D"
-            raise ValueError(f"expected {wanted} input (got {input.dim()}D input)")
+            raise ValueError(f"expected {wanted} input (got {dims}D input)")
 
     def extra_repr(self) -> str:
         return (
@@ -127,23 +128,18 @@ class _NormBase(Module):
 class _BatchNorm(_NormBase):
     """The forward pass of all batch normalisations."""
 
-    def _buffer(self, name: str) -> Any:
-        """A buffer, without `Module.__getattr__` where it is one: ten times as fast."""
-        own = self._buffers
-        return own[name] if name in own else getattr(self, name)
-
     def forward(self, input: Any) -> Any:
         """Normalise `input`; while training, update the running statistics."""
         self._check_input_dim(input)
         training = self.training
         track = self.track_running_stats
-        mean, var = self._buffer("running_mean"), self._buffer("running_var")
-        factor = 0.0 if self.momentum is None else self.momentum
+        mean, var, momentum = self.running_mean, self.running_var, self.momentum
+        factor = 0.0 if momentum is None else momentum
         if training and track:
-            count = self._buffer("num_batches_tracked")
+            count = self.num_batches_tracked
             if count is not None:
                 count.add_(1)
-                if self.momentum is None:  # the plain average of all batches
+                if momentum is None:  # the plain average of all batches
                     factor = 1.0 / float(count)
         use_batch = training or (mean is None and var is None)
         if training and not track:
@@ -285,7 +281,8 @@ class BatchNorm2d(_BatchNorm):
     """
 
     def _check_input_dim(self, input: Any) -> None:
-        self._expect_dims(input, 4, 4)
+        if len(input.shape) != 4:
+            self._expect_dims(input, 4, 4)
 
 
 class LazyBatchNorm2d(_LazyNormBase, _BatchNorm):
@@ -302,7 +299,8 @@ class LazyBatchNorm2d(_LazyNormBase, _BatchNorm):
     cls_to_become = BatchNorm2d
 
     def _check_input_dim(self, input: Any) -> None:
-        self._expect_dims(input, 4, 4)
+        if len(input.shape) != 4:
+            self._expect_dims(input, 4, 4)
 
 
 class BatchNorm3d(_BatchNorm):

@@ -101,7 +101,7 @@ class Conv1d(_ConvNd):
 
     def forward(self, input: Any) -> Any:
         """Convolve `input`."""
-        return self._conv_forward(input, *self._weight_and_bias())
+        return self._conv_forward(input, self.weight, self.bias)
 
 
 class Conv2d(_ConvNd):
@@ -176,7 +176,7 @@ class Conv2d(_ConvNd):
 
     def forward(self, input: Any) -> Any:
         """Convolve `input`."""
-        return self._conv_forward(input, *self._weight_and_bias())
+        return self._conv_forward(input, self.weight, self.bias)
 
 
 class Conv3d(_ConvNd):
@@ -252,7 +252,7 @@ class Conv3d(_ConvNd):
 
     def forward(self, input: Any) -> Any:
         """Convolve `input`."""
-        return self._conv_forward(input, *self._weight_and_bias())
+        return self._conv_forward(input, self.weight, self.bias)
 
 
 class ConvTranspose1d(_ConvTransposeNd):
