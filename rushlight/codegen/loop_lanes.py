@@ -1,9 +1,10 @@
 """Values of the loop emitter: element types, vectors of any number of lanes, conversions.
 
 In: NumPy dtypes. Out: LLVM IR. A value of `n` lanes is always a vector, `<n x type>`, also for one
-lane. Bools are `i1` in registers and bytes in memory; float16 and bfloat16 are `float` in registers,
-rounded to what they can represent, and 16 bits in memory. Conversions are those of C as NumPy's
-`astype` does them on x86-64: what lies outside the target's range becomes its lowest number.
+lane. Bools are `i1` in registers and bytes in memory; float16 and bfloat16 are `float` in
+registers, rounded to what they can represent, and 16 bits in memory. Conversions are those of C as
+NumPy's `astype` does them on x86-64: what lies outside the target's range becomes its lowest
+number.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def _stage_supported(stage: Stage) -> bool:
 
 def _reduce_supported(name: str, dtype: Any) -> bool:
     plain = ("add", "multiply", "maximum", "minimum", "logical_or", "logical_and", *_ARG)
-    return name in plain and (name not in ("logical_or", "logical_and") or dtype == bool)
+    return name in plain and (name not in ("logical_or", "logical_and") or dtype.kind == "b")
 
 
 def module(kernels: Sequence[tuple[str, Kernel]]) -> str:
