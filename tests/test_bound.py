@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rushlight import dtypes
-from rushlight.codegen import native, native_conv, native_norm, native_pool
+from rushlight.codegen import native, native_batch, native_conv, native_norm, native_pool
 from rushlight.codegen.bound import SCRATCH
 from rushlight.ir.meta import meta
 from rushlight.ops import conv as conv_ops
@@ -34,7 +34,9 @@ _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
 
 @pytest.fixture(autouse=True)
 def shared_however_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (native_conv, native_norm, native_pool):
+    monkeypatch.setattr(native, "SHARED_WORK", 0)
+    monkeypatch.setattr(native_batch, "_SHARED_WORDS", 0)
+    for module in (native_norm, native_pool):
         monkeypatch.setattr(module, "_SHARED_WORK", 0)
     monkeypatch.setattr(native_conv, "_SHARED_PACK", 0)
 
@@ -113,7 +115,7 @@ def convolution(rng: Any) -> None:
         max(1, d * (m - 1) + 1 - 2 * p) + int(rng.integers(0, 12))
         for d, m, p in zip(dilation, kernel, padding, strict=True)
     )
-    x = rng.standard_normal((int(rng.choice([1, 2, 20])), c * groups, *size)).astype(dtype)
+    x = rng.standard_normal((int(rng.choice([1, 2, 9, 16, 31])), c * groups, *size)).astype(dtype)
     w = rng.standard_normal((k * groups, c, *kernel)).astype(dtype)
     b = rng.standard_normal(k * groups).astype(dtype) if rng.integers(2) else None
     back = rng.standard_normal(c * groups).astype(dtype) if rng.integers(2) else None

@@ -21,7 +21,15 @@ import numpy as np
 import pytest
 
 import rushlight as rl
-from rushlight.codegen import NATIVE, engine, native, native_conv, native_norm, native_pool
+from rushlight.codegen import (
+    NATIVE,
+    engine,
+    native,
+    native_batch,
+    native_conv,
+    native_norm,
+    native_pool,
+)
 from rushlight.compiler.kernels.emit import VectorType
 from rushlight.ops import conv as reference
 from rushlight.ops import norm as norm_reference
@@ -36,7 +44,8 @@ def two_threads_for_everything(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     """However small the work, it is shared when two threads are allowed."""
     before = blas.allowed()
     native.forget()
-    monkeypatch.setattr(native_conv, "_SHARED_WORK", 0)
+    monkeypatch.setattr(native, "SHARED_WORK", 0)
+    monkeypatch.setattr(native_batch, "_SHARED_WORDS", 0)
     monkeypatch.setattr(native_conv, "_SHARED_PACK", 0)
     monkeypatch.setattr(native_pool, "_SHARED_WORK", 0)
     monkeypatch.setattr(native_norm, "_SHARED_WORK", 0)
@@ -108,7 +117,7 @@ def random_case(rng: Any) -> Case:
         max(1, d * (m - 1) + 1 - 2 * p) + e
         for d, m, p, e in zip(dilation, kernel, padding, extra, strict=True)
     )
-    n = int(rng.choice([1, 2, 3, 40]))
+    n = int(rng.choice([1, 2, 8, 31, 40]))
     dtype = str(rng.choice(["float32", "float64"]))
     how = (stride, padding, dilation, groups)
     case = Case(rng, dtype, (n, c * groups, *size), (k * groups, c, *kernel), how)
@@ -280,6 +289,8 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
         native_conv._weight_function.cache_clear()
         native_conv._depthwise_functions.cache_clear()
         native_conv._fill_function.cache_clear()
+        native_batch._function.cache_clear()
+        native_batch.turn_function.cache_clear()
         native_pool._function.cache_clear()
         native_norm._functions.cache_clear()
         native.forget()

@@ -45,6 +45,7 @@ __all__ = [
 Kernel = Callable[[list[Any], tuple[Any, ...]], list[Any]]
 _ALIGNMENT = 64
 _KEPT_BYTES = 64 << 20  # scratch up to this size is kept for the next call
+SHARED_WORK = 1_500_000  # multiply-adds from which a second thread is worth waking
 _MOST_CALLS = 4096  # layouts that never settle must not fill the memory
 
 enabled = os.environ.get("RUSHLIGHT_NATIVE", "1") != "0"
@@ -247,10 +248,17 @@ _simple: dict[str, tuple[Callable[..., bool], Kernel]] = {}
 
 def _table() -> dict[str, Entry]:
     if not _entries:
-        from rushlight.codegen import native_conv, native_norm, native_pointwise, native_pool
+        from rushlight.codegen import (
+            native_conv,
+            native_norm,
+            native_pointwise,
+            native_pool,
+            native_products,
+        )
 
         _simple.update(native_pointwise.KERNELS)
-        for module in (native_conv, native_norm, native_pool):
+        _simple.update(native_products.SUMS)
+        for module in (native_conv, native_norm, native_pool, native_products):
             _entries.update(module.KERNELS)
     return _entries
 

@@ -12,7 +12,7 @@ import math
 from functools import lru_cache
 from typing import Any
 
-from rushlight.codegen import engine, native
+from rushlight.codegen import engine, native, native_batch
 from rushlight.codegen.bound import SCRATCH, Bound
 from rushlight.codegen.native import Bindings, Entry
 from rushlight.codegen.native_plans import (
@@ -41,7 +41,6 @@ __all__ = ["KERNELS"]
 
 Ints = tuple[int, ...]
 _MIN_WORK = 100_000  # multiply-adds; NumPy needs less than 30 us for fewer, most of it overhead
-_SHARED_WORK = 1_500_000  # multiply-adds from which a second thread is worth waking
 _FILL_COST = 4  # multiply-adds that take as long as filling one place
 _SHARED_PACK = 1 << 18  # bytes of packed weights from which threads share the packing
 
@@ -104,7 +103,7 @@ def _convolution_plan(
 
 def _hands(work: int, threads: int, units: int) -> int:
     """Among how many threads the work is shared."""
-    return min(threads if work > _SHARED_WORK else 1, units)
+    return min(threads if work > native.SHARED_WORK else 1, units)
 
 
 def _scratch_bytes(plan: Plan | PlanePlan, parts: int) -> tuple[int, int]:
@@ -176,9 +175,14 @@ def _conv(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) -
     out = outs[0] if outs else Layout(shape, contiguous(shape), x.dtype)
     xs, ws, os = strides(x), strides(w), strides(out)
     steps = ((xs[0], xs[1] * c, *xs[1:]), (ws[0] * k, *ws), (os[0], os[1] * k, *os[1:]))
+    results = ((shape, x.dtype),)
+    if groups == 1:
+        found = native_batch.convolutions(x, out, steps[1], [tuple(axes)], b is not None, threads)
+        if found is not None:
+            return Bindings(found, results)
     counts = (n, groups, c, k)
     plan = _convolution_plan(x.itemsize, three_axes(axes, xs, os), counts, steps, threads)
-    return Bindings(_launches(plan, x.itemsize, b is not None, threads), ((shape, x.dtype),))
+    return Bindings(_launches(plan, x.itemsize, b is not None, threads), results)
 
 
 # The record `conv_input`: one convolution for each phase of the strides
@@ -204,13 +208,19 @@ def _input(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) 
         (ws[0] * k, ws[1], ws[0], *ws[2:]),
         (os[0], os[1] * c, *os[1:]),
     )
-    launches: list[Bound] = []
-    for axes in itertools.product(*[adjoint_axes(*a) for a in sizes]):
-        if all(a.taps for a in axes):
+    phases = list(itertools.product(*[adjoint_axes(*a) for a in sizes]))
+    reached = [axes for axes in phases if all([a.taps for a in axes])]
+    launches = None
+    if groups == 1:
+        launches = native_batch.convolutions(g, out, steps[1], reached, b is not None, threads)
+    if launches is None:
+        launches = []
+        for axes in reached:
             three = three_axes(list(axes), gs, os)
             plan = _convolution_plan(g.itemsize, three, (n, groups, k, c), steps, threads)
             launches += _launches(plan, g.itemsize, b is not None, threads)
-        else:
+    for axes in phases:
+        if axes not in reached:
             launches.append(_filling(out, list(axes), b is not None, threads))
     return Bindings(launches, ((shape, g.dtype),))
 

@@ -31,6 +31,7 @@ __all__ = [
     "contiguous",
     "forward_axis",
     "gather_plan",
+    "many_registers",
     "max_plan",
     "plane_plan",
     "strides",
@@ -258,7 +259,8 @@ def _areas(*sizes: int) -> list[int]:
     return places
 
 
-def _many_registers() -> bool:
+def many_registers() -> bool:
+    """Whether the host has 32 vector registers rather than 16."""
     host = engine.host()
     return host.vector_bytes == 64 or "aarch64" in host.triple or "arm64" in host.triple
 
@@ -268,7 +270,7 @@ def _many_registers() -> bool:
 
 def _tile(k: int) -> Tile:
     """The host's tile, with no more rows than divide the output channels evenly."""
-    most = tile_for(_many_registers())
+    most = tile_for(many_registers())
     panels = -(-k // most.rows)
     return Tile(-(-k // panels), most.vectors)
 
@@ -421,7 +423,7 @@ def weight_plan(
     scratch = _Scratch(axes, channels)
     taps = y.taps * x.taps
     row_count = scratch.channels * taps
-    tile = conv_weight.tile_for(_many_registers(), k, row_count)
+    tile = conv_weight.tile_for(many_registers(), k, row_count)
     panels, r_groups = -(-k // tile.rows), -(-row_count // tile.columns)
     unit = _chunk(t, scratch, n * z.positions)
     values = _fields(scratch, counts, x_strides, g_strides, unit)
