@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
+import rushlight as rl
 from rushlight.codegen import native, native_matmul, threads
 from rushlight.codegen.bound import SCRATCH, Bound
 from rushlight.codegen.native_matmul import bind
@@ -211,3 +214,68 @@ def test_bits_do_not_depend_on_the_threads_allowed() -> None:
 def test_a_bias_with_gaps_is_refused() -> None:
     with pytest.raises(ValueError, match="contiguous"):
         bind("float32", (), 2, 3, 4, ((), 4, 1), ((), 3, 1), ((), 3, 1), 1, bias=2)
+
+
+# The records, through the dispatcher
+
+
+def records(dtype: Any) -> list[Any]:
+    """Calls that are large enough for two threads of NumPy's BLAS."""
+    torch_like = dict(dtype=dtype)
+    rl.manual_seed(0)
+    a, b = rl.randn(300, 260, **torch_like), rl.randn(260, 250, **torch_like)
+    c, d = rl.randn(6, 200, 90, **torch_like), rl.randn(6, 90, 170, **torch_like)
+    bias, base = rl.randn(250, **torch_like), rl.randn(300, 250, **torch_like)
+    w = rl.randn(170, 90, **torch_like)
+    v, long = rl.randn(900, **torch_like), rl.randn(1 << 20, **torch_like)
+    wide = rl.randn(1200, 900, **torch_like)
+    linear = rl.nn.functional.linear
+    return [
+        a @ b,
+        b.t() @ a.t(),
+        rl.addmm(bias, a, b),
+        rl.addmm(base, a, b, beta=0.5, alpha=2),
+        rl.bmm(c, d),
+        c @ w.t(),
+        rl.baddbmm(rl.ones(170, **torch_like), c, d, beta=2),
+        rl.addbmm(rl.zeros(200, 170, **torch_like), c, d),
+        linear(a, b.t().contiguous(), bias),
+        linear(c, w, w[:, 0].contiguous()),
+        linear(c.transpose(0, 1), w),
+        linear(c[0], w[0]),
+        rl.mv(wide, v),
+        rl.addmv(wide[:, 0], wide, v, beta=-1),
+        rl.dot(long, long),
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_records(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy's results, and the same bits on one thread and on two."""
+    before = rl.get_num_threads()
+    kind = getattr(rl, dtype)
+    found = []
+    try:
+        for threads in (1, 2):
+            rl.set_num_threads(threads)
+            found.append(records(kind))
+        monkeypatch.setattr(native, "enabled", False)
+        want = records(kind)
+    finally:
+        rl.set_num_threads(before)
+    tolerance = {"float32": 2e-5, "float64": 1e-13, "bfloat16": 1e-2}[dtype]
+    for i, (one, two, reference) in enumerate(zip(*found, want, strict=True)):
+        assert rl.equal(one, two), i
+        assert one.shape == reference.shape and one.stride() == reference.stride(), i
+        scale = float(reference.abs().max())
+        assert float((one - reference).abs().max()) <= tolerance * scale, i
+
+
+def test_small_products_compile_nothing() -> None:
+    """The compiler is not even loaded for them."""
+    code = (
+        "import sys, rushlight as rl; rl.ones(20, 30) @ rl.ones(30, 20); "
+        "rl.nn.Linear(100, 50)(rl.ones(4, 100)).sum().backward(); "
+        "assert 'llvmlite' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,13 +8,12 @@ than they bring (LeNet's step at batch 4 beside other work: 19 ms with one threa
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
 __all__ = ["allowed", "prepare", "set_threads"]
 
-_WORTH_SHARING = 3e7  # floating-point operations of one product
+_WORTH_SHARING = 1.5e7  # multiply-adds of one product
 _NAMES = (
     "scipy_openblas_set_num_threads64_",
     "scipy_openblas_set_num_threads",
@@ -68,10 +67,6 @@ def allowed() -> int:
     return _Blas.allowed
 
 
-def prepare(first: int, second: int, result: int) -> None:
-    """Chooses the threads of the next product from its operands' and result's sizes.
-
-    The operations of (m, k) times (k, n) are 2 m k n, twice the root of the sizes' product.
-    """
-    work = 2 * math.sqrt(float(first) * second * result)
+def prepare(work: float) -> None:
+    """Chooses the threads of the next product from its multiply-adds."""
     _use(_Blas.allowed if work >= _WORTH_SHARING else 1)

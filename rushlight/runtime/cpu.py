@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -62,15 +63,23 @@ def run(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> list
     return [np.asarray(r) for r in results]
 
 
-def _share_product(op: Op, plan: Plan, operands: list[Any]) -> None:
-    """Decides how many threads the product inside this operator gets; windows go image by image."""
+def product_work(operands: list[Any], plan: Plan, images: int = 1) -> float:
+    """The multiply-adds of the product inside an operator, one of so many; 0 if there is none.
+
+    Those of (m, k) times (k, n) are m k n, the root of the product of operands' and result's sizes.
+    """
     sizes = sorted([x.size for x in operands if isinstance(x, np.ndarray)])
     if len(sizes) < 2:
-        return
-    images = 1
-    if op.kind == "window":
-        images = max(operands[0].shape[0], 1)
-    blas.prepare(sizes[-1] // images, sizes[-2], plan.outs[0].numel // images)
+        return 0
+    return math.sqrt(float(sizes[-1] // images) * sizes[-2] * (plan.outs[0].numel // images))
+
+
+def _share_product(op: Op, plan: Plan, operands: list[Any]) -> None:
+    """Decides how many threads the product inside this operator gets; windows go image by image."""
+    images = max(operands[0].shape[0], 1) if op.kind == "window" else 1
+    work = product_work(operands, plan, images)
+    if work:
+        blas.prepare(work)
 
 
 def convert(operands: list[Any], compute: Any) -> list[Any]:
@@ -104,6 +113,7 @@ def run_into(op: Op, plan: Plan, operands: list[Any], target: Any) -> bool:
 _BLOCK = 1 << 14
 _WORTH_BLOCKS = 1 << 18
 WORTH_COMPILED = 1 << 14  # elements from which a compiled kernel is asked for
+WORTH_PRODUCT = 1 << 19  # multiply-adds of a product from which it is; NumPy needs 9 us for them
 
 
 def worth_blocks(op: Op, numel: int, attrs: tuple[Any, ...]) -> bool:

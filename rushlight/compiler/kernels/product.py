@@ -284,11 +284,10 @@ def _pack_columns_function(name: str, t: VectorType, tile: Tile) -> str:
         with f.when(f.compare("eq", "%how", 1)):
             _copy_columns(f, t, tile.vectors, source, target, left)
         with f.when(f.compare("eq", "%how", 2)):
-            for v in range(tile.vectors):
-                here = f.sub(left, v * t.lanes)
-                with f.when(f.compare("sgt", here, 0)):
-                    column = f.at("i8", source, f.mul("%b_column", v * t.lanes))
-                    _turn_columns(f, t, width, column, f.at(t.scalar, target, v * t.lanes), here)
+            columns = f.least(left, width)
+            with f.loop(0, columns, t.lanes) as v:
+                column = f.at("i8", source, f.mul("%b_column", v))
+                _turn_columns(f, t, width, column, f.at(t.scalar, target, v), f.sub(left, v))
         with f.when(f.compare("eq", "%how", 3)):
             columns = f.least(left, width)
             with f.loop(0, "%k") as p, f.loop(0, columns) as column:
