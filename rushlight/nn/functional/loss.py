@@ -28,16 +28,18 @@ __all__ = [
     "smooth_l1_loss",
 ]
 
+_REDUCTIONS = ("mean", "sum", "none")
+
 
 def _check_reduction(reduction: str) -> str:
-    if reduction not in ("none", "mean", "sum"):
+    if reduction not in _REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")
     return reduction
 
 
 def _reduction(size_average: Any, reduce: Any, reduction: str) -> str:
     """The reduction's name, from the deprecated arguments where they are given; checked."""
-    if size_average is None and reduce is None and reduction in ("mean", "sum", "none"):
+    if size_average is None and reduce is None and reduction in _REDUCTIONS:
         return reduction
     return _check_reduction(_resolve(size_average, reduce, reduction))
 
@@ -91,7 +93,8 @@ def mse_loss(
         tensor(2.)
     """
     _warn_sizes(input, target)
-    reduction = _reduction(size_average, reduce, reduction)
+    if size_average is not None or reduce is not None or reduction not in _REDUCTIONS:
+        reduction = _reduction(size_average, reduce, reduction)
     if weight is not None:
         return _weighted(call(records.mse_loss, (input, target), ("none",)), weight, reduction)
     return call(records.mse_loss, (input, target), (reduction,))
@@ -257,21 +260,25 @@ def cross_entropy(
         >>> torch.nn.functional.cross_entropy(torch.zeros(1, 4), torch.tensor([2]))
         tensor(1.3863)
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    if size_average is not None or reduce is not None or reduction not in _REDUCTIONS:
+        reduction = _reduction(size_average, reduce, reduction)
     if label_smoothing and not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    node = getattr(input, "_node", None)
+    try:
+        node, shape = input._node, input._meta.shape
+        labels, kind = target._meta.shape, target._meta.dtype
+    except AttributeError:  # not a tensor itself, but it may stand in for one
+        node, shape, labels, kind = None, input.shape, target.shape, target.dtype
     if node is not None and node.op is softmax_record:
         _warn_of_softmax()
-    shape, labels = input.shape, target.shape
     dims = len(shape)
     if dims == 0:
         raise ValueError("Expected 1 or more dimensions (got 0)")
     dim = 0 if dims == 1 else 1
     if shape == labels:
         return _of_probabilities(input, target, weight, reduction, label_smoothing, dim)
-    if target.dtype is not rl.int64 and target.dtype.is_floating_point and len(labels) < dims:
-        raise records.wrong_labels(target.dtype)
+    if kind.is_floating_point and len(labels) < dims:
+        raise records.wrong_labels(kind)
     logp = call(log_softmax_record, (input,), (dim, None))
     nll = call(records.nll_loss, (logp, target, weight), (reduction, ignore_index))[0]
     if label_smoothing == 0:
