@@ -41,8 +41,8 @@ class Vec:
 
     def number(self, value: float) -> Vec:
         """A vector of one number."""
-        one = f"{self.t.scalar} {literal(value, self.t.itemsize)}"
-        return Vec(self.f, self.t, f"<{', '.join([one] * self.t.lanes)}>")
+        one = f"splat ({self.t.scalar} {literal(value, self.t.itemsize)})"
+        return Vec(self.f, self.t, one)
 
     def like(self, value: Vec | float) -> Vec:
         """The operand itself, or the vector of a number."""
@@ -166,8 +166,7 @@ class Bits:
 
     def _op(self, name: str, other: Bits | int) -> Bits:
         if isinstance(other, int):
-            one = f"i{8 * self.t.itemsize} {other}"
-            text = f"<{', '.join([one] * self.t.lanes)}>"
+            text = f"splat (i{8 * self.t.itemsize} {other})"
         else:
             text = other.text
         return Bits(self.f, self.t, self.f.op(f"{name} {bits_type(self.t)} {self.text}, {text}"))
