@@ -328,7 +328,7 @@ def _contracted(a: Value, left: str, b: Value, right: str, result: str) -> Value
         return values.reshape(v, [*[sizes[c] for c in batch], *flat])
 
     if not rows or not columns or not inner:  # no product of matrices
-        order = [*batch, *rows, *columns, *inner]
+        order = [*left, *columns]
         wide = []
         for v, labels in ((a, left), (b, right)):
             v = values.transpose(v, [labels.index(c) for c in order if c in labels])

@@ -35,7 +35,6 @@ __all__ = [
 
 Ints = tuple[int, ...]
 _INT64 = np.dtype(np.int64)
-_SMALL = 64  # arrays up to this size are constants whatever they hold
 _REDUCES = frozenset(("add", "multiply", "maximum", "minimum", "logical_or", "logical_and"))
 
 
@@ -67,9 +66,7 @@ def from_array(array: Any) -> Value:
         return broadcast_to(from_array(flat[0]), array.shape)
     if flat.tobytes() == flat[:1].tobytes() * array.size:
         return broadcast_to(from_array(flat[0]), array.shape)
-    if array.size <= _SMALL:
-        return make("const", (), (np.array(array, order="C"),), array.shape, array.dtype)
-    if array.dtype.kind in "iu":
+    if array.dtype.kind in "iu" and array.size > 2:
         start, step = int(flat[0]), int(flat[1]) - int(flat[0])
         if np.array_equal(flat, start + step * np.arange(array.size)):
             count = Value("iota", (), (), (array.size,), _INT64)

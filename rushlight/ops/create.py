@@ -12,9 +12,12 @@ from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import wrap_dim
 from rushlight.ir.strides import channels_last_strides, is_channels_last
 from rushlight.ops.build import combined_dtype, elementwise_meta
+from rushlight.ops.readable import is_symbol
 
 
 def _full_kernel(out: Meta, size: Any, value: Any, dtype: Any, device: Any) -> Any:
+    if is_symbol(value):
+        return np.broadcast_to(value, out.shape)
     result = np.empty(out.shape, dtype.numpy)
     if dtype.kind in "iu" and isinstance(value, float):
         value = int(value)

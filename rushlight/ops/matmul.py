@@ -16,6 +16,7 @@ from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import broadcast
 from rushlight.ops.build import c_name, opmath
 from rushlight.ops.movement import _expand_rule
+from rushlight.ops.readable import same_number, scalar
 
 
 def same_dtype(name: str, a: Meta, b: Meta) -> None:
@@ -179,12 +180,11 @@ outer = Op(
 
 def scaled_sum(base: Any, beta: Any, product: Any, alpha: Any) -> Any:
     """beta base + alpha product; a beta of 0 ignores even NaN in the base."""
-    kind = product.dtype.type
-    if alpha != 1:
-        product = kind(alpha) * product
-    if beta == 0:
+    if not same_number(alpha, 1):
+        product = scalar(alpha, product.dtype) * product
+    if same_number(beta, 0):
         return product
-    return product + (base if beta == 1 else kind(beta) * base)
+    return product + (base if same_number(beta, 1) else scalar(beta, product.dtype) * base)
 
 
 def _addmm_rule(base: Meta, a: Meta, b: Meta, beta: Any, alpha: Any) -> Plan:

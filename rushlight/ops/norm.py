@@ -241,12 +241,12 @@ def _layer_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, shape: Ints)
     mean, scale = mean.reshape(rows, 1), scale.reshape(rows, 1)
     weight = None if w is None else w.reshape(width)
     dx = empty(x, (rows, width))
-    dw, db = zeros(x, (width,)), zeros(x, (width,))
+    dw = db = None
     for part in _blocks(xs):
         xhat = xs[part] - mean[part]
         xhat *= scale[part]
-        dw += np.einsum("ij,ij->j", gs[part], xhat)
-        db += gs[part].sum(0, dtype=x.dtype)
+        dw = _added(dw, np.einsum("ij,ij->j", gs[part], xhat))
+        db = _added(db, gs[part].sum(0, dtype=x.dtype))
         h = dx[part]
         np.multiply(gs[part], 1 if weight is None else weight, out=h)
         along = np.einsum("ij,ij->i", h, xhat)[:, None] / count
@@ -254,7 +254,13 @@ def _layer_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, shape: Ints)
         xhat *= along
         h -= xhat
         h *= scale[part]
+    if dw is None or db is None:
+        dw = db = zeros(x, (width,))
     return dx.reshape(x.shape), dw.reshape(shape), db.reshape(shape)
+
+
+def _added(total: Any, part: Any) -> Any:
+    return part if total is None else total + part
 
 
 def _layer_gradients_rule(g: Meta, x: Meta, w: Any, mean: Meta, scale: Meta, shape: Ints) -> Plan:

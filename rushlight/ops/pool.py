@@ -396,12 +396,29 @@ def _avg_spread(
     size, positions = shape[2:], g.shape[2:]
     by = _divisors(size, positions, kernel, stride, padding, include_pad, divisor)
     share = g / by.astype(g.dtype)
+    if kernel == stride and not any(padding):
+        return _repeated(share, kernel, size)
     ones = (1,) * len(kernel)
     reach = _reach(np.empty(shape, np.bool_), kernel, stride, padding, ones, positions)
     padded: Any = zeros(g, (*shape[:2], *reach))
     for tap in _taps(kernel, ones):
         padded[(..., *_window_at(tap, positions, stride))] += share
     return padded[(..., *(slice(p, p + s) for p, s in zip(padding, size, strict=True)))]
+
+
+def _repeated(x: Any, times: Ints, size: Ints) -> Any:
+    """Each element as a block of equal ones; zeros where the blocks do not reach."""
+    n = len(times)
+    apart = x.reshape(*x.shape[:2], *[v for s in x.shape[2:] for v in (s, 1)])
+    blocks = [v for s, k in zip(x.shape[2:], times, strict=True) for v in (s, k)]
+    wide = [s * k for s, k in zip(x.shape[2:], times, strict=True)]
+    whole = np.broadcast_to(apart, (*x.shape[:2], *blocks)).reshape(*x.shape[:2], *wide)
+    if tuple(wide) == tuple(size):
+        return whole
+    out = zeros(x, (*x.shape[:2], *size))
+    cut = tuple(slice(0, min(w, s)) for w, s in zip(wide, size, strict=True))
+    out[(..., *cut)] = whole[(..., *cut)]
+    return out
 
 
 def _spread_rule(g: Meta, shape: Ints, *how: Any) -> Plan:
@@ -477,6 +494,10 @@ def _adaptive_spread(g: Any, shape: Ints) -> Any:
     for d in range(len(shape) - 2):
         axis = d + 2
         lead = (slice(None),) * axis
+        times, rest = divmod(shape[axis], max(g.shape[axis], 1))
+        if rest == 0:
+            g = np.repeat(g / g.dtype.type(max(times, 1)), times, axis)
+            continue
         out = zeros(g, (*g.shape[:axis], shape[axis], *g.shape[axis + 1 :]))
         for i, (a, b) in enumerate(_bins(shape[axis], g.shape[axis])):
             out[(*lead, slice(a, b))] += g[(*lead, slice(i, i + 1))] / g.dtype.type(b - a)
