@@ -29,6 +29,7 @@ from rushlight.codegen import (
     native_conv,
     native_norm,
     native_pool,
+    native_weight,
 )
 from rushlight.compiler.kernels.emit import VectorType
 from rushlight.ops import conv as reference
@@ -290,6 +291,7 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
         native_conv._depthwise_functions.cache_clear()
         native_conv._fill_function.cache_clear()
         native_batch._function.cache_clear()
+        native_weight._function.cache_clear()
         native_batch.turn_function.cache_clear()
         native_pool._function.cache_clear()
         native_norm._functions.cache_clear()

@@ -26,7 +26,7 @@ from rushlight.codegen.native_plans import (
 from rushlight.compiler.kernels import conv_batch, turn
 from rushlight.compiler.kernels.gemm import Tile
 
-__all__ = ["convolutions", "turn_function"]
+__all__ = ["convolutions", "turn_function", "turning"]
 
 _MOST_POSITIONS = 256  # of a plane: above, convolution by rows is as good
 _FEWEST = 6  # images: turning fewer costs too much

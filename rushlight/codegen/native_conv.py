@@ -12,7 +12,7 @@ import math
 from functools import lru_cache
 from typing import Any
 
-from rushlight.codegen import engine, native, native_batch
+from rushlight.codegen import engine, native, native_batch, native_weight
 from rushlight.codegen.bound import SCRATCH, Bound
 from rushlight.codegen.native import Bindings, Entry
 from rushlight.codegen.native_plans import (
@@ -257,7 +257,13 @@ def _weight(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int)
     g, x = layouts
     if not _floats(g, x) or (outs and not outs[0].contiguous):
         return None
-    plan, shape = _weight_plan(g, x, attrs, threads)
+    axes, shape = _weight_axes(g, x, attrs)
+    results = ((shape, x.dtype),)
+    if attrs[-1] == 1:
+        found = native_weight.weight_gradient(g, x, axes, threads)
+        if found is not None:
+            return Bindings(found, results)
+    plan = _weight_plan(g, x, axes, attrs[-1], threads)
     parts = _hands(plan.work, threads, plan.units)
     if isinstance(plan, PlanePlan):
         function = _depthwise_functions(x.itemsize)[1]
@@ -271,27 +277,31 @@ def _weight(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int)
     )
     scratch = parts * plan.part_bytes
     launch = Bound(function, plan.block, operands, plan.own, (COUNTER,), parts, scratch)
-    return Bindings([launch], ((shape, x.dtype),))
+    return Bindings([launch], results)
 
 
-def _weight_plan(
-    g: Layout, x: Layout, attrs: tuple[Any, ...], threads: int
-) -> tuple[Plan | PlanePlan, Ints]:
-    """The plan of a weight's gradient and its shape."""
+def _weight_axes(
+    g: Layout, x: Layout, attrs: tuple[Any, ...]
+) -> tuple[tuple[Axis, Axis, Axis], Ints]:
+    """The axes of a weight's gradient, and its shape."""
     kernel, stride, padding, dilation, groups = attrs
-    k, c = g.shape[1] // groups, x.shape[1] // groups
     sizes = zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
     # With output padding, or asked for fewer positions, the gradient's own size decides.
     axes = [forward_axis(*a)._replace(positions=m) for a, m in zip(sizes, g.shape[2:], strict=True)]
+    return three_axes(axes, strides(x), strides(g)), (g.shape[1], x.shape[1] // groups, *kernel)
+
+
+def _weight_plan(
+    g: Layout, x: Layout, axes: tuple[Axis, Axis, Axis], groups: int, threads: int
+) -> Plan | PlanePlan:
+    """The plan of a weight's gradient."""
+    k, c = g.shape[1] // groups, x.shape[1] // groups
     xs, gs = strides(x), strides(g)
-    three = three_axes(axes, xs, gs)
     counts = (x.shape[0], groups, c, k)
     x_steps, g_steps = (xs[0], xs[1] * c, *xs[1:]), (gs[0], gs[1] * k, *gs[1:])
-    shape = (g.shape[1], c, *kernel)
-    if _depthwise(x.itemsize, three, counts) and gs[-1] == 1:
-        steps = (x_steps, (0,) * 6, g_steps)
-        return plane_plan(x.itemsize, three, counts[:2], steps, True, threads), shape
-    return weight_plan(x.itemsize, three, counts, x_steps, g_steps, threads), shape
+    if _depthwise(x.itemsize, axes, counts) and gs[-1] == 1:
+        return plane_plan(x.itemsize, axes, counts[:2], (x_steps, (0,) * 6, g_steps), True, threads)
+    return weight_plan(x.itemsize, axes, counts, x_steps, g_steps, threads)
 
 
 KERNELS = {

@@ -17,7 +17,7 @@ import numpy as np
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
 from rushlight.compiler.kernels.windows import PARAMETERS
 
-__all__ = ["COUNT", "COUNTER", "SOURCE", "TARGET", "block", "module", "name_of"]
+__all__ = ["COUNT", "COUNTER", "SOURCE", "TARGET", "block", "module", "name_of", "square_function"]
 
 SOURCE, TARGET, COUNTER = range(3)
 _FIELDS = (
@@ -57,7 +57,7 @@ def block(**values: int) -> tuple[Any, int]:
 def module(t: VectorType) -> str:
     """The IR."""
     name = name_of(t)
-    return declarations(t) + _square(f"{name}_square", t) + _turn(name, t)
+    return declarations(t) + square_function(f"{name}_square", t) + _turn(name, t)
 
 
 def transposed(f: Function, t: VectorType, rows: list[str]) -> list[str]:
@@ -90,7 +90,7 @@ def _masked_store(f: Function, t: VectorType, value: str, to: str, mask: str) ->
     )
 
 
-def _square(name: str, t: VectorType) -> str:
+def square_function(name: str, t: VectorType) -> str:
     """One square: `rows` and `columns` exist (at most as many as lanes), `full` are written."""
     parameters = (
         *(("ptr", "source"), ("ptr", "target"), ("i64", "s_row"), ("i64", "t_column")),

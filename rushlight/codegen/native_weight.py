@@ -1,0 +1,146 @@
+"""The gradient of a convolution's weight by vectors along the output channels: its launches.
+
+In: layouts and axes. Out: launches of ``compiler/kernels/turn.py`` (the output's gradient) and
+``weight_rows.py``. Operands are the output's gradient, the input, the weight's gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+from rushlight.codegen import engine, native
+from rushlight.codegen.bound import SCRATCH, Bound
+from rushlight.codegen.native_batch import turning
+from rushlight.codegen.native_plans import (
+    NO_AXIS,
+    Axis,
+    Ints,
+    Layout,
+    many_registers,
+    strides,
+)
+from rushlight.compiler.kernels import weight_rows
+from rushlight.compiler.kernels.gemm import Tile
+
+__all__ = ["weight_gradient"]
+
+_SUMMED = 1024  # positions summed before a sum is added to memory
+_FEWEST = 4  # input channels: below, sums wait for each other
+_FULL = 0.7  # least part of the lanes that must be of use
+
+
+@lru_cache(maxsize=64)
+def _function(itemsize: int, tile: Tile) -> int:
+    t = native.vector_type(itemsize)
+    engine.compile_ir(weight_rows.module(t, tile))
+    return engine.address(weight_rows.name_of(t, tile))
+
+
+def _meeting(axis: Axis) -> list[tuple[int, int]]:
+    """For each tap the first position that meets the input, and the last + 1."""
+    found = []
+    for m in range(axis.taps):
+        offset = axis.start + m * axis.tap_step
+        first = max(0, -(offset // axis.stride))
+        last = min(axis.positions, (axis.size - 1 - offset) // axis.stride + 1)
+        found.append((first, last) if last > first else (0, 0))
+    return found
+
+
+def weight_gradient(
+    g: Layout, x: Layout, axes: tuple[Axis, Axis, Axis], threads: int
+) -> list[Bound] | None:
+    """The launches for one group; None where others serve."""
+    t = native.vector_type(x.itemsize)
+    c, k = x.shape[1], g.shape[1]
+    if t.lanes * t.itemsize < 32 or axes[0] != NO_AXIS or c < _FEWEST:
+        return None
+    vectors = 2 if k > t.lanes else 1
+    width = vectors * t.lanes
+    blocks = -(-k // width)
+    if k < _FULL * blocks * width:
+        return None
+    most = 12 if many_registers() else 5
+    tile = Tile(-(-c // -(-c // most)), vectors)
+    turned = _gradient(g, axes, width, threads)
+    if turned is None:
+        return None
+    launches, steps, place, g_bytes = turned
+    _, y, column = axes
+    panels = -(-c // tile.rows)
+    taps = y.taps * column.taps
+    plane = y.positions * column.positions
+    chunk_images = max(1, _SUMMED // plane)
+    chunk_rows = y.positions if plane <= _SUMMED else max(1, _SUMMED // column.positions)
+    xs = strides(x)
+    sums = tile.rows * taps * width * x.itemsize
+    values = {
+        "channels": c,
+        "k": k,
+        "panels": panels,
+        "units": panels * blocks,
+        "images": x.shape[0],
+        "rows": y.positions,
+        "y_taps": y.taps,
+        "x_taps": column.taps,
+        "chunk_images": chunk_images,
+        "chunk_rows": chunk_rows,
+        "scratch_words": sums,
+        "x_n": xs[0],
+        "x_c": xs[1],
+        "x_y": y.stride * xs[3],
+        "x_x": column.stride * xs[4],
+        "x_y_tap": y.tap_step * xs[3],
+        "x_x_tap": column.tap_step * xs[4],
+        "x_start": y.start * xs[3] + column.start * xs[4],
+        **dict(zip(("g_block", "g_n", "g_y", "g_x"), steps, strict=True)),
+    }
+    block, own = weight_rows.block(values, _meeting(y), _meeting(column))
+    work = x.shape[0] * plane * taps * c * k
+    parts = min(threads if work > native.SHARED_WORK else 1, values["units"])
+    field = weight_rows.FIELDS.index
+    operands = (
+        *((field("x"), 1, 0), (field("g"), *place), (field("out"), 2, 0)),
+        (field("scratch"), SCRATCH, g_bytes),
+    )
+    scratch = g_bytes + parts * sums
+    function = _function(x.itemsize, tile)
+    launch = Bound(function, block, operands, own, (weight_rows.COUNT,), parts, scratch)
+    return [*[b._replace(scratch=scratch) for b in launches], launch]
+
+
+def _gradient(
+    g: Layout, axes: tuple[Axis, Axis, Axis], width: int, threads: int
+) -> tuple[list[Bound], Ints, tuple[int, int], int] | None:
+    """The gradient with the output channels innermost, None if it does not lie in planes.
+
+    Returns:
+        launches; strides of block, image, row, column; operand and offset; bytes of scratch.
+    """
+    n, k = g.shape[:2]
+    _, y, column = axes
+    gs = strides(g)
+    if gs[1] == 1 and k % width == 0:  # as it lies
+        return [], (width, gs[0], gs[3], gs[4]), (0, 0), 0
+    if not Layout(g.shape[2:], g.strides[2:], g.dtype).contiguous:
+        return None
+    plane = y.positions * column.positions
+    blocks = -(-k // width)
+    values = {
+        "as": blocks,
+        "bs": n,
+        "rows": width,
+        "columns": plane,
+        "all_rows": k,
+        "s_a": width * gs[1],
+        "s_b": gs[0],
+        "s_row": gs[1],
+        "t_a": n * plane * width,
+        "t_b": plane * width,
+        "t_column": width,
+    }
+    launch = turning(values, (0, 0), (SCRATCH, 0), g.itemsize, threads)
+    steps = (n * plane * width, plane * width, column.positions * width, width)
+    size = math.prod((blocks, n, plane, width)) * g.itemsize
+    return [launch], steps, (SCRATCH, 0), -(-size // 64) * 64
