@@ -21,6 +21,7 @@ from rushlight.compiler.values import NotCaptured
 from rushlight.ir.graph import Value
 from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
+from rushlight.ops.create import empty
 from rushlight.runtime import cpu
 from rushlight.runtime.quiet import quietly
 
@@ -87,6 +88,8 @@ def decompose(
         raise NotCaptured(f"operators of kind {op.kind}")
     if any(m.dtype.kind == "c" for m in plan.outs):
         raise NotCaptured("complex numbers")
+    if op is empty:
+        return tuple(_result(values.from_array(m.dtype.numpy.type(0)), m) for m in plan.outs)
     operands = [_operand(x, plan.compute) for x in inputs]
     given = [Symbol(a, float) if isinstance(a, Value) else a for a in attrs]
     kernel: Any = op.kernel

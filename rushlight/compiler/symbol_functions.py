@@ -190,7 +190,7 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
             x, lead = Symbol(v), (slice(None),) * axes_of(d, len(v.shape))[0]
             cut = n - by % n
             parts = [x[(*lead, slice(cut, n))], x[(*lead, slice(0, cut))]]
-            v = np.concatenate(parts, axis=len(lead)).value
+            v = _concatenate(parts, axis=len(lead)).value
     return Symbol(v)
 
 
@@ -222,7 +222,7 @@ def _repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
 
 @_of(np.count_nonzero)
 def _count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
-    return np.add.reduce(a != 0, axis, np.dtype(np.int64), None, keepdims)
+    return (a != 0).sum(axis, np.int64, keepdims=keepdims)
 
 
 @_of(np.shape)

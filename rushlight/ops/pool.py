@@ -408,14 +408,13 @@ def _avg_spread(
 
 def _repeated(x: Any, times: Ints, size: Ints) -> Any:
     """Each element as a block of equal ones; zeros where the blocks do not reach."""
-    n = len(times)
     apart = x.reshape(*x.shape[:2], *[v for s in x.shape[2:] for v in (s, 1)])
     blocks = [v for s, k in zip(x.shape[2:], times, strict=True) for v in (s, k)]
     wide = [s * k for s, k in zip(x.shape[2:], times, strict=True)]
-    whole = np.broadcast_to(apart, (*x.shape[:2], *blocks)).reshape(*x.shape[:2], *wide)
+    whole: Any = np.broadcast_to(apart, (*x.shape[:2], *blocks)).reshape(*x.shape[:2], *wide)
     if tuple(wide) == tuple(size):
         return whole
-    out = zeros(x, (*x.shape[:2], *size))
+    out: Any = zeros(x, (*x.shape[:2], *size))
     cut = tuple(slice(0, min(w, s)) for w, s in zip(wide, size, strict=True))
     out[(..., *cut)] = whole[(..., *cut)]
     return out
