@@ -294,6 +294,13 @@ def _copies(cost: int, reduces: bool) -> int:
     return 4 if cost <= 6 else 2 if cost <= 30 else 1
 
 
+def _columns_copies(cost: int, reduces: bool, steps: int) -> int:
+    """How many neighbouring vectors go down the columns together, at least a quarter of a line."""
+    most = 8 if reduces and cost <= 2 else _copies(cost, reduces)
+    most = max(min(most, steps // 4), 1)
+    return next((n for n in range(most, most // 2, -1) if steps % n == 0), most)
+
+
 class _Rows(_Loops):
     """The last inner axis fills the vectors; outer positions come one by one."""
 
@@ -408,9 +415,7 @@ class _Columns(_Loops):
         self.lanes = min(lanes, _power_above(self.length))
         self.walked = any([s.inner for s in kernel.stages])
         steps = self.length // self.lanes
-        wanted = _copies(max(self.costs), self.walked)
-        while wanted > 1 and (steps % wanted or steps < wanted):
-            wanted //= 2
+        wanted = _columns_copies(max(self.costs), self.walked, steps)
         self.split = _Split(wanted, steps // wanted, steps % wanted)
         tail = self.length % self.lanes
         self.tail_lanes = _power_above(tail)

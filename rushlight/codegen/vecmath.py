@@ -16,6 +16,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+from rushlight.codegen import engine
 from rushlight.codegen import vecmath_tables as tables
 from rushlight.codegen.vecmath_lanes import Bits, Mask, Vec, fma, literal, polynomial, select
 from rushlight.compiler.kernels.emit import VectorType
@@ -98,14 +99,26 @@ def _power_of_two(k: Bits) -> Vec:
     return ((k + form.bias) << form.mantissa).floats()
 
 
-def _scaled(x: Vec, k: Bits) -> Vec:
-    """x 2^k where that may be subnormal or infinite: in two steps, of which one rounds."""
+def _scaled(x: Vec, n: Vec, k: Bits) -> Vec:
+    """x 2^k where that may be subnormal or infinite: in two steps, of which one rounds.
+
+    AVX-512 has an instruction that does the same.
+
+    Args:
+        n: k as floats.
+    """
+    wide = engine.host().vector_bytes == 64 and engine.host().triple.startswith("x86_64")
+    if wide and x.t.lanes * x.t.itemsize == 64:
+        v, kind = x.t.vector, "ps" if x.t.itemsize == 4 else "pd"
+        name = f"@llvm.x86.avx512.mask.scalef.{kind}.512"
+        operands = f"{v} {x.text}, {v} {n.text}, {v} {x.text}, i{x.t.lanes} -1, i32 4"
+        return Vec(x.f, x.t, x.f.op(f"call {v} {name}({operands})"))
     first = k >> 1
     return x * _power_of_two(first) * _power_of_two(k - first)
 
 
-def _reduced(x: Vec) -> tuple[Vec, Vec, Bits]:
-    """r, what its rounding lost, and k, with x = k ln 2 + r and |r| <= ln 2 / 2.
+def _reduced(x: Vec) -> tuple[Vec, Vec, Vec, Bits]:
+    """r, what its rounding lost, and k as floats and integers, with x = k ln 2 + r and |r| <= ln 2 / 2.
 
     x - k hi is exact: both are multiples of the last place of hi, or of x where that is finer.
     """
@@ -113,7 +126,7 @@ def _reduced(x: Vec) -> tuple[Vec, Vec, Bits]:
     n, k = _nearest(x, 1 / math.log(2))
     exact = fma(n, -form.ln2[0], x)
     r = fma(n, -form.ln2[1], exact)
-    return r, fma(n, -form.ln2[1], exact - r), k
+    return r, fma(n, -form.ln2[1], exact - r), n, k
 
 
 def _exp_tail(r: Vec) -> Vec:
@@ -123,7 +136,7 @@ def _exp_tail(r: Vec) -> Vec:
 
 def _exp_inside(x: Vec) -> Vec:
     """exp where the result is a normal number."""
-    r, lost, k = _reduced(x)
+    r, lost, _, k = _reduced(x)
     return (1.0 + (r + fma(r * r, _exp_tail(r), lost))) * _power_of_two(k)
 
 
@@ -134,8 +147,8 @@ def exp(x: Vec) -> Vec:
     """
     form = _format(x)
     low, high = form.exp_range
-    r, lost, k = _reduced(x.at_most(high).at_least(low))
-    return _scaled(1.0 + (r + fma(r * r, _exp_tail(r), lost)), k)
+    r, lost, n, k = _reduced(x.at_most(high).at_least(low))
+    return _scaled(1.0 + (r + fma(r * r, _exp_tail(r), lost)), n, k)
 
 
 def exp2(x: Vec) -> Vec:
@@ -149,7 +162,7 @@ def exp2(x: Vec) -> Vec:
     n, k = _nearest(x, 1.0)
     r = x - n
     p = polynomial(r, tables.EXP2 if x.t.itemsize == 4 else tables.EXP2_WIDE)
-    return _scaled(fma(r, p, 1.0), k)
+    return _scaled(fma(r, p, 1.0), n, k)
 
 
 def expm1(x: Vec) -> Vec:
@@ -158,7 +171,7 @@ def expm1(x: Vec) -> Vec:
     Largest error: 1.15 ulp.
     """
     form = _format(x)
-    r, lost, k = _reduced(x.at_most(form.exp_range[1]).at_least(-1.0 - form.mantissa))
+    r, lost, _, k = _reduced(x.at_most(form.exp_range[1]).at_least(-1.0 - form.mantissa))
     scale = _power_of_two(k - 1)  # half of 2^k, which may be too large
     rest = scale * fma(r * r, _exp_tail(r), lost)
     whole = scale - 0.5
@@ -467,5 +480,8 @@ def declarations(t: VectorType) -> str:
         v, s = kind.vector, kind.suffix
         parts += [f"declare {v} @llvm.{n}.{s}({v})\n" for n in ("fabs", "sqrt", "trunc")]
         parts.append(f"declare {v} @llvm.copysign.{s}({v}, {v})\n")
+        if t.lanes * kind.itemsize == 64 and engine.host().vector_bytes == 64:
+            name = f"@llvm.x86.avx512.mask.scalef.{'ps' if kind.itemsize == 4 else 'pd'}.512"
+            parts.append(f"declare {v} {name}({v}, {v}, {v}, i{t.lanes}, i32)\n")
         parts.append(f"declare {v} @llvm.fma.{s}({v}, {v}, {v})\n")
     return "".join(parts)
