@@ -195,6 +195,8 @@ def _safe_divisor(b: Lanes, k: Kind, x: str, y: str) -> str:
     The lowest number divided by -1 wraps to itself, with remainder 0. What 0 as a divisor gives is
     put right by `_unless_zero`.
     """
+    if y.startswith("splat") and not y.endswith((" 0)", " -1)")):
+        return y
     bad = _zero(b, k, y)
     if k.family == "i":
         lowest = b.compare("eq", k, x, b.literal(k.register, -(1 << (k.bits - 1))))
@@ -204,15 +206,34 @@ def _safe_divisor(b: Lanes, k: Kind, x: str, y: str) -> str:
 
 
 def _unless_zero(b: Lanes, k: Kind, y: str, value: str) -> str:
+    if y.startswith("splat") and not y.endswith(" 0)"):
+        return value
     return b.select(_zero(b, k, y), k.register, "zeroinitializer", value)
+
+
+def _quotient(b: Lanes, k: Kind, x: str, y: str) -> str:
+    """Rounded towards 0; the divisor is safe.
+
+    Processors divide vectors of floats, not of integers. Rounding cannot carry a float quotient to
+    the next integer if the type has twice as many bits: a quotient by y is at least 1/|y| off it.
+    """
+    if k.bits > 32 or y.startswith("splat"):
+        return b.op("sdiv" if k.family == "i" else "udiv", k.register, x, y)
+    wide = "double" if k.bits == 32 else "float"
+    to, back = ("sitofp", "fptosi") if k.family == "i" else ("uitofp", "fptoui")
+    parts = [b.convert(to, k.register, v, wide) for v in (x, y)]
+    if k.bits == 32:
+        return b.convert(back, wide, b.op("fdiv", wide, *parts), k.register)
+    whole = b.convert("fptosi", wide, b.op("fdiv", wide, *parts), "i32")
+    return b.convert("trunc", "i32", whole, k.register)
 
 
 def _int_floor_divide(b: Lanes, k: Kind, x: str, y: str) -> str:
     r = k.register
     safe = _safe_divisor(b, k, x, y)
+    quotient = _quotient(b, k, x, safe)
     if k.family == "u":
-        return _unless_zero(b, k, y, b.op("udiv", r, x, safe))
-    quotient = b.op("sdiv", r, x, safe)
+        return _unless_zero(b, k, y, quotient)
     rest = b.op("sub", r, x, b.op("mul", r, quotient, safe))
     below = _opposite(b, k, rest, safe)
     return _unless_zero(b, k, y, b.op("add", r, quotient, b.convert("sext", "i1", below, r)))
@@ -234,9 +255,10 @@ def _int_remainder(b: Lanes, k: Kind, x: str, y: str) -> str:
 
 
 def _int_fmod(b: Lanes, k: Kind, x: str, y: str) -> str:
+    r = k.register
     safe = _safe_divisor(b, k, x, y)
-    name = "srem" if k.family == "i" else "urem"
-    return _unless_zero(b, k, y, b.op(name, k.register, x, safe))
+    whole = b.op("mul", r, _quotient(b, k, x, safe), safe)
+    return _unless_zero(b, k, y, b.op("sub", r, x, whole))
 
 
 def _int_negative(b: Lanes, k: Kind, x: str) -> str:

@@ -118,7 +118,7 @@ def _scaled(x: Vec, n: Vec, k: Bits) -> Vec:
 
 
 def _reduced(x: Vec) -> tuple[Vec, Vec, Vec, Bits]:
-    """r, what its rounding lost, and k as floats and integers, with x = k ln 2 + r and |r| <= ln 2 / 2.
+    """r, what its rounding lost, k as floats and as integers: x = k ln 2 + r, |r| <= ln 2 / 2.
 
     x - k hi is exact: both are multiples of the last place of hi, or of x where that is finer.
     """
