@@ -91,9 +91,8 @@ def _cumprod_grad(o: Any, g: Any, x: Any, y: Any, dim: int, dtype: Any) -> Any:
 def _cumprod_grad_by_element(o: Any, g: Any, x: Any, dim: int) -> Any:
     """The same without a division, element by element, for derivatives at zeros."""
     size = x._meta.shape[dim]
-    places = o.reshape(
-        o.arange(0, size, 1, dtypes.int64, x._meta.device), [-1 if d == dim else 1 for d in range(x._meta.ndim)]
-    )
+    along = [-1 if d == dim else 1 for d in range(x._meta.ndim)]
+    places = o.reshape(o.arange(0, size, 1, dtypes.int64, x._meta.device), along)
     parts = []
     for i in range(size):
         others = o.cumprod(o.where(places == i, o.full_like(x, 1), x), dim, None)
