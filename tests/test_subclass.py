@@ -126,3 +126,13 @@ def test_numbers_on_both_sides(number):
     assert (number - t).tolist() == [value - 1, value - 4]
     assert (number / t).tolist() == [value, value / 4]
     assert (number * t).tolist() == [value, 4 * value]
+
+
+def test_functions_of_real_torch_find_ours():
+    torch = pytest.importorskip("torch")
+    x, y = rl.ones(2, 3), rl.zeros(2, 3)
+    made = torch.nn.PairwiseDistance()(x, y)
+    assert type(made) is rl.Tensor and rl.equal(made, rl.nn.functional.pairwise_distance(x, y))
+    for mixed in (lambda: torch.sspaddmm(x, x, x), lambda: torch.ones(2, 3).add(x)):
+        with pytest.raises(TypeError, match="no implementation found for"):
+            mixed()

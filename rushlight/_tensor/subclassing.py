@@ -7,6 +7,8 @@ runs the function on plain tensors and converts the results.
 from __future__ import annotations
 
 import functools
+import sys
+import types
 from typing import Any
 
 from rushlight._tensor.api import FUNCTIONS, function, method
@@ -102,12 +104,31 @@ _name_operators()
 _CORE_FIELDS = frozenset(Tensor.__annotations__)
 
 
+_COMPILED = (types.BuiltinFunctionType, types.MethodDescriptorType)
+
+
+def _namesake(func: Any) -> Any:
+    """Our function for another library's, which found one of our tensors among its arguments.
+
+    All functions of this library are written in Python, so one that is not comes from a library
+    that asks foreign tensors by the same protocol, and would ask again without end.
+    """
+    if isinstance(func, types.MethodDescriptorType):  # the other library's tensor is the object
+        return None
+    package = sys.modules[__name__.partition(".")[0]]  # names of torch that live in subpackages
+    return FUNCTIONS.get(func.__name__) or getattr(package, func.__name__, None)
+
+
 def _torch_function(
     cls: type, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
 ) -> Any:
     """Runs the function on plain tensors and gives the results this type."""
     if not all(issubclass(cls, t) for t in types):
         return NotImplemented
+    if isinstance(func, _COMPILED):
+        func = _namesake(func)
+        if func is None:
+            return NotImplemented
     with DisableTorchFunctionSubclass():
         result = func(*args, **(kwargs or {}))
     if func in _KEEPS_PLAIN:
