@@ -25,7 +25,7 @@ OUT_OF_SCOPE = (
     "jiterator sparse to_sparse torch.ops as_strided.partial_views masked. native_ slice "
     "max_pool2d_with_indices_backward nn.functional.linear_cross_entropy chalf"
 ).split()
-"""What rushlight does not have, or only half as exact; `masked` is PyTorch's Python, for its dtypes."""
+"""What rushlight lacks or has in half precision; `masked` is Python that wants PyTorch's dtypes."""
 PROMISED_BUT_FAILS = {
     "nn.functional.ctc_loss": "PyTorch's own raises too",
     "linalg.norm.subgradients_at_zero": "not twice differentiable at zero; PyTorch's fails too",

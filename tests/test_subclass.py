@@ -133,6 +133,5 @@ def test_functions_of_real_torch_find_ours():
     x, y = rl.ones(2, 3), rl.zeros(2, 3)
     made = torch.nn.PairwiseDistance()(x, y)
     assert type(made) is rl.Tensor and rl.equal(made, rl.nn.functional.pairwise_distance(x, y))
-    for mixed in (lambda: torch.sspaddmm(x, x, x), lambda: torch.ones(2, 3).add(x)):
-        with pytest.raises(TypeError, match="no implementation found for"):
-            mixed()
+    with pytest.raises(TypeError, match="returned NotImplemented"):
+        torch.ones(2, 3).add(x)
