@@ -1,0 +1,864 @@
+"""Programs that do something unusual in the middle of a training loop; see `replay_programs.py`.
+
+What the user changes half-way must count from that step on, what the user holds must keep its
+values, and what goes wrong must leave everything as eager code leaves it.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from replay_programs import Out, _mlp, _points, program
+
+HALF = 25
+
+
+def _train(torch: Any, out: Out, change: Callable[..., Any], opt: Any = None, **how: Any) -> None:
+    """Forty usual steps; `change(step, model, optimiser)` comes before each."""
+    model = how.pop("model", None) or _mlp(torch, 2, 6, 1)
+    x, y = _points(torch, 20)
+    opt = (opt or (lambda m: torch.optim.SGD(m.parameters(), lr=0.05, momentum=0.5)))(model)
+    for step in out.steps(how.pop("steps", 40)):
+        change(step, model, opt)
+        opt.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out.state(model, opt)
+
+
+@program(replays=True)
+def array_written_between_steps(torch: Any, out: Out) -> None:
+    torch.manual_seed(30)
+    model = torch.nn.Linear(2, 1)
+    rng = np.random.default_rng(30)
+    array = np.zeros((10, 2), np.float32)
+    x, y = torch.from_numpy(array), torch.ones(10, 1)
+    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    for _ in out.steps():
+        array[:] = rng.normal(size=array.shape)
+        opt.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out.state(model)
+
+
+@program()
+def array_written_inside_a_step(torch: Any, out: Out) -> None:
+    torch.manual_seed(31)
+    model = torch.nn.Linear(2, 1)
+    array = np.ones((10, 2), np.float32)
+    x, y = torch.from_numpy(array), torch.ones(10, 1)
+    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    for step in out.steps():
+        opt.zero_grad()
+        doubled = x * 2
+        guess = model(doubled)
+        array += 0.1  # after x was used
+        loss = torch.nn.functional.mse_loss(guess, y)
+        loss.backward()
+        opt.step()
+        array[:] = np.float32(step % 7)
+        out(loss.item())
+    out(doubled)
+    out.state(model)
+
+
+@program()
+def parameter_seen_by_numpy(torch: Any, out: Out) -> None:
+    torch.manual_seed(32)
+
+    def change(step: int, model: Any, opt: Any) -> None:
+        if step >= HALF:
+            array = model[0].weight.detach().numpy()
+            array *= 0.99
+            out(float(array.sum()))
+
+    _train(torch, out, change)
+
+
+@program(replays=True)
+def graph_used_twice(torch: Any, out: Out) -> None:
+    torch.manual_seed(33)
+    model = _mlp(torch, 2, 6, 1)
+    x, y = _points(torch, 20)
+    opt = torch.optim.SGD(model.parameters(), lr=0.02)
+    for _ in out.steps():
+        opt.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        loss.backward(retain_graph=True)
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out.state(model)
+
+
+@program(replays=True)
+def schedulers(torch: Any, out: Out) -> None:
+    torch.manual_seed(34)
+    lr = torch.optim.lr_scheduler
+    for make in (
+        lambda opt: lr.StepLR(opt, 5, 0.7),
+        lambda opt: lr.CosineAnnealingLR(opt, 20),
+        lambda opt: lr.OneCycleLR(opt, 0.1, total_steps=45),
+        lambda opt: lr.ReduceLROnPlateau(opt, patience=2),
+    ):
+        model = torch.nn.Linear(2, 1)
+        x, y = _points(torch, 20)
+        opt = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        schedule = make(opt)
+        for _ in range(40):
+            opt.zero_grad()
+            loss = torch.nn.functional.mse_loss(model(x), y)
+            loss.backward()
+            opt.step()
+            takes_loss = isinstance(schedule, lr.ReduceLROnPlateau)
+            schedule.step(loss.item()) if takes_loss else schedule.step()
+            out(loss.item(), opt.param_groups[0]["lr"])
+        out.state(model)
+
+
+@program()
+def frozen_half_way(torch: Any, out: Out) -> None:
+    torch.manual_seed(35)
+
+    def change(step: int, model: Any, opt: Any) -> None:
+        if step in (HALF, 33):
+            model[0].requires_grad_(step != HALF)
+
+    _train(torch, out, change)
+
+
+@program()
+def hooks_half_way(torch: Any, out: Out) -> None:
+    torch.manual_seed(36)
+    handles: list[Any] = []
+
+    def change(step: int, model: Any, opt: Any) -> None:
+        if step == HALF:
+            handles.append(model[0].register_forward_hook(lambda m, args, y: y * 1.5))
+            handles.append(model[2].weight.register_hook(lambda g: g * 0.5))
+        if step == 30:
+            handles.pop(0).remove()
+            handles.append(model[2].register_full_backward_hook(lambda m, i, g: out(g[0].sum())))
+        if step == 33:
+            handles.append(opt.register_step_post_hook(lambda o, a, k: out("stepped")))
+        if step == 36:
+            for handle in handles:
+                handle.remove()
+
+    _train(torch, out, change)
+
+
+@program()
+def data_replaced_half_way(torch: Any, out: Out) -> None:
+    torch.manual_seed(37)
+
+    def change(step: int, model: Any, opt: Any) -> None:
+        if step == HALF:
+            model[0].weight.data = torch.ones(6, 2)
+        if step == 30:
+            model[0].weight.data.mul_(0.5)
+        if step == 32:
+            model[0].weight.data[0, 0] = 3.0
+        if step == 34:
+            model[2].bias = torch.nn.Parameter(torch.ones(1))  # the optimiser has the old one
+
+    _train(torch, out, change)
+
+
+@program()
+def states_loaded_half_way(torch: Any, out: Out) -> None:
+    torch.manual_seed(38)
+    saved: dict[str, Any] = {}
+
+    def change(step: int, model: Any, opt: Any) -> None:
+        if step == 10:
+            saved["model"] = copy.deepcopy(model.state_dict())
+            saved["opt"] = copy.deepcopy(opt.state_dict())
+        if step == HALF:
+            model.load_state_dict(saved["model"])
+            opt.load_state_dict(saved["opt"])
+        if step == 33:
+            model.load_state_dict(saved["model"], assign=True)
+
+    _train(torch, out, change, lambda m: torch.optim.Adam(m.parameters(), lr=0.01))
+
+
+@program()
+def group_added_half_way(torch: Any, out: Out) -> None:
+    torch.manual_seed(39)
+
+    def make(model: Any) -> Any:
+        return torch.optim.SGD(model[2].parameters(), lr=0.05, momentum=0.5)
+
+    def change(step: int, model: Any, opt: Any) -> None:
+        if step == HALF:
+            opt.add_param_group({"params": list(model[0].parameters()), "lr": 0.02})
+        if step == 33:
+            opt.param_groups[0]["momentum"] = 0.0
+            opt.param_groups[1]["weight_decay"] = 0.1
+
+    _train(torch, out, change, make)
+
+
+@program(close=1e-4)
+def training_and_evaluation(torch: Any, out: Out) -> None:
+    torch.manual_seed(40)
+    nn = torch.nn
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3))
+    model.append(nn.Linear(8, 1))
+    x, y = torch.randn(16, 4), torch.randn(16, 1)
+    opt = torch.optim.SGD(model.parameters(), lr=0.02)
+    for step in out.steps(50):
+        model.train()
+        opt.zero_grad()
+        loss = nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        opt.step()
+        model.eval()
+        with torch.no_grad():
+            out(nn.functional.mse_loss(model(x), y).item())
+        if step % 10 == 0:
+            out(model[1].running_mean, model[1].num_batches_tracked)
+    out.state(model)
+
+
+@program(replays=True, close=1e-4)
+def batch_norm_images(torch: Any, out: Out) -> None:
+    torch.manual_seed(41)
+    nn = torch.nn
+    model = nn.Sequential(nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.ReLU(inplace=True))
+    model.extend([nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 2)])
+    x, labels = torch.randn(4, 1, 6, 6), torch.tensor([0, 1, 1, 0])
+    opt = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3)
+    for _ in out.steps():
+        opt.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), labels)
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out.state(model)
+
+
+@program(replays=True)
+def tied_weights(torch: Any, out: Out) -> None:
+    torch.manual_seed(42)
+    first, second = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+    second.weight = first.weight
+    x, y = torch.randn(8, 4), torch.randn(8, 4)
+    opt = torch.optim.SGD([*first.parameters(), second.bias], lr=0.05)
+    for _ in out.steps():
+        opt.zero_grad()
+        loss = torch.nn.functional.mse_loss(second(torch.tanh(first(x))), y)
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out.state(first, second)
+
+
+@program()
+def input_shares_memory_with_a_parameter(torch: Any, out: Out) -> None:
+    torch.manual_seed(43)
+    model = torch.nn.Linear(3, 3)
+    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    inputs = [torch.randn(3, 3) for _ in range(3)]
+    for step in out.steps():
+        x = model.weight.detach() if step in (22, 23, 31) else inputs[step % 3]
+        opt.zero_grad()
+        loss = (model(x) ** 2).mean()
+        loss.backward()
+        opt.step()
+        out(loss.item(), x.sum())
+    out.state(model)
+
+
+@program()
+def inputs_that_are_one_tensor(torch: Any, out: Out) -> None:
+    torch.manual_seed(44)
+    w = torch.randn(4, requires_grad=True)
+    a, b = torch.randn(4), torch.randn(4)
+    for step in out.steps():
+        x, y = (a, a) if step in (24, 25, 33) else (a, b)
+        x = x.mul_(1.01)
+        loss = ((x * w + y) ** 2).sum()
+        loss.backward()
+        with torch.no_grad():
+            w -= 0.01 * w.grad
+        w.grad = None
+        out(loss.item(), y.sum())
+    out(w, a, b)
+
+
+@program(replays=True)
+def relu_in_place(torch: Any, out: Out) -> None:
+    torch.manual_seed(45)
+    nn = torch.nn
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(inplace=True), nn.Linear(8, 8), nn.ReLU(True))
+    x = torch.randn(5, 4)
+    opt = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in out.steps():
+        opt.zero_grad()
+        hidden = model[0](x)
+        kept = model[1](hidden)
+        loss = model[3](model[2](kept)).mean()
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out(hidden)
+    out.state(model)
+
+
+@program()
+def results_kept_in_lists(torch: Any, out: Out) -> None:
+    torch.manual_seed(46)
+    model = _mlp(torch, 2, 4, 1)
+    x, y = _points(torch, 10)
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses, outputs, grads, weights = [], [], [], []
+    for _ in out.steps():
+        opt.zero_grad()
+        guess = model(x)
+        loss = torch.nn.functional.mse_loss(guess, y)
+        loss.backward()
+        opt.step()
+        losses.append(loss)
+        outputs.append(guess.detach())
+        grads.append(model[0].weight.grad)
+        weights.append(model[0].weight.detach().clone())
+    out.keep(losses, outputs, grads, weights)
+
+
+@program()
+def some_results_kept(torch: Any, out: Out) -> None:
+    torch.manual_seed(47)
+    model = _mlp(torch, 2, 4, 1)
+    x, y = _points(torch, 10)
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in out.steps(60):
+        opt.zero_grad()
+        hidden = model[0](x)
+        loss = torch.nn.functional.mse_loss(model[2](model[1](hidden)), y)
+        loss.backward()
+        opt.step()
+        if step % 11 == 3:  # what is alive differs from step to step
+            out.keep(hidden)
+        if step % 17 == 5:
+            out.keep(loss, model[2].bias.grad)
+    out.state(model)
+
+
+@program()
+def copies_of_the_model(torch: Any, out: Out) -> None:
+    torch.manual_seed(48)
+    copies: list[Any] = []
+
+    def change(step: int, model: Any, opt: Any) -> None:
+        if step % 9 == 8:
+            copies.append(copy.deepcopy(model))
+            out(pickle.loads(pickle.dumps(model))[0].weight)
+
+    _train(torch, out, change)
+    out.state(*copies)
+
+
+@program()
+def wrong_shapes_half_way(torch: Any, out: Out) -> None:
+    torch.manual_seed(49)
+    model = _mlp(torch, 2, 6, 1)
+    x, y = _points(torch, 20)
+    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    for step in out.steps():
+        try:
+            opt.zero_grad()
+            wrong = torch.randn(20, 3) if step in (30, 31) else x
+            loss = torch.nn.functional.mse_loss(model(wrong), y)
+            loss.backward()
+            if step == 34:
+                loss.backward()
+            opt.step()
+            out(loss.item())
+        except RuntimeError as error:
+            out(type(error).__name__, str(error).splitlines()[0][:60])
+            out.state(model)
+            out([p.grad for p in model.parameters()])
+    out.state(model)
+
+
+@program()
+def label_out_of_range_half_way(torch: Any, out: Out) -> None:
+    torch.manual_seed(50)
+    model = torch.nn.Linear(4, 3)
+    x = torch.randn(6, 4)
+    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    for step in out.steps():
+        labels = torch.tensor([0, 1, 2, 0, 1, 7 if step == 30 else 2])
+        before = model.weight.detach().clone()
+        try:
+            opt.zero_grad()
+            loss = torch.nn.functional.cross_entropy(model(x), labels)
+            loss.backward()
+            opt.step()
+            out(loss.item())
+        except IndexError as error:
+            out(type(error).__name__, str(error).splitlines()[0])
+            out(bool((model.weight == before).all()))
+    out.state(model)
+
+
+@program()
+def index_out_of_range_half_way(torch: Any, out: Out) -> None:
+    torch.manual_seed(51)
+    table, last = torch.nn.Embedding(5, 3), torch.nn.Linear(3, 2)
+    opt = torch.optim.SGD([*table.parameters(), *last.parameters()], lr=0.1)
+    labels = torch.tensor([0, 1])
+    for step in out.steps():
+        words = torch.tensor([step % 5, 9 if step == 30 else 2])
+        try:
+            opt.zero_grad()
+            loss = torch.nn.functional.cross_entropy(last(table(words)), labels)
+            loss.backward()
+            opt.step()
+            out(loss.item())
+        except IndexError as error:
+            out(type(error).__name__, str(error).splitlines()[0])
+    out.state(table, last)
+
+
+@program()
+def two_threads(torch: Any, out: Out) -> None:
+    torch.manual_seed(52)
+    models = [_mlp(torch, 2, 6, 1), _mlp(torch, 2, 6, 1)]
+    data = [_points(torch, 20), _points(torch, 30)]
+    said: list[list[float]] = [[], []]
+    problems: list[BaseException] = []
+    start = threading.Barrier(2)
+
+    def train(i: int) -> None:
+        try:
+            start.wait()
+            opt = torch.optim.SGD(models[i].parameters(), lr=0.05, momentum=0.5)
+            for _ in range(60):
+                opt.zero_grad()
+                loss = torch.nn.functional.mse_loss(models[i](data[i][0]), data[i][1])
+                loss.backward()
+                opt.step()
+                said[i].append(loss.item())
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=train, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if problems:
+        raise problems[0]
+    out(*said)
+    out.state(*models)
+
+
+@program()
+def the_other_thread_looks(torch: Any, out: Out) -> None:
+    torch.manual_seed(53)
+    model = _mlp(torch, 2, 6, 1)
+    x, y = _points(torch, 20)
+    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    for step in out.steps():
+        opt.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        if step in (26, 33):
+            seen: list[float] = []
+            thread = threading.Thread(target=lambda: seen.append(loss.item()))  # noqa: B023
+            thread.start()
+            thread.join()
+            out(seen)
+        loss.backward()
+        opt.step()
+    out.state(model)
+
+
+@program()
+def fork_after_use(torch: Any, out: Out) -> None:
+    torch.manual_seed(54)
+    model = _mlp(torch, 2, 6, 1)
+    x, y = _points(torch, 20)
+    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+
+    def some(steps: int) -> list[float]:
+        said = []
+        for _ in range(steps):
+            opt.zero_grad()
+            loss = torch.nn.functional.mse_loss(model(x), y)
+            loss.backward()
+            opt.step()
+            said.append(loss.item())
+        return said
+
+    out(some(30))
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.write(writing, pickle.dumps(some(10)))
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        of_child = pipe.read()
+    _, status = os.waitpid(child, 0)
+    out(status)
+    of_child = pickle.loads(of_child)
+    out(of_child)
+    out(some(10))
+
+
+@program(replays=True)
+def gradients_read_after_the_step(torch: Any, out: Out) -> None:
+    torch.manual_seed(55)
+    model = _mlp(torch, 2, 4, 1)
+    x, y = _points(torch, 10)
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in out.steps():
+        opt.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        opt.step()
+        out(sum(p.grad.abs().sum().item() for p in model.parameters()))
+    out([p.grad for p in model.parameters()])
+
+
+@program(replays=True)
+def loss_used_after_the_step(torch: Any, out: Out) -> None:
+    torch.manual_seed(56)
+    model = _mlp(torch, 2, 4, 1)
+    x, y = _points(torch, 10)
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    running = torch.zeros(())
+    for _ in out.steps():
+        opt.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        opt.step()
+        running += loss.detach()
+        out((loss * 2 + 1).item())
+    out(running, loss.grad_fn is not None)
+
+
+@program()
+def losses_added_up_as_tensors(torch: Any, out: Out) -> None:
+    torch.manual_seed(57)
+    model = _mlp(torch, 2, 4, 1)
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in out.steps():
+        total = 0
+        opt.zero_grad()
+        for k in range(3):
+            x = torch.full((4, 2), float(k))
+            total = total + model(x).pow(2).mean()
+        total.backward()
+        opt.step()
+        out(total.item())
+    out.state(model)
+
+
+@program(replays=True)
+def evaluation_inside_the_loop(torch: Any, out: Out) -> None:
+    torch.manual_seed(58)
+    model = _mlp(torch, 4, 8, 3)
+    x, labels = torch.randn(20, 4), torch.randint(0, 3, (20,))
+    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    for _ in out.steps():
+        opt.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(x), labels)
+        loss.backward()
+        opt.step()
+        with torch.no_grad():
+            guess = model(x).argmax(1)
+            out((guess == labels).float().mean().item())
+    out.state(model)
+
+
+@program(close=1e-4)
+def lstm_with_carried_state(torch: Any, out: Out) -> None:
+    torch.manual_seed(59)
+    cell, head = torch.nn.LSTMCell(3, 5), torch.nn.Linear(5, 1)
+    x, y = torch.randn(40, 2, 3), torch.randn(40, 2, 1)
+    opt = torch.optim.SGD([*cell.parameters(), *head.parameters()], lr=0.05)
+    h, c = torch.zeros(2, 5), torch.zeros(2, 5)
+    for step in out.steps():
+        h, c = cell(x[step], (h.detach(), c.detach()))
+        loss = torch.nn.functional.mse_loss(head(h), y[step])
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out(h, c)
+
+
+@program(close=1e-4)
+def recurrent_layers(torch: Any, out: Out) -> None:
+    torch.manual_seed(60)
+    for kind in (torch.nn.LSTM, torch.nn.GRU):
+        layer, head = kind(3, 5, batch_first=True), torch.nn.Linear(5, 1)
+        x, y = torch.randn(2, 4, 3), torch.randn(2, 1)
+        opt = torch.optim.Adam([*layer.parameters(), *head.parameters()], lr=0.01)
+        for _ in range(30):
+            opt.zero_grad()
+            found, _ = layer(x)
+            loss = torch.nn.functional.mse_loss(head(found[:, -1]), y)
+            loss.backward()
+            opt.step()
+            out(loss.item())
+        out.state(layer)
+
+
+@program()
+def embedding_and_cross_entropy(torch: Any, out: Out) -> None:
+    torch.manual_seed(61)
+    nn = torch.nn
+    model = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(12, 10))
+    opt = torch.optim.Adam(model.parameters(), lr=0.05)
+    text = torch.randint(0, 10, (40, 8, 4))
+    for step in out.steps():
+        opt.zero_grad()
+        loss = nn.functional.cross_entropy(model(text[step, :, :3]), text[step, :, 3])
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out.state(model)
+
+
+@program()
+def gradient_penalty(torch: Any, out: Out) -> None:
+    torch.manual_seed(62)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 6), torch.nn.Tanh(), torch.nn.Linear(6, 1))
+    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    x = torch.randn(10, 2, requires_grad=True)
+    for _ in out.steps():
+        opt.zero_grad()
+        guess = model(x)
+        (slope,) = torch.autograd.grad(guess.sum(), x, create_graph=True)
+        loss = guess.pow(2).mean() + (slope.norm(dim=1) - 1).pow(2).mean()
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out.state(model)
+    out(x.grad)
+
+
+@program(replays=True)
+def gradients_filled_with_zeros(torch: Any, out: Out) -> None:
+    torch.manual_seed(63)
+    model = _mlp(torch, 2, 4, 1)
+    x, y = _points(torch, 10)
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    loss = torch.nn.functional.mse_loss(model(x), y)
+    loss.backward()
+    first = model[0].weight.grad
+    for _ in out.steps():
+        opt.zero_grad(set_to_none=False)
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out(first, first is model[0].weight.grad)
+
+
+@program(replays=True)
+def gradient_of_the_input(torch: Any, out: Out) -> None:
+    torch.manual_seed(64)
+    model = _mlp(torch, 3, 6, 2).requires_grad_(False)
+    image = torch.randn(1, 3, requires_grad=True)
+    opt = torch.optim.Adam([image], lr=0.05)
+    label = torch.tensor([1])
+    for _ in out.steps():
+        opt.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(image), label)
+        loss.backward()
+        opt.step()
+        with torch.no_grad():
+            image.clamp_(-1, 1)
+        out(loss.item())
+    out(image)
+
+
+@program()
+def other_sizes_and_types_half_way(torch: Any, out: Out) -> None:
+    torch.manual_seed(65)
+    model = torch.nn.Linear(2, 1)
+    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    for step in out.steps(60):
+        if step == 30:
+            model.double()
+        if step == 45:
+            model.float()
+        n = 3 + step % 4
+        x = torch.linspace(-1, 1, 2 * n, dtype=model.weight.dtype).view(n, 2)
+        x = x.t().contiguous().t() if step % 5 == 0 else x
+        opt.zero_grad()
+        loss = model(x).pow(2).sum()
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out.state(model)
+
+
+@program()
+def seed_set_again(torch: Any, out: Out) -> None:
+    nn = torch.nn
+    model = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+    torch.manual_seed(66)
+    for p in model.parameters():
+        nn.init.normal_(p)
+    x = torch.randn(6, 4)
+    opt = torch.optim.SGD(model.parameters(), lr=0.01)
+    for step in out.steps():
+        if step % 8 == 0:
+            torch.manual_seed(step)
+            out(torch.rand(1))
+        opt.zero_grad()
+        loss = (model(x + 0.1 * torch.randn(6, 4))).pow(2).mean()
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out(torch.get_rng_state()[:64])
+
+
+@program(replays=True)
+def three_optimisers_with_groups(torch: Any, out: Out) -> None:
+    torch.manual_seed(67)
+    x, y = _points(torch, 20)
+    for kind in (torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad):
+        model = _mlp(torch, 2, 4, 1)
+        slow = {"params": list(model[0].parameters()), "lr": 0.001}
+        fast = {"params": list(model[2].parameters()), "weight_decay": 0.01}
+        opt = kind([slow, fast], lr=0.01)
+        for _ in range(30):
+            opt.zero_grad()
+            loss = torch.nn.functional.smooth_l1_loss(model(x), y)
+            loss.backward()
+            opt.step()
+            out(loss.item())
+        out.state(model, opt)
+
+
+@program()
+def a_closure(torch: Any, out: Out) -> None:
+    torch.manual_seed(68)
+    model = torch.nn.Linear(2, 1)
+    x, y = _points(torch, 20)
+    opt = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+
+    def closure() -> Any:
+        opt.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        return loss
+
+    for _ in out.steps():
+        out(opt.step(closure).item())
+    out.state(model)
+
+
+@program()
+def gradients_by_hand(torch: Any, out: Out) -> None:
+    torch.manual_seed(69)
+
+    def change(step: int, model: Any, opt: Any) -> None:
+        if step == HALF:
+            model[0].weight.grad = torch.ones(6, 2)
+            opt.step()
+        if step == 30:
+            model[0].weight.grad = None
+            opt.step()
+        if step == 33:
+            for p in model.parameters():
+                p.grad *= 10
+            opt.step()
+
+    _train(torch, out, change)
+
+
+@program()
+def attributes_of_pending_results(torch: Any, out: Out) -> None:
+    torch.manual_seed(70)
+    model = _mlp(torch, 2, 4, 1)
+    x, y = _points(torch, 10)
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in out.steps():
+        opt.zero_grad()
+        guess = model(x)
+        assert guess.shape == (10, 1)
+        assert guess.requires_grad and not guess.is_leaf
+        assert guess.dtype is torch.float32 and guess.stride() == (1, 1)
+        out(guess.grad_fn.name(), guess._version, guess.is_contiguous(), repr(guess.size()))
+        loss = torch.nn.functional.mse_loss(guess, y)
+        loss.backward()
+        opt.step()
+        assert model[0].weight.grad.shape == (4, 2)
+    out.state(model)
+
+
+@program()
+def truth_of_a_value_decides(torch: Any, out: Out) -> None:
+    torch.manual_seed(71)
+    w = torch.randn(3, requires_grad=True)
+    x = torch.randn(40, 3)
+    opt = torch.optim.SGD([w], lr=0.05)
+    for step in out.steps():
+        score = (w * x[step]).sum()
+        loss = score**2 if score > 0 else -score * 0.5
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out(w)
+
+
+@program()
+def views_of_a_parameter(torch: Any, out: Out) -> None:
+    torch.manual_seed(72)
+    w = torch.randn(4, 3, requires_grad=True)
+    rows = w.detach()[1:3]
+    opt = torch.optim.SGD([w], lr=0.05)
+    for step in out.steps():
+        opt.zero_grad()
+        loss = (w[:2] * w[2:]).sum() + w.t()[0].pow(2).sum()
+        loss.backward()
+        opt.step()
+        if step % 6 == 0:
+            rows.mul_(0.9)
+        out(loss.item())
+    out(rows, w)
+
+
+@program()
+def nothing_requires_gradients(torch: Any, out: Out) -> None:
+    torch.manual_seed(73)
+    x = torch.randn(6, 6)
+    for _ in out.steps():
+        x = torch.softmax(x @ x.t() * 0.3, dim=1) + 0.1
+        x = x - x.mean(0, keepdim=True)
+    out(x)
+
+
+@program()
+def wide_values(torch: Any, out: Out) -> None:
+    w = torch.tensor([1e30, -1e-30, 0.0, -0.0, float("inf"), float("nan"), 3.0], requires_grad=True)
+    for _ in out.steps(30):
+        loss = (torch.exp(-w.abs()) + torch.relu(w) * 0 + w.clamp(-1, 1)).sum()
+        w.grad = None
+        loss.backward()
+        out(w.grad, loss)
