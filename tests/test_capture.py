@@ -13,7 +13,7 @@ from test_ops_table import OPS, samples
 
 import rushlight as rl
 from rushlight import dtypes
-from rushlight.compiler.capture import NotCaptured, capture, decompose, has_kernel
+from rushlight.compiler.capture import NotCaptured, capture, decompose, for_kernel
 from rushlight.compiler.reference import evaluate
 from rushlight.compiler.symbols import Symbol, lift
 from rushlight.devices import CPU
@@ -300,13 +300,15 @@ def test_heavy_operators_keep_their_kernels():
     x, w = rl.ones(1, 2, 4, 4), rl.ones(3, 2, 3, 3)
     conv = records.get("conv")
     attrs = ((1, 1), (1, 1), (1, 1), 1)
-    for dtype, kind in ((rl.float32, "kernel"), (rl.bfloat16, "opaque")):
+    for dtype, kind in ((rl.float32, "kernel"), (rl.bfloat16, "kernel"), (rl.int64, "opaque")):
         tensors = (x.to(dtype), w.to(dtype), None)
         plan = plan_of(conv, tensors, attrs)
         values, arrays = inputs_of(tensors)
-        assert has_kernel(conv, plan, values) == (kind == "kernel")
         results = capture(conv, plan, values, attrs)
-        assert [v.inputs[0].kind for v in results] == [kind]
+        graph = Graph((Store(results[0], 9, row_major(results[0].shape), 0, False),), 10, 0)
+        (call_of,) = [v for v in graph.values() if v.dtype is None]
+        assert call_of.kind == kind
+        assert (for_kernel(conv, plan, values) is not None) == (kind == "kernel")
         np.testing.assert_array_equal(
             stored(results, arrays)[0].astype(np.float32),
             eager(conv, plan, tensors, attrs)[0].astype(np.float32),

@@ -18,6 +18,7 @@ from rushlight.codegen import NATIVE
 from rushlight.compiler import symbol_functions, symbol_indexing, values
 from rushlight.compiler.symbols import Symbol, lift
 from rushlight.compiler.values import NotCaptured
+from rushlight.dtypes import float32
 from rushlight.ir.graph import Value
 from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
@@ -25,7 +26,7 @@ from rushlight.ops.create import empty
 from rushlight.runtime import cpu
 from rushlight.runtime.quiet import quietly
 
-__all__ = ["NotCaptured", "capture", "decompose", "has_kernel", "whole"]
+__all__ = ["NotCaptured", "capture", "decompose", "for_kernel", "whole"]
 
 _TABLES = (symbol_functions, symbol_indexing)  # what they hold is in symbols.FUNCTIONS
 _NEVER = frozenset(("random", "sort", "opaque"))  # kinds whose kernels are not read
@@ -43,23 +44,34 @@ def capture(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) -
     Raises:
         NotCaptured: a run-time number is among the attributes of a call that must stay whole.
     """
-    if has_kernel(op, plan, inputs):
-        return whole("kernel", op, plan, inputs, attrs)
+    served = for_kernel(op, plan, inputs)
+    if served is not None:
+        parts = whole("kernel", op, *served, attrs)
+        return tuple(_result(v, m) for v, m in zip(parts, plan.outs, strict=True))
     try:
         return decompose(op, plan, inputs, attrs)
-    except NotCaptured:
+    except Exception:  # the kernel itself, run whole, raises what is the user's to see
         return whole("opaque", op, plan, inputs, attrs)
 
 
-def has_kernel(op: Op, plan: Plan, inputs: Sequence[Any]) -> bool:
-    """Whether a call is one for the native kernels of whole operators: all float32 or float64."""
+def for_kernel(op: Op, plan: Plan, inputs: Sequence[Any]) -> tuple[Plan, list[Any]] | None:
+    """Plan and inputs of a call that goes to a native kernel of a whole operator; else None.
+
+    Those kernels take float32 or float64 throughout; halves are converted, as `plan.compute` says.
+    """
     if op.name not in NATIVE:
-        return False
+        return None
     arrays = [x for x in inputs if isinstance(x, Value)]
-    kinds = {x.dtype for x in arrays if x.dtype.kind != "i"}
     if any(x.size == 0 for x in arrays) or plan.outs[0].numel == 0:
-        return False
-    return len(kinds) == 1 and kinds.pop() in (np.float32, np.float64)
+        return None
+    kinds = {x.dtype for x in arrays if x.dtype.kind != "i"}
+    if len(kinds) == 1 and kinds <= {np.dtype(np.float32), np.dtype(np.float64)}:
+        return plan, list(inputs)
+    if plan.compute is not float32 or not all(k.kind in "fV" for k in kinds):
+        return None
+    outs = [m.like(dtype=float32, strides=m.strides) for m in plan.outs]
+    wide = Plan(outs[0] if plan.single else outs, float32)
+    return wide, [values.cast(x, np.float32) if isinstance(x, Value) else x for x in inputs]
 
 
 def whole(

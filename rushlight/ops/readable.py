@@ -23,6 +23,8 @@ __all__ = [
     "zeros",
 ]
 
+_NUMBERS = (int, float, bool, complex)
+
 
 def is_symbol(x: Any) -> bool:
     """Whether an operand is a symbolic array."""
@@ -48,7 +50,7 @@ def scalar(value: Any, dtype: Any) -> Any:
 
 def same_number(value: Any, number: float) -> bool:
     """Whether a number is known to be this one; one known at run time only is not."""
-    return not is_symbol(value) and bool(value == number)
+    return type(value) in _NUMBERS and bool(value == number)
 
 
 def checked(
