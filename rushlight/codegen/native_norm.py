@@ -16,21 +16,27 @@ from rushlight.codegen import engine, native
 from rushlight.codegen.bound import Bound
 from rushlight.codegen.native import Bindings, Entry
 from rushlight.codegen.native_plans import Layout
-from rushlight.compiler.kernels import norm
+from rushlight.compiler.kernels import norm, norm_short
 
 __all__ = ["KERNELS"]
 
 _MIN_WORK = 8_192  # elements; NumPy needs less than about 30 us for fewer
-_MIN_ROW = 16  # positions of one image: shorter rows leave vectors empty
 _SHARED_WORK = 100_000  # elements from which a second thread is worth waking
 
 
-@lru_cache(maxsize=4)
-def _functions(itemsize: int) -> tuple[int, int]:
+@lru_cache(maxsize=8)
+def _functions(itemsize: int, short: bool) -> tuple[int, int]:
     """Addresses of the forward and the backward function."""
     t = native.vector_type(itemsize)
-    engine.compile_ir(norm.module(t))
-    return engine.address(norm.forward_name(t)), engine.address(norm.backward_name(t))
+    kind = norm_short if short else norm
+    engine.compile_ir(kind.module(t))
+    return engine.address(kind.forward_name(t)), engine.address(kind.backward_name(t))
+
+
+def _short(x: Layout) -> bool:
+    """Whether rows of one channel would leave vectors empty; needs masked loads and stores."""
+    t = native.vector_type(x.itemsize)
+    return t.lanes * t.itemsize >= 32 and math.prod(x.shape[2:]) <= norm_short.MOST_POSITIONS
 
 
 def _fits(layouts: list[Any], outs: Any) -> bool:
@@ -43,8 +49,7 @@ def _fits(layouts: list[Any], outs: Any) -> bool:
 
 
 def _worth(layouts: list[Any], attrs: tuple[Any, ...]) -> bool:
-    shape = layouts[0].shape
-    return bool(math.prod(shape) >= _MIN_WORK and math.prod(shape[2:]) >= _MIN_ROW)
+    return bool(layouts[0].size >= _MIN_WORK)
 
 
 def _launch(
@@ -86,7 +91,9 @@ def _forward(
     mean, scale, var = (6, 7, 8) if training else (3, 5, 4)  # the scale is not written
     (bits,) = struct.unpack("q", struct.pack("d", dtype.type(eps)))
     arrays = [0, *affine, mean, scale, var, 5]
-    launch = _launch(_functions(x.itemsize)[0], x, arrays, [int(training), bits], threads)
+    launch = _launch(
+        _functions(x.itemsize, _short(x))[0], x, arrays, [int(training), bits], threads
+    )
     vector = ((c if training else 0,), dtype)
     return Bindings([launch], ((x.shape, dtype), vector, vector, vector))
 
@@ -98,7 +105,7 @@ def _backward(
     if not _fits(layouts, outs):
         return None
     arrays = [0, 1, 1.0 if w is None else 2, 3, 4, 5, 6, 7]
-    launch = _launch(_functions(x.itemsize)[1], x, arrays, [int(attrs[0])], threads)
+    launch = _launch(_functions(x.itemsize, _short(x))[1], x, arrays, [int(attrs[0])], threads)
     vector = ((x.shape[1],), x.dtype)
     return Bindings([launch], ((x.shape, x.dtype), vector, vector))
 

@@ -240,7 +240,7 @@ def _block(values: dict[str, int], tables: dict[str, Any]) -> tuple[Any, Owned]:
     block = np.zeros(COUNTER + 1, np.int64)
     for name, value in values.items():
         block[FIELD[name]] = value
-    own = ((FIELD["counter"], COUNTER),)
+    own: Owned = ((FIELD["counter"], COUNTER),)
     for name, table in tables.items():
         block, own = with_table(block, own, FIELD[name], table)
     return block, own

@@ -22,7 +22,18 @@ from collections.abc import Callable
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
 from rushlight.compiler.kernels.windows import PARAMETERS
 
-__all__ = ["BACKWARD_FIELDS", "FORWARD_FIELDS", "backward_name", "forward_name", "module"]
+__all__ = [
+    "BACKWARD_FIELDS",
+    "FORWARD_FIELDS",
+    "backward_name",
+    "binary",
+    "declare",
+    "element_count",
+    "forward_name",
+    "module",
+    "narrowed",
+    "widened",
+]
 
 _SIZES = ("counter", "images", "channels", "positions", "training")
 FORWARD_FIELDS = ("x", "w", "b", "mean", "scale", "var", "out", *_SIZES, "eps")
@@ -44,16 +55,21 @@ def backward_name(t: VectorType) -> str:
 
 def module(t: VectorType) -> str:
     """The IR of both functions."""
+    return declare(t) + _forward(t) + _backward(t)
+
+
+def declare(t: VectorType) -> str:
+    """The intrinsics that normalisations use."""
     sqrt = "declare double @llvm.sqrt.f64(double)\n"
     scalar = f"llvm.fmuladd.f{8 * t.itemsize}({t.scalar}, {t.scalar}, {t.scalar})"
-    more = f"{sqrt}declare {t.scalar} @{scalar}\n"
-    return declarations(t) + more + _forward(t) + _backward(t)
+    return f"{declarations(t)}{sqrt}declare {t.scalar} @{scalar}\n"
 
 
 # Small things
 
 
-def _math(f: Function, kind: str, name: str, a: str, b: str) -> str:
+def binary(f: Function, kind: str, name: str, a: str, b: str) -> str:
+    """An instruction with two operands, such as ``fadd``."""
     return f.op(f"{name} {kind} {a}, {b}")
 
 
@@ -65,7 +81,7 @@ def _fma(f: Function, t: VectorType, kind: str, a: str, b: str, c: str) -> str:
     return f.op(f"call {kind} {call}")
 
 
-def _wide(f: Function, t: VectorType, value: str, vector: bool = False) -> str:
+def widened(f: Function, t: VectorType, value: str, vector: bool = False) -> str:
     """A value, or each element of a vector, as float64."""
     if t.itemsize == 8:
         return value
@@ -73,7 +89,8 @@ def _wide(f: Function, t: VectorType, value: str, vector: bool = False) -> str:
     return f.op(f"fpext {source} {value} to {target}")
 
 
-def _narrow(f: Function, t: VectorType, value: str) -> str:
+def narrowed(f: Function, t: VectorType, value: str) -> str:
+    """A float64 in the element's type."""
     return value if t.itemsize == 8 else f.op(f"fptrunc double {value} to {t.scalar}")
 
 
@@ -108,29 +125,29 @@ def _sums(f: Function, t: VectorType, count: int, rows: Rows, terms: Terms) -> l
         for u in range(step):
             for m, term in enumerate(terms(pointers, f.add(i, u * t.lanes), t.vector)):
                 place = m * unroll + u
-                following[place] = _math(f, t.vector, "fadd", sums[place], term)
+                following[place] = binary(f, t.vector, "fadd", sums[place], term)
         f.end(loop, [f.add(i, width), *following])
         done = i
     tail = f.begin([("i64", done)] + [(t.scalar, "0.0")] * count)
     f.test(tail, f.compare("slt", tail.values[0], length))
     found = terms(pointers, tail.values[0], t.scalar)
-    added = [_math(f, t.scalar, "fadd", s, v) for s, v in zip(tail.values[1:], found, strict=True)]
+    added = [binary(f, t.scalar, "fadd", s, v) for s, v in zip(tail.values[1:], found, strict=True)]
     f.end(tail, [f.add(tail.values[0], 1), *added])
     new_vectors, new_scalars = [], []
     for m in range(count):
         mine = sums[m * unroll : (m + 1) * unroll]
         while len(mine) > 1:
             pairs = zip(mine[::2], mine[1::2], strict=True)
-            mine = [_math(f, t.vector, "fadd", a, b) for a, b in pairs]
-        new_vectors.append(_math(f, wide, "fadd", vectors[m], _wide(f, t, mine[0], True)))
-        rest = _wide(f, t, tail.values[1 + m])
-        new_scalars.append(_math(f, "double", "fadd", scalars[m], rest))
+            mine = [binary(f, t.vector, "fadd", a, b) for a, b in pairs]
+        new_vectors.append(binary(f, wide, "fadd", vectors[m], widened(f, t, mine[0], True)))
+        rest = widened(f, t, tail.values[1 + m])
+        new_scalars.append(binary(f, "double", "fadd", scalars[m], rest))
     f.end(outer, [f.add(n, 1), *new_vectors, *new_scalars])
     totals = []
     for vector, total in zip(vectors, scalars, strict=True):
         for lane in range(t.lanes):
             value = f.op(f"extractelement {wide} {vector}, i64 {lane}")
-            total = _math(f, "double", "fadd", total, value)
+            total = binary(f, "double", "fadd", total, value)
         totals.append(total)
     return totals
 
@@ -174,7 +191,8 @@ class _Constants:
         return (self._vectors if kind == self._t.vector else self._scalars)[name]
 
 
-def _count(f: Function) -> str:
+def element_count(f: Function) -> str:
+    """How many elements a channel has, as float64."""
     total = f.mul(f.field("images"), f.field("positions"))
     return f.op(f"sitofp i64 {total} to double")
 
@@ -189,10 +207,10 @@ def _forward(t: VectorType) -> str:
         places = {n: f.at(t.scalar, f.field(n, "ptr"), c) for n in ("mean", "scale", "var")}
         with f.when(training):
             _statistics(f, t, c, places)
-        var = _wide(f, t, f.load(t.scalar, places["var"]))
-        shifted = _math(f, "double", "fadd", var, f.field("eps", "double"))
+        var = widened(f, t, f.load(t.scalar, places["var"]))
+        shifted = binary(f, "double", "fadd", var, f.field("eps", "double"))
         root = f.op(f"call double @llvm.sqrt.f64(double {shifted})")
-        scale = _narrow(f, t, _math(f, "double", "fdiv", "1.0", root))
+        scale = narrowed(f, t, binary(f, "double", "fdiv", "1.0", root))
         with f.when(training):
             f.store(t.scalar, scale, places["scale"])
         w = f.load(t.scalar, f.at(t.scalar, f.field("w", "ptr"), c))
@@ -200,13 +218,13 @@ def _forward(t: VectorType) -> str:
             f,
             t,
             mean=f.load(t.scalar, places["mean"]),
-            factor=_math(f, t.scalar, "fmul", scale, w),
+            factor=binary(f, t.scalar, "fmul", scale, w),
             bias=f.load(t.scalar, f.at(t.scalar, f.field("b", "ptr"), c)),
         )
 
         def result(pointers: list[str], i: Value, kind: str) -> list[str]:
             x = _load(f, t, kind, pointers[0], i)
-            centred = _math(f, kind, "fsub", x, constant("mean", kind))
+            centred = binary(f, kind, "fsub", x, constant("mean", kind))
             return [_fma(f, t, kind, centred, constant("factor", kind), constant("bias", kind))]
 
         _map(f, t, _rows(f, t, c, "x", "out"), result)
@@ -216,19 +234,19 @@ def _forward(t: VectorType) -> str:
 def _statistics(f: Function, t: VectorType, c: Value, places: dict[str, str]) -> None:
     """Stores mean and variance of a channel."""
     rows = _rows(f, t, c, "x")
-    count = _count(f)
+    count = element_count(f)
     (total,) = _sums(f, t, 1, rows, lambda p, i, kind: [_load(f, t, kind, p[0], i)])
-    mean = _narrow(f, t, _math(f, "double", "fdiv", total, count))
+    mean = narrowed(f, t, binary(f, "double", "fdiv", total, count))
     constant = _Constants(f, t, mean=mean)
 
     def square(pointers: list[str], i: Value, kind: str) -> list[str]:
         x = _load(f, t, kind, pointers[0], i)
-        centred = _math(f, kind, "fsub", x, constant("mean", kind))
-        return [_math(f, kind, "fmul", centred, centred)]
+        centred = binary(f, kind, "fsub", x, constant("mean", kind))
+        return [binary(f, kind, "fmul", centred, centred)]
 
     (squares,) = _sums(f, t, 1, rows, square)
     f.store(t.scalar, mean, places["mean"])
-    f.store(t.scalar, _narrow(f, t, _math(f, "double", "fdiv", squares, count)), places["var"])
+    f.store(t.scalar, narrowed(f, t, binary(f, "double", "fdiv", squares, count)), places["var"])
 
 
 def _backward(t: VectorType) -> str:
@@ -242,37 +260,37 @@ def _backward(t: VectorType) -> str:
 
         def terms(pointers: list[str], i: Value, kind: str) -> list[str]:
             g, x = (_load(f, t, kind, p, i) for p in pointers)
-            centred = _math(f, kind, "fsub", x, centre("mean", kind))
-            return [g, _math(f, kind, "fmul", g, centred)]
+            centred = binary(f, kind, "fsub", x, centre("mean", kind))
+            return [g, binary(f, kind, "fmul", g, centred)]
 
         total, along = _sums(f, t, 2, _rows(f, t, c, "g", "x"), terms)
-        wide = _wide(f, t, scale)
-        dw = _narrow(f, t, _math(f, "double", "fmul", along, wide))
+        wide = widened(f, t, scale)
+        dw = narrowed(f, t, binary(f, "double", "fmul", along, wide))
         f.store(t.scalar, dw, f.at(t.scalar, f.field("dw", "ptr"), c))
-        f.store(t.scalar, _narrow(f, t, total), f.at(t.scalar, f.field("db", "ptr"), c))
-        factor = _math(f, "double", "fmul", wide, _wide(f, t, w))
-        mean_part = _math(f, "double", "fdiv", factor, _count(f))
-        d = _math(f, "double", "fmul", mean_part, total)
-        square = _math(f, "double", "fmul", wide, wide)
-        b = _math(f, "double", "fmul", _math(f, "double", "fmul", mean_part, along), square)
+        f.store(t.scalar, narrowed(f, t, total), f.at(t.scalar, f.field("db", "ptr"), c))
+        factor = binary(f, "double", "fmul", wide, widened(f, t, w))
+        mean_part = binary(f, "double", "fdiv", factor, element_count(f))
+        d = binary(f, "double", "fmul", mean_part, total)
+        square = binary(f, "double", "fmul", wide, wide)
+        b = binary(f, "double", "fmul", binary(f, "double", "fmul", mean_part, along), square)
         constant = _Constants(
             f,
             t,
             mean=mean,
-            a=_narrow(f, t, factor),
-            b=_narrow(f, t, f.op(f"fneg double {b}")),
-            d=_narrow(f, t, f.op(f"fneg double {d}")),
+            a=narrowed(f, t, factor),
+            b=narrowed(f, t, f.op(f"fneg double {b}")),
+            d=narrowed(f, t, f.op(f"fneg double {d}")),
         )
 
         def result(pointers: list[str], i: Value, kind: str) -> list[str]:
             g, x = (_load(f, t, kind, p, i) for p in pointers[:2])
-            centred = _math(f, kind, "fsub", x, constant("mean", kind))
+            centred = binary(f, kind, "fsub", x, constant("mean", kind))
             inner = _fma(f, t, kind, centred, constant("b", kind), constant("d", kind))
             return [_fma(f, t, kind, g, constant("a", kind), inner)]
 
         def plain(pointers: list[str], i: Value, kind: str) -> list[str]:
             g = _load(f, t, kind, pointers[0], i)
-            return [_math(f, kind, "fmul", g, constant("a", kind))]
+            return [binary(f, kind, "fmul", g, constant("a", kind))]
 
         rows = ("g", "x", "dx")
         with f.when(training):

@@ -3,7 +3,8 @@
     dW[k, c, tap] = sum over n, i, j of G[n, k, i, j] * X[n, c, i * y_stride + ..., j * ...]
 
 G has been turned (``turn.py``) so that a block of output channels is innermost:
-G[block][n][i][j][k]. X is read where it lies, one number at a time; only positions that meet the input are visited:
+G[block][n][i][j][k]. X is read where it lies, one number at a time; only positions that meet the
+input are visited:
 
     for unit (a block of output channels, `rows` input channels), shared by the threads:
         for chunk of images, or of rows of an image; always in this order:
