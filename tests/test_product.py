@@ -159,6 +159,23 @@ def test_blocks() -> None:
             Product(rng, sizes, "float32", (*layouts, "rows")).check(parts=(1, 2))
 
 
+@pytest.mark.parametrize("width", [0, 32, 16])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_matrices_stream_through(
+    dtype: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few rows, or little depth; any alignment of C's rows."""
+    monkeypatch.setattr(native_matmul, "_CACHE_BYTES", 4096)
+    monkeypatch.setattr(native_matmul, "_STREAM_BYTES", 1024)
+    monkeypatch.setattr(native_matmul, "_STREAMED_BYTES", 4096)
+    rng = np.random.default_rng(6)
+    lanes = width // np.dtype(dtype).itemsize
+    for sizes in ((1, 700, 30), (2, 701, 31), (1, 40, 40_001), (40, 333, 1), (21, 350, 8)):
+        for layout in LAYOUTS:
+            Product(rng, sizes, dtype, (layout, "rows", "rows")).check(lanes, (1, 2))
+            Product(rng, sizes, dtype, (layout, "rows", "gaps")).check(lanes, (1, 2))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_elements(dtype: str) -> None:
     rng = np.random.default_rng(2)

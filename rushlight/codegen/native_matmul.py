@@ -16,7 +16,7 @@ import numpy as np
 
 from rushlight.codegen import engine, native
 from rushlight.codegen.bound import SCRATCH, Bound
-from rushlight.compiler.kernels import product, product_dot, product_sum
+from rushlight.compiler.kernels import product, product_dot, product_rows, product_sum
 from rushlight.compiler.kernels.emit import VectorType
 from rushlight.compiler.kernels.gemm import Tile, tile_for
 from rushlight.compiler.kernels.product import FIELDS
@@ -40,6 +40,10 @@ _ROWS = 512  # rows of a block of C
 _DIRECT_ROWS = 24  # rows from which packing B pays
 _DOT_ROWS = 8  # rows up to which B is read as it lies along k
 _DOT_KC_BYTES = 8192
+_STREAM_ROWS = 2  # rows up to which a large B is read in long runs of columns
+_STREAM_BYTES = 96 << 10  # of such a run
+_STREAM_DEPTHS = (1, 2, 4, 8)  # k for which C can be written past the cache,
+_STREAMED_BYTES = 16 << 20  # if it has this size
 _SPLIT_K, _SPLIT_LENGTH = 1 << 15, 1 << 13
 
 
@@ -63,15 +67,17 @@ def _many_registers() -> bool:
 
 
 @lru_cache(maxsize=16)
-def _function(t: VectorType, tile: Tile) -> int:
-    engine.compile_ir(product.module(t, tile))
-    return engine.address(product.name_of(t, tile))
-
-
-@lru_cache(maxsize=16)
-def _dot_function(t: VectorType, rows: int) -> int:
-    engine.compile_ir(product_dot.dot_module(t, rows))
-    return engine.address(product_dot.dot_name(t, rows))
+def _function(t: VectorType, tile: Tile, kernel: str) -> int:
+    """The address of a kernel of products."""
+    if kernel == "dot":
+        rows = 4 if _many_registers() else 2
+        name, text = product_dot.dot_name(t, rows), product_dot.dot_module(t, rows)
+    elif kernel == "rows":
+        name, text = product_rows.rows_name(t), product_rows.rows_module(t)
+    else:
+        name, text = product.name_of(t, tile), product.module(t, tile)
+    engine.compile_ir(text)
+    return engine.address(name)
 
 
 @lru_cache(maxsize=4)
@@ -141,7 +147,8 @@ class _Blocks(NamedTuple):
     split: int  # k of one part
     pack_a: int = 0
     pack_b: int = 0
-    dot: bool = False
+    kernel: str = ""  # of few rows: "dot" or "rows"
+    stream: int = 0  # whether C is written past the cache
 
 
 def _round_up(x: int, multiple: int) -> int:
@@ -162,6 +169,11 @@ def _blocks(p: Problem, t: VectorType, tile: Tile, batches: int, threads: int) -
             return _dot_blocks(p, t, batches, threads)
     pack_b = _b_kind(p)
     b_bytes = p.k * p.n * item
+    if p.b[2] == 1 and p.m <= _STREAM_ROWS and b_bytes > _CACHE_BYTES:
+        return _stream_blocks(p, t, batches, threads)
+    if p.b[2] == 1 and p.k in _STREAM_DEPTHS and p.m * p.n * item >= _STREAMED_BYTES:
+        rows = max(min(-(-p.m // (8 * threads)), 64), 1)
+        return _Blocks(rows, p.n, p.k, p.k, kernel="rows", stream=1)
     if pack_b == 1 and (p.m < _DIRECT_ROWS or b_bytes <= 32 << 10):
         narrow = t.lanes * item < 32 and p.n % t.lanes
         pack_b = 1 if narrow else 0
@@ -203,7 +215,20 @@ def _dot_blocks(p: Problem, t: VectorType, batches: int, threads: int) -> _Block
         pieces = min(-(-8 * threads // units), -(-p.n // 8))
         columns = _round_up(-(-p.n // pieces), product_dot.COLUMNS)
     kc = split if p.m <= 4 else _DOT_KC_BYTES // t.itemsize
-    return _Blocks(p.m, columns, min(kc, split), split, dot=True)
+    return _Blocks(p.m, columns, min(kc, split), split, kernel="dot")
+
+
+def _stream_blocks(p: Problem, t: VectorType, batches: int, threads: int) -> _Blocks:
+    """Blocks for few rows and a large B with adjacent columns."""
+    split = p.k
+    if p.k > _SPLIT_K and p.m * p.n <= 4096:
+        split = -(-p.k // -(-p.k // _SPLIT_LENGTH))
+    pieces = max(-(-p.n * t.itemsize // _STREAM_BYTES), 1)
+    if threads > 1:
+        units = batches * -(-p.k // split)
+        pieces = max(pieces, min(-(-4 * threads // units), -(-p.n * t.itemsize // 4096)))
+    columns = _round_up(-(-p.n // pieces), t.lanes)
+    return _Blocks(p.m, columns, split, split, kernel="rows")
 
 
 # Launches
@@ -251,7 +276,7 @@ def _product(
         a_row=p.a[1] * item, a_k=p.a[2] * item, b_k=p.b[1] * item, b_column=p.b[2] * item,
         c_row=p.c[1] * item, c_split=batches * p.m * p.n * item,
         pack_a=blocks.pack_a, pack_b=blocks.pack_b, b_place=b_place, edge_place=edge_place,
-        part_bytes=part_bytes, finish=finish,
+        part_bytes=part_bytes, finish=finish, stream=blocks.stream,
         **_batch_fields(p, item, a_batch=p.a[0], b_batch=p.b[0], c_batch=p.c[0]),
     )  # fmt: skip
     names = {
@@ -267,7 +292,7 @@ def _product(
         names["scratch"] = (SCRATCH, first_byte)
     block = _values((*FIELDS, "handed_out"), values)
     return Bound(
-        _dot_function(t, 4 if _many_registers() else 2) if blocks.dot else _function(t, tile),
+        _function(t, tile, blocks.kernel),
         block,
         _places(FIELDS, **names),
         own=((FIELDS.index("counter"), len(FIELDS)),),

@@ -47,7 +47,7 @@ FIELDS = (
     *("m", "n", "k", "row_block", "column_block", "split", "kc"),
     *("a_row", "a_k", "b_k", "b_column", "c_row", "c_split"),
     *("pack_a", "pack_b", "b_place", "edge_place", "part_bytes"),
-    *("bias_row", "bias_column", "finish"),
+    *("bias_row", "bias_column", "finish", "stream"),
     *("size1", "size2", "size3"),  # batch dimensions but the first
     *(f"{x}_batch{d}" for x in "abc" for d in range(4)),
 )
