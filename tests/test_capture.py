@@ -38,7 +38,7 @@ WHOLE = {
     "igammac": "as igamma",
     "_standard_gamma_grad": "as igamma",
     "_dirichlet_grad": "as igamma",
-    "embedding_bag": "drops padding, keeps maxima in a loop over rows",
+    "embedding_bag": "keeps maxima in a loop over rows",
     "adaptive_max_pool": "a loop over windows of different sizes",
     "masked_scatter": "counts a mask",
     "masked_pack": "counts a mask",

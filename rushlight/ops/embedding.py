@@ -154,16 +154,13 @@ def _bag(
     weight: Any, index: Any, bag: Any, per: Any, bags: int, mode: str, pad: int, by_freq: bool
 ) -> Any:
     """Each index's row goes to its bag; a padding index to none; an empty bag is 0."""
-    bad = (index < 0) | (index >= weight.shape[0])
-    if bad.any():
-        at = int(np.flatnonzero(bad)[0])
-        raise RuntimeError(
-            f"Index {at} of input takes value {int(index[at])} which is not in the valid range "
-            f"[0, {weight.shape[0]})"
-        )
+    room = weight.shape[0]
+    index = checked(index, room, lambda index: _no_row(index, room))
     keep = index != pad
-    index, bag = index[keep], bag[keep]
     wide = np.float32 if weight.dtype.itemsize == 2 else weight.dtype
+    if is_symbol(weight) and mode != "max":
+        return _symbolic_bag(weight.astype(wide), index, bag, per, bags, mode, keep)
+    index, bag = index[keep], bag[keep]
     rows = weight[index].astype(wide, copy=False)
     if mode == "max":
         return _bag_maximum(rows, index, bag, bags)
@@ -172,6 +169,30 @@ def _bag(
     out = _summed_rows(rows, bag, bags)
     if mode == "mean":
         out /= np.maximum(np.bincount(bag, minlength=bags), 1)[:, None].astype(wide)
+    return out, np.empty(0, np.int64)
+
+
+def _no_row(index: Any, rows: int) -> Exception:
+    at = int(np.flatnonzero((index < 0) | (index >= rows))[0])
+    return RuntimeError(
+        f"Index {at} of input takes value {int(index[at])} which is not in the valid range "
+        f"[0, {rows})"
+    )
+
+
+def _symbolic_bag(
+    weight: Any, index: Any, bag: Any, per: Any, bags: int, mode: str, keep: Any
+) -> Any:
+    """`_bag` without dropping what is padding: it adds 0."""
+    rows = np.where(keep[:, None], weight[index], weight.dtype.type(0))
+    if per is not None:
+        rows = rows * per[:, None].astype(weight.dtype)
+    out = zeros(rows, (bags, rows.shape[1]))
+    np.add.at(out, bag, rows)
+    if mode == "mean":
+        count = zeros(rows, (bags,), np.int64)
+        np.add.at(count, bag, keep.astype(np.int64))
+        out /= np.maximum(count, 1)[:, None].astype(weight.dtype)
     return out, np.empty(0, np.int64)
 
 
