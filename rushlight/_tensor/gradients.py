@@ -7,6 +7,8 @@ from typing import Any
 
 from rushlight._tensor.api import both, method, tensor_property
 from rushlight.dispatch import modes, tape, views
+from rushlight.dispatch.doors import BACKWARD, CLEAR, DATA, DETACH, EAGER, event, forget, history
+from rushlight.dispatch.doors import interrupt
 from rushlight.dispatch.hooks import hooked
 from rushlight.dispatch.tensor import Tensor, Version, alias, point
 
@@ -15,12 +17,19 @@ __all__: list[str] = []
 
 def tape_node(t: Tensor) -> Any:
     """The graph node of a tensor, rebuilt if its base was written to."""
+    history(t)
     if t._view is not None:
         views.refresh(t)
     return t._node
 
 
-tensor_property("is_leaf", lambda self: tape_node(self) is None or not self._requires_grad)
+def _is_leaf(self: Tensor) -> bool:
+    if self._view is not None:
+        views.refresh(self)
+    return self._node is None or not self._requires_grad
+
+
+tensor_property("is_leaf", _is_leaf)
 tensor_property("grad_fn", lambda self: tape_node(self), doc="The node that made this tensor.")
 tensor_property("output_nr", lambda self: self._out_nr)
 tensor_property("retains_grad", lambda self: self._retains and not self.is_leaf)
@@ -62,10 +71,18 @@ def detach(input: Tensor) -> Tensor:
         handled, result = redirect(detach, (input,), (input,), {})
         if handled:
             return result  # type: ignore[no-any-return]
-    t = tape.alias(input) if input._value is None else input._detached()
+    return event(DETACH, (input,))  # type: ignore[no-any-return]
+
+
+def _detach_now(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Tensor:
+    input = inputs[0]
+    t: Tensor = tape.alias(input) if input._value is None else input._detached()
     if input._inference:
         t._inference = True
     return t
+
+
+EAGER[DETACH] = _detach_now
 
 
 @both
@@ -79,12 +96,16 @@ def detach_(input: Tensor) -> Tensor:
             "these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
             "function in torch/optim/optimizer.py as the solution."
         )
+    interrupt("detach_")
     input._node, input._out_nr, input._requires_grad = None, 0, False
     return input
 
 
 def _get_data(self: Tensor) -> Tensor:
-    return alias(self, Tensor, Version())
+    return event(DATA, (self,))  # type: ignore[no-any-return]
+
+
+EAGER[DATA] = lambda op, inputs, attrs: alias(inputs[0], Tensor, Version())
 
 
 def _set_data(self: Tensor, other: Tensor) -> None:
@@ -98,6 +119,10 @@ def _set_data(self: Tensor, other: Tensor) -> None:
         raise RuntimeError(
             "data set to a tensor that requires gradients must be floating point or complex dtype"
         )
+    if other._storage is self._storage and other._meta is self._meta:
+        if other._offset == self._offset:
+            return
+    interrupt("data was assigned")
     point(self, other._storage, other._meta, other._offset)
 
 
@@ -119,6 +144,8 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
         raise RuntimeError(
             "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
         )
+    if self._requires_grad is not requires_grad:
+        interrupt("requires_grad was changed")
     self._requires_grad = bool(requires_grad)
     self._borrowed = False
     return self
@@ -161,7 +188,18 @@ _C_NAMES = {  # how PyTorch's text about gradients names element types
 }
 
 
+def _clear_now(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:
+    inputs[0]._grad = None
+
+
+EAGER[CLEAR] = _clear_now
+
+
 def _set_grad(self: Tensor, value: Any) -> None:
+    if value is None:
+        event(CLEAR, (self,))
+        return
+    interrupt("a gradient was assigned")
     if value is not None:
         if not isinstance(value, Tensor):
             raise TypeError(
@@ -204,6 +242,7 @@ tensor_property("grad", _get_grad, _set_grad, "The gradient that backward() accu
 @method
 def retain_grad(self: Tensor) -> None:
     """Makes backward() fill ``.grad`` of this non-leaf tensor too."""
+    interrupt("retain_grad")
     tape.retain(self)
 
 
@@ -212,8 +251,10 @@ def register_hook(self: Tensor, hook: Any) -> Any:
     """Calls ``hook(grad)`` when the gradient of this tensor is computed; it may return another."""
     if not self._requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    interrupt("a hook was registered")
     node = tape_node(self)
     if node is None:
+        forget("a hook was registered")
         if self._hooks is None:
             self._hooks = OrderedDict()
         return hooked(self._hooks, hook)
@@ -228,6 +269,7 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> Any:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if tape_node(self) is not None:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    forget("a hook was registered")
     if self._post_hooks is None:
         self._post_hooks = OrderedDict()
     return hooked(self._post_hooks, hook)
@@ -250,6 +292,19 @@ def backward(
         create_graph: record the pass itself, for higher derivatives.
         inputs: the leaves whose gradient is wanted; all if not given.
     """
+    if create_graph or inputs is not None:
+        from rushlight.dispatch.backward import backward as run
+
+        interrupt("a backward pass with create_graph or inputs")
+        run(self, gradient, retain_graph, create_graph, inputs)
+    else:
+        event(BACKWARD, (self, gradient), (retain_graph,))
+
+
+def _backward_now(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:
     from rushlight.dispatch.backward import backward as run
 
-    run(self, gradient, retain_graph, create_graph, inputs)
+    run(inputs[0], inputs[1], attrs[0])
+
+
+EAGER[BACKWARD] = _backward_now

@@ -10,11 +10,19 @@ from typing import Any, TypeVar, cast
 from rushlight import devices, dtypes
 from rushlight._tensor.api import function
 from rushlight.dispatch import gate, modes
+from rushlight.dispatch.doors import EAGER, GRAD, event, interrupt
 from rushlight.naming import PublicType
 
 __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
 
 state = modes.state
+
+
+def _set_grad_mode(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:
+    state.grad = inputs[0]
+
+
+EAGER[GRAD] = _set_grad_mode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,10 +90,10 @@ class no_grad(_Switch):
 
     def __enter__(self) -> None:
         self.was = state.grad
-        state.grad = self.value
+        event(GRAD, (self.value,))
 
     def __exit__(self, *exc: object) -> None:
-        state.grad = self.was
+        event(GRAD, (self.was,))
 
 
 class enable_grad(no_grad):
@@ -100,10 +108,10 @@ class set_grad_enabled(_Switch):
     def __init__(self, mode: bool) -> None:
         self.was = state.grad
         self.mode = bool(mode)
-        state.grad = self.mode
+        event(GRAD, (self.mode,))
 
     def __call__(self, f: Any) -> Any:
-        state.grad = self.was
+        event(GRAD, (self.was,))
         return super().__call__(f)
 
     def _again(self) -> Any:
@@ -113,10 +121,10 @@ class set_grad_enabled(_Switch):
         return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
 
     def __enter__(self) -> None:
-        state.grad = self.mode
+        event(GRAD, (self.mode,))
 
     def __exit__(self, *exc: object) -> None:
-        state.grad = self.was
+        event(GRAD, (self.was,))
 
 
 class inference_mode(_Switch):
@@ -136,12 +144,14 @@ class inference_mode(_Switch):
         return inference_mode(self.mode)
 
     def __enter__(self) -> None:
+        interrupt("inference mode")
         self.was = state.grad, state.inference
         state.inference = self.mode
         if self.mode:
             state.grad = False
 
     def __exit__(self, *exc: object) -> None:
+        interrupt("inference mode")
         state.grad, state.inference = self.was
 
 

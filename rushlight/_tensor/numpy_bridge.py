@@ -13,7 +13,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight._tensor.api import function, method
-from rushlight.dispatch.tensor import Tensor, array_of, new, raw_array
+from rushlight.dispatch.doors import watch
+from rushlight.dispatch.tensor import Tensor, array_of, memory_of, new, raw_array
 from rushlight.ir.meta import Size, meta
 from rushlight.runtime.storage import Storage
 
@@ -344,7 +345,11 @@ def item(self: Tensor) -> Any:
         )
     if self._meta.device.type == "meta":
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-    value = array_of(self).item()
+    if watch[0] is not None:
+        symbol = watch[0].item(self)
+        if symbol is not None:
+            return symbol
+    value = memory_of(self).item()
     return value if isinstance(value, (bool, int, float, complex)) else float(value)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rushlight.dispatch import modes
+from rushlight.dispatch.doors import interrupt, watch
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tape import AccumulateGrad, Edge, Node, alias, gradient_edge
 from rushlight.dispatch.tensor import Tensor, array_of
@@ -153,6 +154,10 @@ def _run_node(run: _Run, node: Node, buffer: list[Any] | None) -> Sequence[Any]:
     if buffer is None:
         return nothing
     leaf = node.variable if isinstance(node, AccumulateGrad) else None
+    if node.pre_hooks or node.post_hooks or node.retained or node.tensor_hooks:
+        interrupt("a hook of a node")
+    if leaf is not None and (leaf._hooks or leaf._post_hooks):
+        interrupt("a hook of a leaf")
     hooks = {0: leaf._hooks} if leaf is not None and leaf._hooks else node.tensor_hooks
     if hooks:
         _call_tensor_hooks(hooks, buffer)
@@ -206,6 +211,7 @@ def _run_node(run: _Run, node: Node, buffer: list[Any] | None) -> Sequence[Any]:
         raise
     if not run.retain_graph:
         node.release()
+        node.ran = True
     if node.post_hooks:
         for hook in list(node.post_hooks.values()):
             changed = hook(tuple(grads), tuple(buffer))
@@ -295,6 +301,8 @@ def _tell_origin(node: Node) -> None:
 def _accumulate(run: _Run, leaf: Tensor, grad: Tensor) -> None:
     """Adds to ``leaf.grad``: a fresh gradient is taken over, an existing one is added to."""
     have = leaf._grad
+    if watch[0] is not None:
+        watch[0].accumulated(leaf, have is None)
     if have is None:
         if modes.state.grad:
             leaf._grad = o.copy_in_place(o.zeros_like(leaf), grad)

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rushlight import dtypes
-from rushlight.codegen import NATIVE, NATIVE_LARGE
+from rushlight.codegen import NATIVE, NATIVE_LARGE, NATIVE_PRODUCTS
 from rushlight.devices import CPU
 from rushlight.dispatch import modes, tape, views
-from rushlight.dispatch.tensor import Tensor, array_of, new, raw_array
+from rushlight.dispatch.doors import EAGER, WRITE, door, interrupt
+from rushlight.dispatch.tensor import Tensor, memory_of, new, raw_memory
 from rushlight.ir.meta import Meta, meta, scalar_meta
 from rushlight.ir.op import Op, Plan, View
 from rushlight.ir.shapes import same_device
@@ -47,6 +48,11 @@ def call(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any:
     Returns:
         a tensor, or a tuple of tensors.
     """
+    return door[0](op, inputs, attrs)
+
+
+def _call_now(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+    """Computes an operator eagerly."""
     if state.stack or not PLAIN.issuperset(map(type, inputs)):
         handled, result = _overridden(op, inputs, attrs)
         if handled:
@@ -56,7 +62,7 @@ def call(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any:
         return _view_call(op, plan, inputs, attrs)
     outs = _compute(op, plan, inputs, attrs)
     if state.grad and op.differentiable and _wants_grad(inputs):
-        _record(op, plan, inputs, attrs, outs)
+        note_on_tape(op, plan, inputs, attrs, outs)
     if state.inference:
         for t in outs:
             t._inference = True
@@ -164,10 +170,15 @@ def _overridden(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> tupl
 def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) -> list[Tensor]:
     if plan.outs and plan.outs[0].device is not CPU:
         return [new(Tensor, Storage(_extent(m), m.device), m) for m in plan.outs]
-    operands = [x if type(x) in _METAS else array_of(x) for x in inputs]
+    operands = [x if type(x) in _METAS else memory_of(x) for x in inputs]
     kernel = None
     if op.name in NATIVE or (op.name in NATIVE_LARGE and plan.outs[0].numel >= cpu.WORTH_COMPILED):
         kernel = _native(op, operands, attrs)
+    elif op.kind == "contraction" and cpu.product_work(operands, plan) >= cpu.WORTH_PRODUCT:
+        if plan.compute is not plan.outs[0].dtype and plan.compute is not None:
+            operands = cpu.convert(operands, plan.compute)  # halves
+        if op.name in NATIVE_PRODUCTS:
+            kernel = _native(op, operands, attrs)
     if kernel is None and plan.single and cpu.worth_blocks(op, plan.outs[0].numel, attrs):
         m = plan.outs[0]
         if m.contiguous:
@@ -200,7 +211,7 @@ def _extent(m: Meta) -> int:
     return reach * m.dtype.itemsize
 
 
-def _record(
+def note_on_tape(
     op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...], outs: Sequence[Tensor]
 ) -> None:
     """Notes the call on the tape; results that can have a gradient now require one."""
@@ -239,7 +250,7 @@ def _view_call(op: Op, plan: Plan, inputs: tuple[Any, ...], attrs: tuple[Any, ..
     if op.differentiable and (source._requires_grad or source._view is not None):
         if state.grad:
             if _wants_grad(inputs):
-                _record(op, plan, inputs, attrs, outs)
+                note_on_tape(op, plan, inputs, attrs, outs)
         elif source._requires_grad:
             for t in outs:
                 t._requires_grad = t._borrowed = t._meta.dtype.kind in "fc"
@@ -248,6 +259,11 @@ def _view_call(op: Op, plan: Plan, inputs: tuple[Any, ...], attrs: tuple[Any, ..
 
 def write(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Tensor:
     """Computes an operator into its first input and returns that; the ``xxx_`` methods."""
+    return door[0](op, inputs, attrs, WRITE)  # type: ignore[no-any-return]
+
+
+def _write_now(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Tensor:
+    """Computes an operator into its first input eagerly."""
     target = inputs[0]
     if state.stack or not PLAIN.issuperset(map(type, inputs)):
         from rushlight.dispatch.overrides import handle_write
@@ -273,7 +289,7 @@ def write(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Tenso
         node.save((first, *inputs[1:]), ())
     m = target._meta
     if m.device is CPU:
-        operands = [x if type(x) in _METAS else array_of(x) for x in inputs]
+        operands = [x if type(x) in _METAS else memory_of(x) for x in inputs]
         if op.kind == "random":
             plan = Plan(m, plan.compute)
         if (
@@ -281,7 +297,7 @@ def write(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Tenso
             or attrs != op.defaults
             or m.conj
             or m.neg
-            or not cpu.run_into(op, plan, operands, raw_array(target))
+            or not cpu.run_into(op, plan, operands, raw_memory(target))
         ):
             _compute_into(target, op, plan, operands, attrs)
     target._counter.value += 1
@@ -303,7 +319,7 @@ def _compute_into(
             _store(target, kernel(operands, attrs)[0])
             return
     if cpu.worth_blocks(op, m.numel, attrs) and not (m.conj or m.neg):
-        if cpu.run_in_blocks(op, plan, operands, attrs, raw_array(target), True):
+        if cpu.run_in_blocks(op, plan, operands, attrs, raw_memory(target), True):
             return
     _store(target, cpu.run(op, plan, operands, attrs)[0])
 
@@ -311,7 +327,7 @@ def _compute_into(
 def _snapshot(t: Tensor) -> Tensor:
     """A copy of a tensor about to be overwritten, with its place in the graph."""
     storage, array = cpu.empty(t._meta.like(strides=t._meta.strides if t._meta.dense else None))
-    array[...] = array_of(t)
+    array[...] = memory_of(t)
     copy = new(
         Tensor,
         storage,
@@ -324,7 +340,7 @@ def _snapshot(t: Tensor) -> Tensor:
 
 
 def _store(target: Tensor, array: Any) -> None:
-    memory = raw_array(target)
+    memory = raw_memory(target)
     m = target._meta
     if m.conj:
         array = array.conj()
@@ -348,6 +364,7 @@ def _check_result(result: Meta, target: Meta) -> None:
 
 def write_into(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...], out: Any) -> Any:
     """Computes an operator into ``out=``, resizing it if its shape differs."""
+    interrupt("an out= argument")
     targets = out if isinstance(out, (tuple, list)) else (out,)
     for t in targets:
         if not isinstance(t, Tensor):
@@ -378,7 +395,7 @@ def store_out(results: Any, targets: Sequence[Tensor]) -> None:
         if have.shape != want.shape:
             resize_out(t, want)
         if t._meta.device is CPU:
-            _store(t, array_of(result))
+            _store(t, memory_of(result))
         t._counter.value += 1
 
 
@@ -406,3 +423,7 @@ def set_geometry(t: Tensor, m: Meta) -> None:
         t._storage.resize(need)
     t._meta = m
     t._array = None
+
+
+EAGER[None] = _call_now
+EAGER[WRITE] = _write_now

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.dispatch.doors import interrupt
+
 __all__ = ["no_grad", "state"]
 
 
@@ -51,6 +53,7 @@ class pushed:
         self.mode = mode
 
     def __enter__(self) -> Any:
+        interrupt("a mode was entered")
         state.stack = (*state.stack, self.mode)
         return self.mode
 

@@ -147,6 +147,7 @@ class Node:
         "outs",
         "post_hooks",
         "pre_hooks",
+        "ran",
         "released",
         "retained",
         "sequence",
@@ -163,6 +164,7 @@ class Node:
         self.outputs: tuple[Any, ...] = ()
         self.sequence = next(_sequence)
         self.released = False
+        self.ran = False  # in a pass that did not retain the graph
         self.pre_hooks: Any = None
         self.post_hooks: Any = None
         self.tensor_hooks: Any = None  # output index -> {key: hook}

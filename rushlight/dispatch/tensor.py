@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rushlight.devices import CPU
+from rushlight.dispatch.doors import watch
 from rushlight.ir.meta import Meta
 from rushlight.naming import PublicType
 from rushlight.runtime import cpu
@@ -88,6 +89,7 @@ class Tensor(metaclass=_TensorType):
     _post_hooks: Any = None
     _accumulator: Any = None
     _retains = False
+    _slot: Any = None  # what the recorder knows of it
     _inference = False
     _value: Any = None  # of a tensor inside vmap: the tensor of the whole batch (func/batched.py)
     _borrowed = False  # a view made under no_grad of what requires grad: its gradient goes nowhere
@@ -149,6 +151,13 @@ def new(
 
 def array_of(t: Tensor) -> Any:
     """The values of a CPU tensor as a NumPy array over its memory; conj/neg views are resolved."""
+    if watch[0] is not None:
+        watch[0].look(t)
+    return memory_of(t)
+
+
+def memory_of(t: Tensor) -> Any:
+    """The same for the gate, which knows that the values are there."""
     array = t._array
     if array is None:
         if t._storage.device is not CPU:
@@ -183,6 +192,13 @@ def innermost(t: Tensor) -> Tensor:
 
 def raw_array(t: Tensor) -> Any:
     """The array over a tensor's memory, for writing; conj/neg bits are not looked at."""
+    if watch[0] is not None:
+        watch[0].look(t)
+    return raw_memory(t)
+
+
+def raw_memory(t: Tensor) -> Any:
+    """The same for the gate, which knows that the values are there."""
     array = t._array
     if array is None:
         array = t._array = cpu.array_over(t._storage, t._meta, t._offset)

@@ -18,6 +18,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import rushlight as rl
+from rushlight.dispatch.doors import EAGER, STEP, ZERO, event, interrupt
+from rushlight.dispatch.modes import state
 from rushlight.utils.hooks import RemovableHandle
 
 if TYPE_CHECKING:
@@ -435,13 +437,13 @@ class Optimizer:
         Args:
             set_to_none: set `.grad` to None (default); else fill it with zeros.
         """
+        if set_to_none:
+            event(ZERO, (self,))
+            return
         for group in self.param_groups:
             for param in group["params"]:
                 grad = param.grad
                 if grad is None:
-                    continue
-                if set_to_none:
-                    param.grad = None
                     continue
                 if grad.grad_fn is not None:
                     grad.detach_()
@@ -582,18 +584,42 @@ class RuleOptimizer(Optimizer):
             what `closure` returned, or None.
         """
         loss = None
-        previous = rl.is_grad_enabled()
-        rl.set_grad_enabled(self.defaults.get("differentiable", False))
-        try:
-            if closure is not None:
-                with rl.enable_grad():
-                    loss = closure()
-            update = self._update
-            for group in self.param_groups:
-                for param in group["params"]:
-                    grad = param.grad
-                    if grad is not None:
-                        update(param, grad, group)
-        finally:
-            rl.set_grad_enabled(previous)
+        if closure is not None:
+            with rl.enable_grad():
+                loss = closure()
+        if self.defaults.get("differentiable", False):
+            interrupt("a differentiable step")
+            with rl.enable_grad():
+                self._walk(self.param_groups)
+        else:
+            event(STEP, (self,))
         return loss
+
+    def _walk(self, groups: Iterable[Group]) -> None:
+        """Update every parameter that has a gradient, by the hyper-parameters of these groups."""
+        update = self._update
+        for group in groups:
+            for param in group["params"]:
+                grad = param._grad
+                if grad is not None:
+                    update(param, grad, group)
+
+
+def _zero_now(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:
+    for group in inputs[0].param_groups:
+        for param in group["params"]:
+            param._grad = None
+
+
+def _step_now(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:
+    """One step; `attrs` may hold groups to read the hyper-parameters from."""
+    previous = state.grad
+    state.grad = False
+    try:
+        inputs[0]._walk(*attrs or (inputs[0].param_groups,))
+    finally:
+        state.grad = previous
+
+
+EAGER[ZERO] = _zero_now
+EAGER[STEP] = _step_now

@@ -16,6 +16,7 @@ from rushlight.runtime.memory import keep_freed_memory
 __all__ = ["Storage", "aligned_bytes"]
 
 _ALIGNMENT = 64
+force: list[Any] = []  # what makes a pending storage's memory be there, set by the dispatcher
 
 keep_freed_memory()
 
@@ -25,6 +26,14 @@ def aligned_bytes(nbytes: int) -> Any:
     raw = np.empty(nbytes + _ALIGNMENT, np.uint8)
     start = -raw.__array_interface__["data"][0] % _ALIGNMENT
     return raw[start : start + nbytes]
+
+
+def demand(storage: Storage) -> None:
+    """Somebody needs the memory of a storage that is still pending."""
+    for function in force:
+        function(storage)
+    if storage._bytes is None and storage.owner is None:
+        raise RuntimeError("a pending value has no memory")
 
 
 class Storage:
@@ -38,6 +47,7 @@ class Storage:
     Attributes:
         length: its size in bytes.
         exported: true once NumPy may hold an array over this memory.
+        note: what the recorder knows of it.
         foreign: whether the memory was given, so that it cannot be replaced by a larger block.
     """
 
@@ -48,6 +58,7 @@ class Storage:
         "exported",
         "foreign",
         "length",
+        "note",
         "owner",
         "shared",
     )
@@ -59,6 +70,7 @@ class Storage:
         self.owner: Any = None
         self.exported = False
         self.shared = False
+        self.note: Any = None
         self.foreign = memory is not None
         if memory is None and device is CPU:
             self._bytes = aligned_bytes(nbytes)
@@ -73,14 +85,33 @@ class Storage:
         self.owner = array
         self.exported = False
         self.shared = False
+        self.note = None
         self.foreign = False
         return self
+
+    @classmethod
+    def without_memory(cls, nbytes: int) -> Storage:
+        """A storage whose memory will be there when a program has run."""
+        self = cls.__new__(cls)
+        self.length = nbytes
+        self.device = CPU
+        self._bytes = self.owner = self.note = None
+        self.exported = self.shared = self.foreign = False
+        return self
+
+    def allocate(self) -> Any:
+        """Memory for a storage that has none; returns it."""
+        self._bytes = aligned_bytes(self.length)
+        return self._bytes
 
     @property
     def bytes(self) -> Any:
         """The memory as a 1-d uint8 array; None on the meta device."""
-        if self._bytes is None and self.owner is not None:
-            self._bytes = self.owner.reshape(-1).view(np.uint8)
+        if self._bytes is None:
+            if self.owner is None and self.device is CPU:
+                demand(self)
+            if self.owner is not None:
+                self._bytes = self.owner.reshape(-1).view(np.uint8)
         return self._bytes
 
     def data_ptr(self) -> int:

@@ -1,0 +1,613 @@
+"""The recorder: runs events eagerly and notes what they did, until the stretch comes round.
+
+In: events (``doors.py``).  Out: a `Recording` for each stretch: its events, as the matcher will ask
+for them, and its computations, as the compiler wants them (``ir/trace.py``).  A stretch ends after
+an optimiser's step or where its first event recurs, unless a graph is still open.  Nothing here
+keeps tensors alive: what the user still holds at a boundary is what a program must deliver.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rushlight.dispatch import doors, gate, modes
+from rushlight.dispatch.doors import (
+    BACKWARD,
+    CLEAR,
+    DATA,
+    DEMAND,
+    DETACH,
+    EAGER,
+    GRAD,
+    STEP,
+    WRITE,
+    ZERO,
+)
+from rushlight.dispatch.stepping import StepRecord
+from rushlight.dispatch.symbolic import Symbol, expression, plain
+from rushlight.dispatch.tensor import Tensor, memory_of
+from rushlight.ir.meta import Meta
+from rushlight.ir.trace import Call, Item, Number, Region
+
+__all__ = ["Event", "Place", "Recorder", "Recording", "Slot"]
+
+state = modes.state
+gate.PLAIN.add(Symbol)  # numbers, for the functions that read arguments
+_MOST_EVENTS = 4000
+_COMES_ROUND = 3
+_SURELY = 200  # occurrences after which even an open graph does not keep a stretch going
+
+
+class Place:
+    """A block of memory in a recording.
+
+    Attributes:
+        made: whether a computation of the recording made it; otherwise it was there before.
+        hosted: whether it is made, but by eager code (random draws), in each flight anew.
+        tensor: of memory that was there before, the tensor by which it was first seen.
+        base: where that tensor starts in it, in elements; regions count from there.
+        written: whether the recording writes to it.
+    """
+
+    __slots__ = ("base", "hosted", "index", "made", "nbytes", "serial", "tensor", "written")
+
+    def __init__(self, serial: int, index: int, storage: Any, tensor: Any, base: int) -> None:
+        self.serial = serial
+        self.index = index
+        self.nbytes = storage.length
+        self.tensor = tensor
+        self.base = base
+        self.made = tensor is None
+        self.hosted = False
+        self.written = False
+
+
+class Slot:
+    """A tensor that an event handed out."""
+
+    __slots__ = (
+        *("index", "meta", "node", "offset", "out_nr", "place", "ref", "requires_grad"),
+        "serial",
+    )
+
+    def __init__(self, index: int, t: Tensor, place: int, offset: int) -> None:
+        self.index = index
+        self.ref = weakref.ref(t)
+        self.meta: Meta = t._meta
+        self.place = place
+        self.offset = offset
+        self.note(t)
+
+    def note(self, t: Tensor) -> None:
+        """Notes where the tensor is in the gradient graph."""
+        self.requires_grad = t._requires_grad
+        self.node = weakref.ref(t._node) if t._node is not None else None
+        self.out_nr = t._out_nr
+
+
+class Event:
+    """One thing that the user's program did.
+
+    Attributes:
+        inputs: a reference for each input: ("slot", k), ("outside", place, meta, requires_grad,
+            offset), ("number", index), ("value", x).
+        outs: the slots of the tensors handed out.
+        calls: the computations it caused, a range of the recording's calls.
+        alive: after events that launch a program, the slots whose tensors are still held.
+        open: then also the slots whose nodes have not run and could; `saved`, what they keep.
+        single: whether the call returned one tensor rather than a tuple.
+        hosted: whether eager code runs it in each flight (random draws).
+    """
+
+    __slots__ = (
+        *("alive", "attrs", "calls", "detail", "hosted", "inputs", "kind", "node_class", "op"),
+        *("open", "outs", "saved", "single"),
+    )
+
+    def __init__(
+        self, kind: Any, op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...], first: int
+    ) -> None:
+        self.kind = kind
+        self.op = op
+        self.inputs = inputs
+        self.attrs = attrs
+        self.outs: list[Slot] = []
+        self.calls = (first, first)
+        self.alive: tuple[int, ...] | None = None
+        self.detail: Any = None
+        self.hosted = False
+        self.single = True
+        self.open: tuple[int, ...] = ()
+        self.saved: set[int] = set()
+        self.node_class: Any = None
+
+    def __repr__(self) -> str:
+        return f"{self.op.name if self.op else self.kind}{'_' if self.kind is WRITE else ''}"
+
+
+class Recording:
+    """A stretch of events."""
+
+    def __init__(self, serial: int) -> None:
+        self.serial = serial
+        self.grad = state.grad
+        self.events: list[Event] = []
+        self.calls: list[Call | Item] = []
+        self.places: list[Place] = []
+        self.slots: list[Slot] = []
+        self.numbers: list[float] = []
+        self.items = 0
+        self.steppers: list[Any] = []  # optimisers whose step left a graph open
+        self.passes = 0  # backward passes so far
+        self.seen: dict[Any, tuple[int, int]] = {}
+        self.problem: str | None = None  # why it cannot be compiled
+
+    def alive(self) -> tuple[int, ...]:
+        """The slots whose tensors somebody holds."""
+        return tuple([s.index for s in self.slots if s.ref() is not None])
+
+    def mark(self, event: Event) -> None:
+        """Notes what somebody holds after an event that launches a program."""
+        event.alive = self.alive()
+        nodes = [(s.index, s.node() if s.node is not None else None) for s in self.slots]
+        open_ = [(k, node) for k, node in nodes if node is not None and not node.ran]
+        event.open = tuple([k for k, _ in open_])
+        event.saved = {p for _, node in open_ for p in _saved_places(node, self.serial)}
+
+    def graph_open(self) -> bool:
+        """Whether a tensor is held whose graph could still be differentiated."""
+        for s in self.slots:
+            t = s.ref()
+            if t is not None and t._requires_grad and t._node is not None and not t._node.ran:
+                return True
+        return False
+
+
+def _saved_places(node: Any, serial: int) -> list[int]:
+    """The places of the tensors that a node keeps."""
+    found = []
+    for x in (*node.inputs, *node.outputs):
+        t = getattr(x, "tensor", None)
+        note = t._storage.note if t is not None else None
+        if note is not None and note.serial == serial:
+            found.append(note.index)
+    return found
+
+
+class Recorder:
+    """Records the events of one thread.
+
+    Args:
+        finished: called with each recording that has ended, and why nothing follows it yet.
+    """
+
+    def __init__(self, finished: Callable[[Recording], None]) -> None:
+        self.finished = finished
+        self.depth = 0
+        self.stepping: Any = None  # the event of the optimiser's step that is running
+        self.serial = 0
+        self.trains = True  # whether the last recording had a backward pass
+        self.closers: set[int] = set()  # optimisers whose steps end stretches, graph open or not
+        self.now = Recording(0)
+
+    def start(self) -> None:
+        """Begins a recording."""
+        self.serial += 1
+        self.now = Recording(self.serial)
+        doors.door[0] = self.record
+        doors.watch[0] = self
+
+    # What the doors ask
+
+    def record(self, op: Any, inputs: Any, attrs: Any, kind: Any = None) -> Any:
+        """Runs an event eagerly and notes it."""
+        if doors.get_ident() != doors.owner[0]:
+            return EAGER[kind](op, inputs, attrs)
+        if self.depth:
+            return self._inner(op, inputs, attrs, kind)
+        if self._recurs(op, inputs, attrs, kind) or self._comes_round(op, inputs, attrs, kind):
+            self.cut()
+            return doors.door[0](op, inputs, attrs, kind)
+        trace = self.now
+        event = Event(kind, op, (), attrs, len(trace.calls))
+        self.depth = 1
+        self.stepping = event if kind is STEP else None
+        try:
+            result = self._run(op, inputs, attrs, kind, event)
+        except BaseException:
+            self._trouble("an event raised")
+            raise
+        finally:
+            self.depth = 0
+            self.stepping = None
+        if trace.problem is None:
+            self._note(event, inputs, result)
+        elif len(trace.events) < 1:
+            trace.events.append(event)
+        if kind is STEP and self._period_ends(inputs[0]):
+            self.cut()
+        elif len(trace.events) >= _MOST_EVENTS:
+            self._trouble("too long")
+            self.cut()
+        return result
+
+    def look(self, t: Any) -> None:
+        """Somebody reads a tensor's values."""
+        place = self._place_of(t._storage)
+        if place is None or not (place.made or place.written) or place.hosted:
+            return
+        if doors.get_ident() != doors.owner[0]:
+            return
+        if self.depth:
+            self._trouble("a value is read inside an event")
+            return
+        trace = self.now
+        slot = self._slot_of(t)
+        if slot is None:
+            self._trouble("a value is read through an unknown alias")
+            return
+        event = Event(DEMAND, None, (("slot", slot.index),), (), len(trace.calls))
+        trace.mark(event)
+        trace.events.append(event)
+
+    def history(self, t: Any) -> None:
+        """Somebody looks at a tensor's place in the graph."""
+        if self._slot_of(t) is not None:
+            self._trouble("a tensor's history is looked at")
+
+    def interrupt(self, reason: str) -> None:
+        """Something happens that cannot be replayed."""
+        self._trouble(reason)
+
+    def item(self, t: Any) -> Any:
+        """The number of a one-element tensor for the arithmetic of an optimiser's step."""
+        place = self._place_of(t._storage)
+        if self.stepping is None:
+            self.look(t)
+            return None
+        region = self._region(t) if place is None else self._within(place, t)
+        value = memory_of(t).item()
+        trace = self.now
+        trace.calls.append(Item(trace.items, region))
+        trace.items += 1
+        return (
+            Symbol.of(value, expression("item", trace.items - 1)) if type(value) is float else value
+        )
+
+    def accumulated(self, leaf: Any, fresh: bool) -> None:
+        """A backward pass put a gradient into ``leaf.grad``, a new tensor or the one there was."""
+        if self.depth:
+            self.leaves.append((leaf, fresh))
+
+    # Running
+
+    def _run(self, op: Any, inputs: Any, attrs: Any, kind: Any, event: Event) -> Any:
+        if state.stack:
+            self._trouble("a mode was active")
+        if kind is None or kind is WRITE:
+            result = EAGER[kind](op, inputs, attrs)
+            event.attrs = attrs
+            if self.now.problem is None:
+                self._note_call(op, inputs, attrs, result, kind, event)
+            return result
+        self.leaves: list[tuple[Any, bool]] = []
+        if kind is STEP:
+            event.detail = StepRecord(inputs[0], self.now.numbers)
+            return EAGER[STEP](op, inputs, (event.detail.groups,))
+        return EAGER[kind](op, inputs, attrs)
+
+    def _inner(self, op: Any, inputs: Any, attrs: Any, kind: Any) -> Any:
+        """An operator called by an event: only the computation counts."""
+        if kind is not None and kind is not WRITE:
+            return EAGER[kind](op, inputs, attrs)
+        if self.stepping is not None:
+            result = EAGER[kind](op, plain(inputs), plain(attrs))
+        else:
+            result = EAGER[kind](op, inputs, attrs)
+        if self.now.problem is None:
+            self._note_call(op, inputs, attrs, result, kind, None)
+        return result
+
+    def adopt(self, event: Event, inputs: Any, result: Any) -> None:
+        """Notes an event of a flight that eager code has run already."""
+        again = Event(event.kind, event.op, (), event.attrs, len(self.now.calls))
+        outs = result if type(result) is tuple else (result,)
+        if self.now.problem is None:
+            self._note_hosted(inputs, outs, event.kind, again)
+            self._note(again, inputs, result)
+
+    def renamed(self, made: Any, handed: Any) -> None:
+        """A tensor that the user holds takes the place of one that was just made."""
+        slot = self._slot_of(made)
+        if slot is not None:
+            slot.ref = weakref.ref(handed)
+
+    # Noting
+
+    def _trouble(self, reason: str) -> None:
+        if self.now.problem is None:
+            self.now.problem = reason
+
+    def _place_of(self, storage: Any) -> Place | None:
+        place = storage.note
+        return place if place is not None and place.serial == self.serial else None
+
+    def _slot_of(self, t: Any) -> Slot | None:
+        slot = t._slot
+        return slot if slot is not None and slot.serial == self.serial else None
+
+    def _new_place(self, storage: Any, tensor: Any, base: int = 0) -> Place:
+        trace = self.now
+        place = Place(self.serial, len(trace.places), storage, tensor, base)
+        storage.note = place
+        trace.places.append(place)
+        return place
+
+    def _within(self, place: Place, t: Any) -> Region:
+        return Region(place.index, t._meta, t._offset - place.base)
+
+    def _region(self, t: Any) -> Region:
+        """What a tensor sees of a place, which may be new to the recording."""
+        place = self._place_of(t._storage)
+        if place is None:
+            place = self._new_place(t._storage, t, t._offset)
+        if t._meta.conj or t._meta.neg:
+            self._trouble("a lazily conjugated tensor")
+        return self._within(place, t)
+
+    def _note_call(
+        self, op: Any, inputs: Any, attrs: Any, result: Any, kind: Any, event: Event | None
+    ) -> None:
+        """Notes the computation of an operator's call; views compute nothing."""
+        if op.kind == "movement":
+            return
+        trace = self.now
+        shown = plain(inputs) if self.stepping is not None else inputs
+        plan = gate.plan_of(op, shown, plain(attrs) if self.stepping is not None else attrs)
+        outs = result if type(result) is tuple else (result,)
+        if op.kind == "random" or op.name == "empty":
+            self._note_hosted(inputs, outs, kind, event)
+            return
+        arguments = []
+        for i, x in enumerate(inputs):
+            if isinstance(x, Tensor):
+                if type(x) not in gate.PLAIN:
+                    self._trouble("a tensor subclass")
+                    return
+                arguments.append(self._region(x))
+            elif type(x) is float and event is not None and _varies(op, plan):
+                arguments.append(Number(len(trace.numbers)))
+                trace.numbers.append(x)
+            else:
+                arguments.append(x.expression if isinstance(x, Symbol) else x)
+        for t in outs:
+            if kind is WRITE:
+                self._region(t)
+                self._place_of(t._storage).written = True  # type: ignore[union-attr]
+                if self.stepping is not None:
+                    counters = self.stepping.detail.counters
+                    counters[t._counter] = counters.get(t._counter, 0) + 1
+            elif self._place_of(t._storage) is None:
+                self._new_place(t._storage, None, t._offset)
+        regions = tuple([self._region(t) for t in outs])
+        known = tuple([a.expression if isinstance(a, Symbol) else a for a in attrs])
+        trace.calls.append(Call(op, plan, tuple(arguments), known, regions))
+
+    def _note_hosted(self, inputs: Any, outs: Any, kind: Any, event: Event | None) -> None:
+        """Random draws and new memory: eager code makes them in each flight too."""
+        if event is None:
+            self._trouble("a random draw inside an event")
+            return
+        for x in inputs:
+            if isinstance(x, Tensor):
+                place = self._place_of(x._storage)
+                if place is not None and ((place.made and not place.hosted) or place.written):
+                    self._trouble("a random draw that depends on what is computed")
+                elif place is None and kind is not WRITE:
+                    self._region(x)
+        event.hosted = True
+        for t in outs:
+            place = self._place_of(t._storage)
+            if place is None and kind is not WRITE:
+                place = self._new_place(t._storage, None)
+                place.hosted = True
+            elif place is None or not place.hosted:
+                self._trouble("a random draw into existing memory")
+
+    def _note(self, event: Event, inputs: Sequence[Any], result: Any) -> None:
+        """Appends an event that has run: references to its inputs, slots for its results."""
+        trace = self.now
+        kind = event.kind
+        first = event.calls[0]
+        event.calls = (first, len(trace.calls))
+        if kind is None or kind is WRITE:
+            own = trace.calls[-1].inputs if event.calls[0] < event.calls[1] else ()  # type: ignore[union-attr]
+            event.inputs = tuple(
+                [
+                    ("number", own[i].index)
+                    if own and type(own[i]) is Number
+                    else self._reference(x)
+                    for i, x in enumerate(inputs)
+                ]
+            )
+        elif kind in (STEP, ZERO, GRAD):
+            event.inputs = (("value", inputs[0]),)
+        else:
+            detaches = kind is DETACH or kind is DATA
+            event.inputs = tuple([self._reference(x, detaches) for x in inputs])
+        if kind is WRITE:
+            self._note_write(event, inputs[0])
+        elif kind is BACKWARD:
+            event.detail = self._note_leaves(event)
+        elif kind is STEP:
+            problem = event.detail.finish()
+            if problem is not None:
+                self._trouble(problem)
+            trace.mark(event)
+        elif kind is ZERO:
+            groups = [(g, g["params"], len(g["params"])) for g in inputs[0].param_groups]
+            event.detail = (groups, [p for _, params, _ in groups for p in params])
+        elif kind is not GRAD and kind is not CLEAR:
+            event.single = type(result) is not tuple
+            for t in result if type(result) is tuple else (result,):
+                self._hand_out(event, t)
+        trace.events.append(event)
+
+    def _reference(self, x: Any, detaches: bool = False) -> tuple[Any, ...]:
+        if not isinstance(x, Tensor):
+            return ("value", x)
+        slot = self._slot_of(x)
+        if slot is not None:
+            return ("slot", slot.index)
+        place = self._place_of(x._storage) or self._new_place(x._storage, x, x._offset)
+        if place.made:
+            self._trouble("an alias that no event made")
+        if x._requires_grad and x._node is not None and not detaches:
+            self._trouble("a graph from before the stretch")
+        return ("outside", place.index, x, x._offset - place.base)
+
+    def _hand_out(self, event: Event, t: Tensor) -> None:
+        place = self._place_of(t._storage)
+        if place is None:
+            place = self._new_place(t._storage, t, t._offset)
+        slot = Slot(len(self.now.slots), t, place.index, t._offset - place.base)
+        slot.serial = self.serial
+        if t._node is not None:
+            event.node_class = type(t._node)
+        t._slot = slot
+        self.now.slots.append(slot)
+        event.outs.append(slot)
+
+    def _note_write(self, event: Event, target: Tensor) -> None:
+        """What a write did to the history of its target, and of the target's base."""
+        changed = []
+        for t in (target, target._view.base if target._view is not None else None):
+            slot = self._slot_of(t) if t is not None else None
+            if slot is not None:
+                slot.note(t)  # type: ignore[arg-type]
+                changed.append(_Place_in_graph(slot))
+            elif t is not None and t._node is not None and target._requires_grad:
+                self._trouble("an in-place write to a graph from before the stretch")
+        event.detail = changed
+        if changed and target._requires_grad:
+            self.grad_writes = True
+
+    def _note_leaves(self, event: Event) -> list[tuple[Any, str, Any]]:
+        """What a backward pass did to each leaf: a new gradient, or more in the one it had."""
+        found = []
+        seen = set()
+        for leaf, fresh in self.leaves:
+            slot = self._slot_of(leaf)
+            if slot is not None or id(leaf) in seen:
+                self._trouble("a leaf made in the stretch" if slot else "a leaf reached twice")
+                continue
+            seen.add(id(leaf))
+            grad = leaf._grad
+            if fresh:
+                self._hand_out(event, grad)
+                found.append((leaf, "new", event.outs[-1].index))
+            else:
+                reference = self._reference(grad)
+                found.append((leaf, "more", reference))
+        return found
+
+    # Where a stretch ends
+
+    def _comes_round(self, op: Any, inputs: Any, attrs: Any, kind: Any) -> bool:
+        """Whether a loop without an optimiser's step has begun anew, wherever recording began.
+
+        The first event to come for the third time begins it.  Once there was a backward pass, only
+        occurrences with another one in between count: what one iteration repeats is no period.
+        """
+        trace = self.now
+        if kind is BACKWARD:
+            trace.passes += 1
+        if kind is GRAD:
+            return False
+        marks = [
+            (x._meta, x._is_parameter and id(x)) if isinstance(x, Tensor) else type(x)
+            for x in inputs
+        ]
+        try:
+            sign = (op, kind, attrs, *marks)
+            count, passes = trace.seen.get(sign, (0, -1))
+        except TypeError:  # an attribute that has no hash
+            return False
+        if passes == trace.passes and trace.passes:
+            return False
+        trace.seen[sign] = (count + 1, trace.passes)
+        if count + 1 < _COMES_ROUND:
+            return False
+        if not self.trains or count + 1 >= _SURELY:
+            return True
+        return not trace.graph_open()
+
+    def _period_ends(self, optimizer: Any) -> bool:
+        """Whether a step ends the stretch: not while a graph is open that a later step may need.
+
+        If the same optimiser steps again and the graph is still open, it stays open for good (the
+        last state of a recurrent network, say): from then on its steps end stretches.
+        """
+        trace = self.now
+        if not trace.graph_open() or id(optimizer) in self.closers:
+            return True
+        if optimizer in trace.steppers:
+            self.closers.add(id(optimizer))
+            return True
+        trace.steppers.append(optimizer)
+        return False
+
+    def _recurs(self, op: Any, inputs: Any, attrs: Any, kind: Any) -> bool:
+        """Whether this is the event with which the recording began, with no graph open."""
+        events = self.now.events
+        if not events:
+            return False
+        root = events[0]
+        if root.op is not op or root.kind is not kind or root.attrs != attrs:
+            return False
+        if kind is GRAD:
+            return False
+        if kind in (STEP, ZERO):
+            return (
+                root.inputs != () and root.inputs[0][1] is inputs[0] and not self.now.graph_open()
+            )
+        if self.now.problem is None:
+            for x, r in zip(inputs, root.inputs, strict=False):
+                if r[0] == "outside":
+                    if not isinstance(x, Tensor):
+                        return False
+                    if r[2]._is_parameter and r[2] is not x:
+                        return False
+                    if x._meta is not r[2]._meta or self._slot_of(x) is not None:
+                        return False
+                elif r[0] == "value" and r[1] is not x:
+                    return False
+        return not self.trains or not self.now.graph_open()
+
+    def cut(self) -> None:
+        """Ends the recording here."""
+        ended = self.now
+        self.trains = ended.passes > 0
+        if ended.events and ended.events[-1].alive is None:
+            ended.mark(ended.events[-1])
+        self.finished(ended)
+
+
+class _Place_in_graph:
+    """Where a slot's tensor is in the graph after a write."""
+
+    __slots__ = ("node", "out_nr", "requires_grad", "slot")
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot.index
+        self.requires_grad = slot.requires_grad
+        self.node = slot.node
+        self.out_nr = slot.out_nr
+
+
+def _varies(op: Any, plan: Any) -> bool:
+    """Whether a Python float among the inputs may be another one without another program."""
+    compute = plan.compute
+    return op.kind == "elementwise" and compute is not None and compute.kind == "f"

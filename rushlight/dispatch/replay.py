@@ -1,0 +1,509 @@
+"""Replay: what happens to stretches that come round, to looks, to mismatches, and at the end.
+
+A stretch that was recorded twice alike is compiled and joins the tree (`tree.py`).  From then on
+its events are matched (`match.py`) until a program is launched: at an optimiser's step, at a look
+at a pending value, or when the stretch is over.  An event that fits nowhere makes the matched
+events run eagerly (`bail`): nothing has happened yet, so nothing is lost but time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rushlight.compiler.functional import Unsupported
+from rushlight.dispatch import doors, gate
+from rushlight.dispatch.doors import BACKWARD, DEMAND, EAGER, GRAD, STEP, WRITE
+from rushlight.dispatch.log import log
+from rushlight.dispatch.match import NOT_ME, Flight, build_end, build_launch, build_match
+from rushlight.dispatch.modes import state
+from rushlight.dispatch.record import Recorder, Recording
+from rushlight.dispatch.tensor import Tensor
+from rushlight.dispatch.tree import Path, Point, compile_phases
+from rushlight.runtime.storage import force
+
+__all__ = ["Replay", "Statistics", "begin", "replay", "stop"]
+
+_TIMES = 2  # a stretch is compiled when it has come this often
+_MOST_KEYS = 512
+_MOST_PATHS = 64
+
+
+class Statistics:
+    """What recording and replaying have done so far.
+
+    Attributes:
+        recorded: events that ran eagerly and were recorded.
+        paths: the stretches compiled.
+        bailed: flights that ended in a mismatch, and why.
+        refused: stretches that came round but cannot be compiled, and why.
+        compiled: stretches compiled.
+    """
+
+    def __init__(self) -> None:
+        self.recorded = 0
+        self.paths: list[Path] = []
+        self.compiled = 0
+        self.bailed: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+
+    @property
+    def launched(self) -> int:
+        """How many programs have run."""
+        return sum([p.times for p in self._points()])
+
+    @property
+    def matched(self) -> int:
+        """How many events a program stood for."""
+        return sum([p.times * p.size for p in self._points()])
+
+    def _points(self) -> list[Point]:
+        found = {id(p): p for path in self.paths for p in path.points}
+        return list(found.values())
+
+
+class _Known:
+    """What is known of a stretch that came by."""
+
+    __slots__ = ("alive", "count", "path", "problem")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.alive: dict[int, set[int]] = {}
+        self.path: Path | None = None
+        self.problem: str | None = None
+
+
+class Replay:
+    """Recording and replaying of one thread."""
+
+    def __init__(self) -> None:
+        self.statistics = Statistics()
+        self.recorder = Recorder(self.finished)
+        self.flight = Flight()
+        self.known: dict[Any, _Known] = {}
+        self.roots: list[Point] = []
+        self.last: Point | None = None  # where the last stretch ended
+        self.paths = 0
+
+    # Recording
+
+    def start(self) -> None:
+        """Begins to record."""
+        self.flight.launched = None
+        self.recorder.start()
+
+    def finished(self, recording: Recording) -> None:
+        """A recording has ended: count it, compile it if it is the second alike, go on."""
+        self.statistics.recorded += len(recording.events)
+        end = None
+        if recording.problem is not None:
+            self.statistics.refused[recording.problem] += 1
+        elif recording.events and recording.calls:
+            end = self._learn(recording)
+        self._expect(end)
+
+    def _learn(self, recording: Recording) -> Point | None:
+        path = Path(recording, self)
+        key = (recording.grad, tuple(path.keys))
+        if len(self.known) >= _MOST_KEYS:
+            self.known.clear()
+        known = self.known.setdefault(key, _Known())
+        known.count += 1
+        for i, event in enumerate(recording.events):
+            if event.alive is not None:
+                known.alive.setdefault(i, set()).update(event.alive)
+        if known.count < _TIMES or known.problem is not None:
+            return None
+        if known.path is not None and known.path.points[0] in self.roots:
+            self.statistics.refused["it was compiled, yet recorded again"] += 1
+            return known.path.points[-1]
+        if self.paths >= _MOST_PATHS:
+            self.forget()
+        try:
+            path.phases = compile_phases(path, known.alive)
+        except (Unsupported, NotImplementedError) as error:
+            known.problem = str(error) or type(error).__name__
+            self.statistics.refused[known.problem] += 1
+            log("trace", f"not compiled: {known.problem}")
+            return None
+        self.statistics.compiled += 1
+        self.statistics.paths.append(path)
+        self.paths += 1
+        known.path = path
+        return self._plant(path)
+
+    def _plant(self, path: Path) -> Point:
+        """Puts a compiled path into the tree; returns its end."""
+        siblings, parent = self.roots, None
+        recording = path.recording
+        for i, event in enumerate(recording.events):
+            point = next((p for p in siblings if p.key == path.keys[i]), None)
+            if point is None:
+                point = Point(event, path.keys[i], parent, path.references[i])
+                point.grad = recording.grad
+                siblings.append(point)
+            path.points.append(point)
+            siblings, parent = point.children, point
+        self.flight.make_room(len(path.outside), len(recording.numbers))
+        cells: dict[int, Any] = {}
+        start = 0
+        for i, point in enumerate(path.points):
+            event = recording.events[i]
+            cells.update({s.index: c for s, c in zip(event.outs, point.cells, strict=True)})
+            phase = path.phases.get(i)
+            last = i == len(path.points) - 1
+            if phase is not None:
+                point.event, point.phase, point.references = event, phase, path.references[i]
+                point.size = i + 1 - start
+                start = i + 1
+                if event.kind is STEP:
+                    event.detail.tables.append(phase.program.numbers)
+                    for *_, n in event.detail.sources:
+                        if n < len(phase.program.numbers):
+                            phase.program.numbers[n] = recording.numbers[n]
+                point.launch = build_launch(
+                    point, self.flight, path, cells, self._failed, self._widen
+                )
+            point.ends = point.ends or last
+            if point.match is None or phase is not None:
+                point.match = build_match(point, self.flight, path, cells, self._miss)
+            if i:
+                path.points[i - 1].next[0] = point.match
+        end = path.points[-1]
+        ended = end.event.kind is not STEP
+        end.next[0] = build_end(end, self._ended) if ended else path.points[0].match
+        log(
+            "trace", f"compiled a stretch of {len(path.points)} events, {len(path.phases)} programs"
+        )
+        return end
+
+    def _expect(self, end: Point | None) -> None:
+        """After a stretch: the root that followed it last time, any root, or recording."""
+        if self.last is not None and self.roots and end is not None:
+            first = end.path()[0]
+            if self.last.event.kind is STEP:
+                self.last.next[0] = first.match
+        self.last = end
+        if self.roots:
+            self._arm(self.roots[-1] if end is None else end.path()[0])
+        else:
+            self.start()
+
+    def _arm(self, root: Point) -> None:
+        doors.watch[0] = None
+        doors.door[0] = root.match
+
+    def forget(self) -> None:
+        """Drops all that was compiled."""
+        self.roots.clear()
+        self.known.clear()
+        self.paths = 0
+        self.last = None
+
+    # In flight
+
+    def _miss(self, point: Point, op: Any, inputs: Any, attrs: Any, kind: Any) -> Any:
+        """An event that is not the expected one: another branch, or the end of the flight."""
+        if doors.get_ident() != doors.owner[0]:
+            return EAGER[kind](op, inputs, attrs)
+        parent = point.parent
+        for other in self.roots if parent is None else parent.children:
+            if other is not point:
+                result = other.match(op, inputs, attrs, kind, _not_me)
+                if result is not NOT_ME:
+                    if parent is not None and not parent.ends:
+                        parent.next[0] = other.match
+                    return result
+        if parent is None:
+            self.start()
+        else:
+            self.bail(parent, f"after {parent.event} came {_name(op, kind)}")
+        return doors.door[0](op, inputs, attrs, kind)
+
+    def _ended(self, point: Point, op: Any, inputs: Any, attrs: Any, kind: Any) -> Any:
+        """The event after a stretch that ends without a step."""
+        if doors.get_ident() != doors.owner[0]:
+            return EAGER[kind](op, inputs, attrs)
+        for child in point.children:
+            result = child.match(op, inputs, attrs, kind, _not_me)
+            if result is not NOT_ME:
+                return result
+        self._complete(point)
+        return doors.door[0](op, inputs, attrs, kind)
+
+    def _complete(self, point: Point) -> None:
+        if point.phase is None or self.flight.launched is point or point.launch():
+            self.complete(point)
+
+    def complete(self, point: Point) -> None:
+        """A stretch is over and its programs have run."""
+        if point.event.open:
+            points = point.path()
+            self._settle(points, _cells(points))
+            for p in points:
+                for cell in p.cells:
+                    cell[:] = [None, None, 0]
+        self._arm(self._follower(point))
+
+    def _follower(self, point: Point) -> Point:
+        return point.path()[0]
+
+    def look(self, t: Tensor) -> None:
+        """Somebody reads a tensor's values while a flight is under way."""
+        if doors.get_ident() != doors.owner[0]:
+            return
+        match = doors.door[0]
+        point = getattr(match, "point", None)
+        if point is None:
+            return
+        if getattr(match, "ended", False):
+            if self._pending(t, point):
+                self._look_at_end(t, point)
+            return
+        for other in point.parent.children if point.parent is not None else ():
+            if other.event.kind is DEMAND and self._demands(other, t):
+                if other.launch() and doors.door[0] is match:
+                    doors.door[0] = other.next[0]
+                    if other.ends:
+                        self.complete(other)
+                return
+        if point.parent is not None and self._pending(t, point.parent):
+            self.bail(point.parent, f"a value is looked at after {point.parent.event}")
+            doors.look(t)
+
+    def _look_at_end(self, t: Tensor, point: Point) -> None:
+        for child in point.children:
+            if child.event.kind is DEMAND and self._demands(child, t):
+                if child.launch() and child.ends:
+                    self.complete(child)
+                elif doors.watch[0] is self:
+                    doors.door[0] = child.next[0]
+                return
+        self.bail(point, f"a value is looked at after {point.event}")
+        doors.look(t)
+
+    def _demands(self, point: Point, t: Tensor) -> bool:
+        k = point.references[0][1]
+        node: Point | None = point
+        while node is not None:
+            for slot, cell in zip(node.event.outs, node.cells, strict=True):
+                if slot.index == k:
+                    return cell[0] is t
+            node = node.parent
+        return False
+
+    def _pending(self, t: Tensor, point: Point) -> bool:
+        """Whether a tensor's memory is still to be written by the flight."""
+        storage = t._storage
+        for p in reversed(point.path()):
+            if p is self.flight.launched:
+                return False
+            if p.event.hosted:
+                continue
+            if any([cell[1] is storage for cell in p.cells]):
+                return True
+            if p.event.kind is WRITE and p.references[0][0] == "fixed":
+                if p.references[0][1]._storage is storage:
+                    return True
+            if p.event.kind is BACKWARD:
+                for _, how, k in p.event.detail:
+                    if how == "more" and k[0] != "slot" and k[2]._storage is storage:
+                        return True
+        return False
+
+    def history(self, t: Tensor) -> None:
+        """Somebody looks at a tensor's place in the graph."""
+        match = doors.door[0]
+        point = getattr(match, "point", None)
+        if point is None or doors.get_ident() != doors.owner[0]:
+            return
+        prefix = point if getattr(match, "ended", False) else point.parent
+        if prefix is not None:
+            self.bail(prefix, "a tensor's history is looked at")
+            doors.history(t)
+
+    def interrupt(self, reason: str) -> None:
+        """Something happens that cannot be replayed."""
+        match = doors.door[0]
+        point = getattr(match, "point", None)
+        if point is None or doors.get_ident() != doors.owner[0]:
+            return
+        prefix = point if getattr(match, "ended", False) else point.parent
+        if prefix is not None:
+            self.bail(prefix, reason)
+            doors.interrupt(reason)
+
+    def force(self, storage: Any) -> None:
+        """Somebody needs memory that is still pending, whoever the tensor is."""
+        match = doors.door[0]
+        point = getattr(match, "point", None)
+        prefix = point if getattr(match, "ended", False) else getattr(point, "parent", None)
+        if prefix is not None:
+            self.bail(prefix, "memory is looked at")
+
+    def item(self, t: Tensor) -> None:
+        """Somebody reads a number."""
+        self.look(t)
+
+    def accumulated(self, leaf: Any, fresh: bool) -> None:
+        """A backward pass outside the flight."""
+
+    # Bailing out
+
+    def bail(self, point: Point, reason: str) -> None:
+        """Runs the matched events up to this point eagerly, as if they had been so all along."""
+        self.statistics.bailed[reason] += 1
+        log("trace", f"bailed out: {reason}")
+        points = point.path()
+        launched = self.flight.launched
+        done = points.index(launched) + 1 if launched is not None and launched in points else 0
+        state.grad = _mode_at(points, done)
+        self.start()
+        cells = _cells(points)
+        self._settle(points[:done], cells)
+        if done:
+            self.recorder.interrupt("it began behind a launched program")
+        for p in points[done:]:
+            if p.event.kind is BACKWARD:
+                for leaf, how, _ in p.event.detail:
+                    if how == "new":
+                        leaf._grad = None
+        for p in points[done:]:
+            self._again(p, cells)
+        for p in points:
+            for cell in p.cells:
+                cell[:] = [None, None, 0]
+
+    def _again(self, point: Point, cells: dict[int, Any]) -> None:
+        """Runs a matched event eagerly and makes the tensors it handed out what it gives."""
+        event = point.event
+        inputs = tuple([self._input(r, cells) for r in point.references])
+        recorder = self.recorder
+        if event.kind is DEMAND:
+            recorder.look(inputs[0])
+            return
+        handed = [cell[0] for cell in point.cells]
+        if event.hosted:
+            result = inputs[0] if event.kind is WRITE else tuple(handed)
+            if event.single and event.kind is not WRITE:
+                result = handed[0]
+            recorder.adopt(event, inputs, result)
+            return
+        result = recorder.record(
+            event.op, inputs, event.attrs if event.kind is not STEP else (), event.kind
+        )
+        if event.kind is WRITE:
+            return
+        if event.kind is BACKWARD:
+            made = [leaf._grad for leaf, how, _ in event.detail if how == "new"]
+            leaves = [leaf for leaf, how, _ in event.detail if how == "new"]
+        else:
+            made, leaves = list(result) if type(result) is tuple else [result], []
+        for cell, t in zip(point.cells, made, strict=False):
+            old = cell[0]
+            old.__dict__.update(t.__dict__)
+            recorder.renamed(t, old)
+        for leaf, cell in zip(leaves, point.cells, strict=False):
+            leaf._grad = cell[0]
+
+    def _input(self, r: Any, cells: dict[int, Any]) -> Any:
+        if r[0] == "slot":
+            return cells[r[1]][0]
+        if r[0] == "outside":
+            return self.flight.outside[r[1]]
+        if r[0] == "number":
+            return self.flight.numbers[r[1]]
+        return r[1]
+
+    def _settle(self, points: list[Point], cells: dict[int, Any]) -> None:
+        """Gives tensors of launched events the nodes that eager code would have made."""
+        still_open = points[-1].event.open if points else ()
+        for p in points:
+            event = p.event
+            if event.op is None or not any([s.index in still_open for s in event.outs]):
+                continue
+            inputs = tuple([self._input(r, cells) for r in p.references])
+            plan = gate.plan_of(event.op, inputs, event.attrs)
+            gate.note_on_tape(event.op, plan, inputs, event.attrs, [c[0] for c in p.cells])
+
+    def _failed(self, point: Point) -> bool:
+        """A program found a bad index: eager code will raise where it would have raised."""
+        self.bail(point, "a value is out of range")
+        return False
+
+    def _widen(self, point: Point) -> bool:
+        """Somebody holds a tensor that the program does not deliver: from now on it will."""
+        points = point.path()
+        cells = _cells(points)
+        phase = point.phase
+        assert phase is not None
+        import sys
+
+        held = {k for k in phase.spare if k in cells and sys.getrefcount(cells[k][0]) > 2}
+        del cells
+        self._prune(point, held)
+        self.bail(point, "a tensor is held that was not before")
+        return False
+
+    def _prune(self, point: Point, held: set[int]) -> None:
+        """Takes the stretches through a point out of the tree; they will deliver more."""
+        at = len(point.path()) - 1
+        for (_, keys), known in self.known.items():
+            if len(keys) > at and all(k == p.key for k, p in zip(keys, point.path(), strict=False)):
+                known.alive.setdefault(at, set()).update(held)
+        root = point.path()[0]
+        if root in self.roots:
+            self.roots.remove(root)
+
+
+def _mode_at(points: list[Point], n: int) -> bool:
+    """The gradient mode before the n-th event of a path."""
+    grad = points[0].grad
+    for p in points[:n]:
+        if p.event.kind is GRAD:
+            grad = p.event.inputs[0][1]
+    return grad
+
+
+def _cells(points: list[Point]) -> dict[int, Any]:
+    return {s.index: c for p in points for s, c in zip(p.event.outs, p.cells, strict=True)}
+
+
+def _not_me(*args: Any) -> Any:
+    return NOT_ME
+
+
+def _name(op: Any, kind: Any) -> str:
+    return f"{op.name}{'_' if kind is WRITE else ''}" if op is not None else str(kind)
+
+
+replay = Replay()
+
+
+def begin() -> None:
+    """From now on this thread's program is recorded and replayed."""
+    force[:] = [_force]
+    doors.calls[0] = -1
+    replay.start()
+
+
+def forget(reason: str) -> None:
+    """Drops what was compiled; recording begins anew."""
+    if doors.get_ident() == doors.owner[0] and doors.door[0] is not doors.eager:
+        replay.interrupt(reason)
+        replay.forget()
+        replay.start()
+
+
+def stop() -> None:
+    """From now on everything runs eagerly; what is in flight is finished eagerly first."""
+    replay.interrupt("the tier was changed")
+    replay.forget()
+    doors.door[0] = doors.eager
+    doors.watch[0] = None
+
+
+def _force(storage: Any) -> None:
+    """Somebody needs the memory of a pending storage itself."""
+    replay.force(storage)

@@ -1,0 +1,290 @@
+"""The tree of stretches that came round: what is compiled, and when.
+
+In: recordings (`record.py`).  Out: a tree whose points are events; a path from the root to an end
+is a stretch, the points at which the program looks (or an optimiser steps) launch a program.  Two
+stretches that begin alike share points, so alternating branches both replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rushlight.compiler.programs import NOTHING, build
+from rushlight.dispatch import tape
+from rushlight.dispatch.doors import BACKWARD, DATA, DETACH, STEP, ZERO
+from rushlight.dispatch.record import Event, Recording
+from rushlight.dispatch.tensor import array_of
+from rushlight.ir.trace import Call, Item, Region
+from rushlight.runtime.storage import aligned_bytes
+
+__all__ = ["Path", "Phase", "Point", "Reference", "compile_phases"]
+
+Reference = tuple[Any, ...]
+
+
+class Phase:
+    """The program of the events between two looks.
+
+    Attributes:
+        program: the compiled program.
+        places: for each entry of its table, the place whose memory it is.
+        delivered: the places made here whose contents somebody may look at.
+        spare: slots of which nobody may hold the tensor when the program runs.
+        numbers: the run-time numbers that it reads, but for hyper-parameters.
+    """
+
+    def __init__(
+        self, program: Any, places: tuple[int, ...], delivered: set[int], numbers: tuple[int, ...]
+    ) -> None:
+        self.program = program
+        self.places = places
+        self.delivered = delivered
+        self.numbers = numbers
+        self.spare: tuple[int, ...] = ()
+
+
+class Point:
+    """An event in the tree."""
+
+    def __init__(self, event: Event, key: Any, parent: Point | None, references: Any) -> None:
+        self.event = event
+        self.key = key
+        self.parent = parent
+        self.references: Sequence[Reference] = references
+        self.children: list[Point] = []
+        self.cells: list[list[Any]] = [[None, None, 0] for _ in event.outs]
+        self.match: Any = None  # the function that takes the event
+        self.next: list[Any] = [None]  # what takes the event after it
+        self.phase: Phase | None = None
+        self.launch: Any = None
+        self.ends = False  # whether a stretch ends here
+        self.times = 0  # how often its program has run
+        self.size = 0  # the events for which its program stands
+        self.grad = True  # the gradient mode at the start of a stretch
+
+    def path(self) -> list[Point]:
+        """The points from the root to this one."""
+        found: list[Point] = []
+        point: Point | None = self
+        while point is not None:
+            found.append(point)
+            point = point.parent
+        return found[::-1]
+
+
+class Path:
+    """A recording in terms that hold from one flight to the next.
+
+    Attributes:
+        keys: for each event, what another one must equal to be the same.
+        references: for each event, where its inputs come from: ("slot", k), ("fixed", tensor),
+            ("outside", n) for the n-th outside tensor, ("number", n), ("value", x).
+        outside: the outside tensors that may be others next time: (place, Meta, offset from the
+            place's first tensor).
+        written_storages: outside memory that the stretch writes to.
+        watcher: what is told of looks during a flight.
+        points: the points of the tree, once it is there.
+    """
+
+    def __init__(self, recording: Recording, watcher: Any) -> None:
+        self.recording = recording
+        self.watcher = watcher
+        self.outside: list[tuple[int, Any, int]] = []
+        self.keys: list[Any] = []
+        self.references: list[tuple[Reference, ...]] = []
+        self.points: list[Point] = []
+        self.phases: dict[int, Phase] = {}
+        self._first: list[set[int]] = []  # before each event, the outside tensors seen
+        self._memories: dict[int, Any] = {}
+        self._nodes: dict[int, Any] = {}
+        known: dict[int, int] = {}
+        for event in recording.events:
+            self._first.append(set(known.values()))
+            detaches = event.kind in (DETACH, DATA)
+            refs = tuple([self._reference(r, known, detaches) for r in event.inputs])
+            self.references.append(refs)
+            self.keys.append(self._key(event, refs))
+        written = [
+            p.tensor._storage for p in recording.places if p.written and p.tensor is not None
+        ]
+        self.written_storages = frozenset(written)
+        self._makers: dict[int, tuple[int, int]] = {}
+        for i, event in enumerate(recording.events):
+            for j, slot in enumerate(event.outs):
+                if recording.places[slot.place].made:
+                    self._makers.setdefault(slot.place, (i, j))
+
+    def _reference(self, r: Reference, known: dict[int, int], detaches: bool) -> Reference:
+        if r[0] != "outside":
+            return r
+        _, index, t, offset = r
+        if self.is_fixed(t, index) and not (detaches and t._node is not None):
+            return ("fixed", t, index)
+        n = known.get(id(t))
+        if n is None:
+            n = known[id(t)] = len(self.outside)
+            self.outside.append((index, t._meta, offset))
+        return ("outside", n)
+
+    def is_fixed(self, t: Any, place: int) -> bool:
+        """Whether an outside tensor must be the same object in each flight."""
+        written = self.recording.places[place].written
+        return written or t._is_parameter or t._requires_grad
+
+    def _key(self, event: Event, refs: tuple[Reference, ...]) -> Any:
+        inputs = tuple([self._part(r) for r in refs])
+        outs = tuple([(s.meta, s.requires_grad, s.place, s.offset) for s in event.outs])
+        detail: Any = None
+        attrs = event.attrs
+        if event.kind is BACKWARD:
+            detail = tuple([(id(p), how, self._grad_part(k)) for p, how, k in event.detail])
+        elif event.kind is STEP:
+            attrs, detail = (), event.detail.key()
+        elif event.kind is ZERO:
+            groups, params = event.detail
+            detail = (id(event.inputs[0][1].param_groups), *[id(g) for g, _, _ in groups])
+            detail += tuple([id(p) for _, p, _ in groups]) + tuple(map(id, params))
+        return (event.op, event.kind, attrs, tuple(map(type, attrs)), inputs, outs, detail)
+
+    def _part(self, r: Reference) -> Any:
+        if r[0] == "fixed":
+            return ("fixed", id(r[1]), id(r[1]._storage), r[1]._meta, r[1]._requires_grad)
+        if r[0] == "outside":
+            return ("outside", r[1], *self.outside[r[1]])
+        if r[0] == "value":
+            x = r[1]
+            plain = x is None or isinstance(x, (int, float, complex, str, tuple))
+            return ("value", type(x), x if plain else id(x))
+        return r
+
+    def _grad_part(self, k: Any) -> Any:
+        return k if isinstance(k, int) or k[0] == "slot" else ("fixed", id(k[2]), id(k[2]._storage))
+
+    # What the matcher asks
+
+    def seen_before(self, point: Point) -> set[int]:
+        """The outside tensors that earlier events have seen."""
+        return self._first[self.points.index(point)]
+
+    def first_of(self, place: int) -> int:
+        """The outside tensor by which a place was first seen."""
+        return next(n for n, entry in enumerate(self.outside) if entry[0] == place)
+
+    def variable(self, place: int) -> int | None:
+        """The outside tensor whose memory a place is, unless it is always the same memory."""
+        return next((n for n, entry in enumerate(self.outside) if entry[0] == place), None)
+
+    def maker(self, place: int) -> Any:
+        """The cell of the tensor that was made with a place; None if no event handed it out."""
+        at = self._makers.get(place)
+        return None if at is None else self.points[at[0]].cells[at[1]]
+
+    def is_hosted(self, place: int) -> bool:
+        """Whether eager code makes this memory in each flight."""
+        return self.recording.places[place].hosted
+
+    def is_delivered(self, place: int) -> bool:
+        """Whether somebody may look at a place's contents after a launch."""
+        return any(place in phase.delivered for phase in self.phases.values())
+
+    def memory(self, place: int) -> Any:
+        """The array over memory that is the same in each flight."""
+        found = self._memories.get(place)
+        if found is None:
+            where = self.recording.places[place]
+            if where.tensor is not None:
+                found = array_of(where.tensor)
+            else:
+                found = aligned_bytes(where.nbytes)
+            self._memories[place] = found
+        return found
+
+    def settles(self, point: Point) -> bool:
+        """Whether graphs are open at a stretch's end, whose nodes must then be made."""
+        return bool(self.recording.events[self.points.index(point)].open)
+
+    def single(self, event: Event) -> bool:
+        """Whether an event returns one tensor rather than a tuple."""
+        return event.single
+
+    def cleared_before(self, point: Point) -> set[int]:
+        """The parameters whose gradient is None since an earlier event, by id."""
+        found: set[int] = set()
+        for event in self.recording.events[: self.points.index(point)]:
+            if event.kind is ZERO:
+                found |= set(map(id, event.detail[1]))
+            elif event.kind is BACKWARD:
+                found -= {id(p) for p, _, _ in event.detail}
+        return found
+
+    def node_of(self, event: Event, slot: Any) -> Any:
+        """What stands for the node of a tensor that a flight hands out; it has run already."""
+        if not slot.requires_grad:
+            return None
+        node = slot.node() if slot.node is not None else None
+        if node is None:
+            key = id(event)
+            node = self._nodes.get(key)
+            if node is None:
+                cls = tape.Node if event.op is None else event.node_class
+                metas = tuple([s.meta for s in event.outs])
+                node = self._nodes[key] = cls(event.op, event.attrs, (), metas)
+                node.released = node.ran = True
+        return node
+
+
+def compile_phases(path: Path, alive: dict[int, set[int]]) -> dict[int, Phase]:
+    """Compiles the programs of a path.
+
+    Args:
+        path: the stretch.
+        alive: for each event that launches, the slots that are delivered there.
+
+    Returns:
+        for each event that launches, its phase.
+
+    Raises:
+        Unsupported: it cannot be compiled; the text says why.
+    """
+    recording = path.recording
+    calls, places = recording.calls, recording.places
+    made_at: dict[int, int] = {}
+    for at, call in enumerate(calls):
+        for region in call.outs if type(call) is Call else ():
+            if places[region.place].made and not places[region.place].hosted:
+                made_at.setdefault(region.place, at)
+    phases: dict[int, Phase] = {}
+    first, delivered = 0, set()
+    for i, event in enumerate(recording.events):
+        if event.alive is None:
+            continue
+        last = event.calls[1]
+        made = {p for p, at in made_at.items() if first <= at < last}
+        needed = {recording.slots[k].place for k in alive[i]} | _used(calls[last:])
+        needed |= event.saved
+        wanted = {p for p in made if p in needed}
+        delivered |= wanted
+        if first < last:
+            program, table, numbers = build(
+                calls[first:last], made, sorted(wanted), len(recording.numbers)
+            )
+        else:
+            program, table, numbers = NOTHING, (), ()
+        hyper = event.detail.numbers() if event.kind is STEP else set()
+        rest = tuple([n for n in numbers if n not in hyper])
+        phase = phases[i] = Phase(program, table, wanted, rest)
+        handed = [s for e in recording.events[: i + 1] for s in e.outs]
+        spare = [s.index for s in handed if s.place in made_at and s.place not in delivered]
+        phase.spare = tuple(spare)
+        first = last
+    return phases
+
+
+def _used(calls: Sequence[Any]) -> set[int]:
+    """The places that calls read or write."""
+    found = set()
+    for call in calls:
+        parts = (call.region,) if type(call) is Item else (*call.inputs, *call.outs)
+        found |= {x.place for x in parts if type(x) is Region}
+    return found
