@@ -1,0 +1,45 @@
+"""A sample of `random_steps.py`: random training programs say the same eagerly and replayed."""
+
+from __future__ import annotations
+
+import pytest
+import random_steps
+from replay_programs import differences
+
+import rushlight as rl
+
+
+@pytest.fixture(autouse=True)
+def default_tier():
+    yield
+    rl.compiler.set_tier(None)
+
+
+@pytest.mark.parametrize("first", range(0, 60, 10))
+def test_sample(first):
+    found = list(random_steps.wrong(range(first, first + 10)))
+    assert not found, "\n".join(
+        f"program {number}: {lines[:3]}\n{random_steps.Writer(number).source()}"
+        for number, lines in found
+    )
+
+
+def test_programs_depend_on_their_number_alone():
+    texts = [random_steps.Writer(5).source() for _ in range(2)]
+    assert texts[0] == texts[1] != random_steps.Writer(6).source()
+
+
+def test_most_programs_run_to_their_end():
+    said = [random_steps.said_by(number, rl) for number in range(40)]
+    broken = [s for s in said if any(isinstance(x, str) and x.endswith("Error") for x in s)]
+    assert len(broken) < 12
+
+
+@pytest.mark.parametrize("first", range(0, 60, 10))
+def test_as_torch(first):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    for number in range(first, first + 10):
+        theirs, ours = (random_steps.said_by(number, t) for t in (torch, rl))
+        found = differences(theirs, ours, random_steps.compiled(number)[1] * 10)
+        assert not found, f"program {number}: {found[:3]}\n{random_steps.Writer(number).source()}"
