@@ -42,10 +42,11 @@ class Group(NamedTuple):
 
 
 class _Traits(NamedTuple):
-    """At which depth an instruction stands, and whether its lanes differ."""
+    """At which depth an instruction stands, and whether its lanes and its copies differ."""
 
     depth: int
     vector: bool
+    copied: bool
 
 
 class Body:
@@ -53,24 +54,28 @@ class Body:
 
     Args:
         rows: whether the last inner axis fills the vectors; if not, the last outer one does.
+        tiled: whether neighbouring vectors are those along the outer axis before that (tiles), so
+            that memory in which that axis is the dense one is read and written in vectors too.
 
     Attributes:
         group: what is being emitted for.
         widths: how many lanes vectors of this kernel have.
     """
 
-    def __init__(self, f: Function, kernel: Kernel, rows: bool) -> None:
+    def __init__(self, f: Function, kernel: Kernel, rows: bool, tiled: bool = False) -> None:
         self.f, self.kernel, self.rows = f, kernel, rows
         self.outer = len(kernel.outer)
         self.axes = self.outer + len(kernel.inner)
         self.fills = self.axes - 1 if rows else self.outer - 1
+        self.copies = self.fills - 1 if tiled else self.fills  # the axis of neighbouring vectors
+        self.tiles: dict[Access, list[str]] = {}
         self.group = Group(1, None, 1, 1)
         self.widths: set[int] = set()
         self.index: dict[int, Value] = {}
         self.pointers: dict[Access, str] = {}
         self.near: dict[tuple[Access, int], str] = {}
         self.values: dict[tuple[int, int, int, int], str] = {}  # stage, instruction, vector, step
-        self.spread: dict[tuple[int, int, int, int], str] = {}  # ..., step, lanes
+        self.spread: dict[tuple[int, int, int, int, int], str] = {}  # ..., lanes
         self.reduced: dict[tuple[int, int], list[str]] = {}
         self.stored = {t.buffer for s in kernel.stages for t in s.stores}
         self.traits = [self._traits(s) for s in range(len(kernel.stages))]
@@ -88,7 +93,7 @@ class Body:
     def _depth(self, axis: int) -> int:
         if axis >= self.outer:
             return 2 + axis - self.outer
-        return 1 if axis == self.fills else 0
+        return 1 if axis in (self.fills, self.copies) else 0
 
     def _traits(self, s: int) -> list[_Traits]:
         stage = self.kernel.stages[s]
@@ -98,20 +103,22 @@ class Body:
         for ins in stage.body:
             depth = max([found[a].depth for a in ins.args], default=-1)
             vector = any([found[a].vector for a in ins.args])
+            copied = any([found[a].copied for a in ins.args])
             if ins.name in ("load", "gather"):
                 buffer, _, strides = ins.attrs
                 moving = [a for a, n in enumerate(strides) if n]
                 depth = max([depth, *map(self._depth, moving)])
-                vector = vector or self.fills in moving
+                vector, copied = vector or self.fills in moving, copied or self.copies in moving
                 if buffer in here:
                     depth = self.innermost(s)
                 elif buffer in self.stored:
                     depth = max(depth, base)
             elif ins.name == "axis":
-                depth, vector = self._depth(ins.attrs[0]), ins.attrs[0] == self.fills
+                axis = ins.attrs[0]
+                depth, vector, copied = self._depth(axis), axis == self.fills, axis == self.copies
             elif ins.name == "reduced":
-                depth, vector = base, not self.rows
-            found.append(_Traits(depth, vector))
+                depth, vector, copied = base, not self.rows, not self.rows
+            found.append(_Traits(depth, vector, copied))
         return found
 
     def _spreads(self, s: int) -> set[int]:
@@ -162,9 +169,9 @@ class Body:
         Args:
             s: the stage whose loop it is; None if it is all stages'.
         """
-        before = (self.index, self.pointers, self.near)
+        before = (self.index, self.pointers, self.near, self.tiles)
         self.index = {**self.index, **indices}
-        self.pointers, self.near = dict(self.pointers), {}
+        self.pointers, self.near, self.tiles = dict(self.pointers), {}, {}
         products: dict[tuple[Value, int], Value] = {}
         for access in self.pointers if s is None else self.accesses[s]:
             moves: list[Value] = []
@@ -177,13 +184,17 @@ class Body:
             if moves:
                 self.pointers[access] = self._moved(access, self.pointers[access], *moves)
         yield
-        self.index, self.pointers, self.near = before
+        self.index, self.pointers, self.near, self.tiles = before
 
     def place(self, access: Access, u: int, step: int) -> str:
         """The address for a copy."""
         strides = access[2]
-        elements = u * self.group.lanes * strides[self.fills] if self.axes else 0
-        elements += step * strides[-1] if step else 0
+        each = 1 if self.copies != self.fills else self.group.lanes
+        elements = u * each * strides[self.copies] if self.axes else 0
+        return self.near_by(access, elements + (step * strides[-1] if step else 0))
+
+    def near_by(self, access: Access, elements: int) -> str:
+        """The address so many elements further."""
         if not elements:
             return self.pointers[access]
         key = (access, elements)
@@ -204,30 +215,31 @@ class Body:
                 value = self._emit(b, s, ins, u, step, trait)
                 self.values[s, i, u, step] = value
                 if i in self.spreads[s]:
-                    self._spread(s, i, step, value, depth)
+                    self._spread(s, i, u, step, value)
 
     def _copies(self, s: int, trait: _Traits) -> list[tuple[int, int]]:
         stepping = not self.rows and trait.depth >= 2 and trait.depth == self.innermost(s)
         return [
             (u, step)
-            for u in range(self.group.vectors if trait.vector else 1)
+            for u in range(self.group.vectors if trait.copied else 1)
             for step in range(self.group.steps if stepping else 1)
         ]
 
-    def _spread(self, s: int, i: int, step: int, value: str, depth: int) -> None:
-        known = depth >= (self.innermost(s) if self.rows else 1)
+    def _spread(self, s: int, i: int, u: int, step: int, value: str) -> None:
+        known = self.traits[s][i].depth >= (self.innermost(s) if self.rows else 1)
         register = kind_of(self.kernel.stages[s].body[i].dtype).register
         for lanes in (self.group.lanes,) if known else self.widths:
-            self.spread[s, i, step, lanes] = Lanes(self.f, lanes).widen(register, value)
+            self.spread[s, i, u, step, lanes] = Lanes(self.f, lanes).widen(register, value)
 
     def value(self, s: int, i: int, u: int, step: int, lanes: int) -> str:
         """An instruction's value for a copy."""
         trait = self.traits[s][i]
         if trait.depth < 2 or trait.depth != self.innermost(s):
             step = 0
-        if trait.vector:
+        u = u if trait.copied else 0
+        if trait.vector or lanes == 1:
             return self.values[s, i, u, step]
-        return self.values[s, i, 0, step] if lanes == 1 else self.spread[s, i, step, lanes]
+        return self.spread[s, i, u, step, lanes]
 
     def set_reduced(self, s: int, result: int, values: list[str]) -> None:
         """What a stage has reduced: a value, or one for each vector."""
@@ -267,7 +279,9 @@ class Body:
     def _axis(self, b: Lanes, axis: int, u: int, step: int) -> str:
         index = self.index.get(axis, 0)
         if axis == self.fills:
-            return b.iota(self.f.add(index, u * b.n))
+            return b.iota(self.f.add(index, u * b.n) if self.copies == self.fills else index)
+        if axis == self.copies:
+            index = self.f.add(index, u)
         if axis == self.axes - 1:
             index = self.f.add(index, step)
         return b.literal("i64", index) if isinstance(index, int) else b.splat("i64", index)
@@ -278,15 +292,51 @@ class Body:
         buffer, offset, strides = ins.attrs
         access = (buffer, offset, self._full(strides))
         kind = kind_of(self.kernel.buffers[buffer])
-        place = self.place(access, u, step)
-        if moved:
-            place = self._moved(access, place, moved)
         stride = access[2][self.fills] if self.axes else 0
-        raw = self._read(b, kind, place, 1 if b.n == 1 else stride)
+        if b.n > 1 and not moved and self._across(access):
+            if access not in self.tiles:
+                self.tiles[access] = self._read_tile(b, kind, access)
+            raw = self.tiles[access][u]
+        else:
+            place = self.place(access, u, step)
+            if moved:
+                place = self._moved(access, place, moved)
+            count = self.group.count if b.n > 1 else None
+            raw = self._read(b, kind, place, 1 if b.n == 1 else stride, count)
         return b.cast(kind, kind_of(ins.dtype), b.unpacked(kind, raw))
 
-    def _read(self, b: Lanes, kind: Kind, place: str, stride: int) -> str:
-        v, size, count = b.kind(kind.memory), kind.size, self.group.count if b.n > 1 else None
+    def _across(self, access: Access) -> bool:
+        """Whether the memory is dense along a tile's other axis."""
+        strides = access[2]
+        tiled = self.copies != self.fills
+        return tiled and strides[self.copies] == 1 and strides[self.fills] not in (0, 1, -1)
+
+    def _read_tile(self, b: Lanes, kind: Kind, access: Access) -> list[str]:
+        """A tile's vectors, read along its other axis and turned."""
+        stride, count = access[2][self.fills], self.group.count
+        lines = []
+        for lane in range(b.n):
+            if count is not None and lane >= count:
+                lines.append("zeroinitializer")
+                continue
+            place = self.near_by(access, lane * stride)
+            lines.append(self._read(b, kind, place, 1, self._tile_count(b)))
+        return b.turned(kind.memory, lines)
+
+    def _tile_count(self, b: Lanes) -> int | None:
+        return None if self.group.vectors == b.n else self.group.vectors
+
+    def _write_tile(self, b: Lanes, kind: Kind, values: list[str], access: Access) -> None:
+        """Writes a tile's vectors along its other axis."""
+        stride, count = access[2][self.fills], self.group.count
+        values = values + ["zeroinitializer"] * (b.n - len(values))
+        for lane, line in enumerate(b.turned(kind.memory, values)):
+            if count is None or lane < count:
+                place = self.near_by(access, lane * stride)
+                self._write(b, kind, line, place, 1, self._tile_count(b))
+
+    def _read(self, b: Lanes, kind: Kind, place: str, stride: int, count: int | None) -> str:
+        v, size = b.kind(kind.memory), kind.size
         if stride == 1 and count is None:
             return self.f.load(v, place, size)
         if stride == 1:
@@ -354,14 +404,26 @@ class Body:
             source = kind_of(self.kernel.stages[s].body[t.value].dtype)
             kind = kind_of(self.kernel.buffers[t.buffer])
             b = Lanes(self.f, group.lanes)
+            values = [
+                (
+                    u,
+                    step,
+                    b.packed(kind, b.cast(source, kind, self.value(s, t.value, u, step, b.n))),
+                )
+                for u in range(group.vectors)
+                for step in range(group.steps)
+            ]
+            if b.n > 1 and self._across(access):
+                self._write_tile(b, kind, [v for _, _, v in values], access)
+                continue
             stride = access[2][self.fills] if self.axes else 0
-            for u in range(group.vectors):
-                for step in range(group.steps):
-                    value = b.cast(source, kind, self.value(s, t.value, u, step, b.n))
-                    self._write(b, kind, b.packed(kind, value), self.place(access, u, step), stride)
+            for u, step, value in values:
+                self._write(b, kind, value, self.place(access, u, step), stride, group.count)
 
-    def _write(self, b: Lanes, kind: Kind, value: str, place: str, stride: int) -> None:
-        v, size, count = b.kind(kind.memory), kind.size, self.group.count
+    def _write(
+        self, b: Lanes, kind: Kind, value: str, place: str, stride: int, count: int | None
+    ) -> None:
+        v, size = b.kind(kind.memory), kind.size
         mask = f"<{b.n} x i1> {b.first(count)}"
         if b.n == 1 or (stride == 1 and count is None):
             self.f.store(v, value, place, size)

@@ -197,6 +197,22 @@ class Lanes:
         whole = self.f.op(f"bitcast <{self.n} x i1> {mask} to i{self.n}")
         return self.f.op(f"icmp ne i{self.n} {whole}, 0")
 
+    def turned(self, register: str, lines: list[str]) -> list[str]:
+        """As many vectors as lanes, turned like a matrix: blocks of 1, 2, 4 ... change places."""
+        v, n, size = self.kind(register), self.n, 1
+        while size < n:
+            low = [c if not c & size else n + c - size for c in range(n)]
+            high = [c + size if not c & size else n + c for c in range(n)]
+            masks = [f"<{n} x i32> <{', '.join([f'i32 {c}' for c in m])}>" for m in (low, high)]
+            after = list(lines)
+            for i in range(n):
+                if not i & size:
+                    pair = f"{v} {lines[i]}, {v} {lines[i + size]}"
+                    after[i] = self.f.op(f"shufflevector {pair}, {masks[0]}")
+                    after[i + size] = self.f.op(f"shufflevector {pair}, {masks[1]}")
+            lines, size = after, size * 2
+        return lines
+
     # Memory
 
     def unpacked(self, kind: Kind, raw: str) -> str:

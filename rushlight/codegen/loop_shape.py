@@ -19,10 +19,11 @@ from rushlight.codegen.loop_lanes import kind_of
 from rushlight.codegen.loop_math import cost
 from rushlight.compiler.loops import Instruction, Kernel, Stage
 
-__all__ = ["collapse", "instruction_cost", "lanes_for", "strides_of", "vector_axis"]
+__all__ = ["tiled", "collapse", "instruction_cost", "lanes_for", "strides_of", "vector_axis"]
 
 Ints = tuple[int, ...]
 _MEMORY = ("load", "gather")
+_CHEAP = 12  # instructions of a body that tiles repeat
 _INT64 = np.dtype(np.int64)
 
 
@@ -185,6 +186,29 @@ def collapse(kernel: Kernel) -> Kernel:
 
 
 # Vectors
+
+
+def tiled(kernel: Kernel, lanes: int) -> Kernel | None:
+    """The kernel with the two axes of its tiles last, if it is one that tiles serve.
+
+    It must be elementwise, cheap (its body stands there once for each line of a tile), and read or
+    write memory that is dense along another axis than the one that fills the vectors.
+    """
+    if kernel.inner or len(kernel.outer) < 2 or min(kernel.outer[-1], lanes) < 8:
+        return None
+    work = sum([_work(s, lanes) for s in kernel.stages])
+    names = {i.name for s in kernel.stages for i in s.body}
+    if len(kernel.stages) > 1 or work > _CHEAP or "gather" in names or lanes > 16:
+        return None
+    last = len(kernel.outer) - 1
+    for strides in _accesses(kernel):
+        if strides[last] in (0, 1, -1):
+            continue
+        dense = [a for a in range(last) if strides[a] == 1 and kernel.outer[a] >= 8]
+        if dense:
+            order = [a for a in range(last) if a != dense[0]]
+            return _moved(kernel, [*order, dense[0], last], ())
+    return None
 
 
 def lanes_for(kernel: Kernel, vector_bytes: int) -> int:

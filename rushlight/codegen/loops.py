@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 from rushlight.codegen import engine, loop_math
@@ -19,7 +19,7 @@ from rushlight.codegen.loop_body import Body, Group
 from rushlight.codegen.loop_declare import declarations
 from rushlight.codegen.loop_lanes import Lanes, kind_of
 from rushlight.codegen.loop_reduce import Reduction
-from rushlight.codegen.loop_shape import collapse, instruction_cost, lanes_for, vector_axis
+from rushlight.codegen.loop_shape import collapse, instruction_cost, lanes_for, tiled, vector_axis
 from rushlight.compiler.kernels.emit import Function, Value
 from rushlight.compiler.loops import Kernel, Stage
 
@@ -74,7 +74,11 @@ def _function(name: str, kernel: Kernel) -> str:
         return f.text()
     ready = collapse(kernel)
     lanes = lanes_for(ready, engine.host().vector_bytes)
-    (_Rows if vector_axis(ready, lanes) else _Columns)(f, ready, lanes).write()
+    tiles = tiled(ready, lanes)
+    if tiles is not None:
+        _Tiles(f, tiles, lanes).write()
+    else:
+        (_Rows if vector_axis(ready, lanes) else _Columns)(f, ready, lanes).write()
     return f.text()
 
 
@@ -85,9 +89,11 @@ def _power_above(n: int) -> int:
 class _Loops:
     """A kernel's function under construction: what rows and columns have in common."""
 
-    def __init__(self, f: Function, kernel: Kernel, rows: bool, lanes: int) -> None:
+    def __init__(
+        self, f: Function, kernel: Kernel, rows: bool, lanes: int, tiled: bool = False
+    ) -> None:
         self.f, self.kernel = f, kernel
-        self.body = Body(f, kernel, rows)
+        self.body = Body(f, kernel, rows, tiled)
         self.costs = [
             sum([instruction_cost(i, kind_of(i.dtype), lanes) for i in s.body])
             for s in kernel.stages
@@ -556,6 +562,64 @@ class _Columns(_Loops):
                         parts = r.step(b, parts, value, place)
                     found += parts
         return found
+
+
+class _Tiles(_Loops):
+    """An elementwise kernel in squares of the last two outer axes: copies that turn matrices."""
+
+    def __init__(self, f: Function, kernel: Kernel, lanes: int) -> None:
+        super().__init__(f, kernel, False, lanes, tiled=True)
+        self.lines, self.length = kernel.outer[-2:]
+        self.lanes = min(lanes, _power_above(self.length))
+        self.body.widths = {self.lanes}
+
+    def write(self) -> None:
+        """The function's body; parts take positions of the other axes, or bands of lines."""
+        axes = len(self.kernel.outer) - 2
+        others = math.prod(self.kernel.outer[:axes])
+        bands = self.lines // self.lanes
+        self.body.enter()
+        if others >= _MANY_ROWS or (bands < 2 and others > 1):
+            self.positions(axes, *self.share(others), lambda: self.bands(0, bands, None))
+        elif bands < 2:
+            with self.only(0):
+                self.bands(0, bands, None)
+        else:
+            share, last = self.share(bands), self.f.sub("%parts", 1)
+            self.positions(axes, 0, others, lambda: self.bands(*share, last))
+
+    def bands(self, start: Value, stop: Value, last: Value | None) -> None:
+        """One position of the other axes.
+
+        Args:
+            last: the part that does what is less than a band; None if this one does.
+        """
+        self.body.instructions(0, 0)
+        done = self.lines // self.lanes * self.lanes
+        if done:
+            with self.f.loop(start, stop) as band:
+                self.band(self.f.mul(band, self.lanes), self.lanes)
+        if done < self.lines:
+            with nullcontext() if last is None else self.only(last):
+                self.band(done, self.lines - done)
+
+    def band(self, line: Value, lines: int) -> None:
+        """Some lines: tiles from end to end."""
+        whole = self.length // self.lanes
+        if whole:
+            with self.f.loop(0, whole) as tile:
+                self.tile(line, self.f.mul(tile, self.lanes), Group(self.lanes, None, lines, 1))
+        rest = self.length - whole * self.lanes
+        if rest:
+            self.tile(line, whole * self.lanes, Group(self.lanes, rest, lines, 1))
+
+    def tile(self, line: Value, start: Value, group: Group) -> None:
+        """One tile."""
+        self.body.group = group
+        axes = len(self.kernel.outer)
+        with self.body.inside({axes - 2: line, axes - 1: start}):
+            self.body.instructions(0, 1)
+            self.body.stores(0)
 
 
 def _with_an_axis(kernel: Kernel) -> Kernel:
