@@ -44,7 +44,8 @@ _STREAM_ROWS = 2  # rows up to which a large B is read in long runs of columns
 _STREAM_BYTES = 96 << 10  # of such a run
 _STREAM_DEPTHS = (1, 2, 4, 8)  # k for which C can be written past the cache,
 _STREAMED_BYTES = 16 << 20  # if it has this size
-_SPLIT_K, _SPLIT_LENGTH = 1 << 15, 1 << 13
+_SPLIT_LENGTH = 2048  # least length of a part of k
+_FEW_BLOCKS = 8  # of C, for which k is split
 
 
 class Problem(NamedTuple):
@@ -162,6 +163,16 @@ def _b_kind(p: Problem) -> int:
     return 2 if p.b[1] == 1 or p.k == 1 else 3
 
 
+def _split(p: Problem, blocks: int) -> int:
+    """The length of the parts of k: there are several where C has few blocks for threads to share.
+
+    Bits depend on it, so it depends on sizes alone.
+    """
+    if blocks >= _FEW_BLOCKS or p.k < 4 * _SPLIT_LENGTH:
+        return p.k
+    return _round_up(-(-p.k // min(p.k // _SPLIT_LENGTH, 16)), 64)
+
+
 def _blocks(p: Problem, t: VectorType, tile: Tile, batches: int, threads: int) -> _Blocks:
     item, width = t.itemsize, tile.vectors * t.lanes
     if p.m <= _DOT_ROWS and (p.a[2] == 1 or p.k == 1) and (p.b[1] == 1 or p.k == 1):
@@ -181,9 +192,7 @@ def _blocks(p: Problem, t: VectorType, tile: Tile, batches: int, threads: int) -
     if not pack_b:
         kc = _STREAM_KC if b_bytes > _CACHE_BYTES else 2 * kc
     pack_a = int(p.a[1] == 1 and p.a[2] * item >= 1024 and p.n > 2 * width and p.k > 64)
-    split = p.k
-    if p.k > _SPLIT_K and p.m * p.n <= 4 * tile.rows * width:
-        split = -(-p.k // -(-p.k // _SPLIT_LENGTH))
+    split = _split(p, batches * -(-p.m // 256) * -(-p.n // width))
     rows, columns = min(p.m, _ROWS), p.n
     if pack_b:
         columns = max(_PACKED_BYTES // (kc * item) // width, 1) * width
@@ -197,7 +206,7 @@ def _blocks(p: Problem, t: VectorType, tile: Tile, batches: int, threads: int) -
     while batches * -(-p.m // rows) * -(-p.n // columns) * -(-p.k // split) < want:
         if columns >= 2 * width and columns >= rows:
             columns = _round_up(-(-columns // 2), width)
-        elif rows >= 4 * tile.rows:
+        elif rows >= (256 if pack_b else 4 * tile.rows):
             rows = _round_up(-(-rows // 2), tile.rows)
         else:
             break
@@ -206,9 +215,7 @@ def _blocks(p: Problem, t: VectorType, tile: Tile, batches: int, threads: int) -
 
 def _dot_blocks(p: Problem, t: VectorType, batches: int, threads: int) -> _Blocks:
     """Blocks for few rows and k adjacent in both operands."""
-    split = p.k
-    if p.k > _SPLIT_K and p.m * p.n <= 64:
-        split = -(-p.k // -(-p.k // _SPLIT_LENGTH))
+    split = _split(p, batches * -(-p.n // 8))
     units = batches * -(-p.k // split)
     columns = p.n
     if threads > 1:
@@ -220,9 +227,7 @@ def _dot_blocks(p: Problem, t: VectorType, batches: int, threads: int) -> _Block
 
 def _stream_blocks(p: Problem, t: VectorType, batches: int, threads: int) -> _Blocks:
     """Blocks for few rows and a large B with adjacent columns."""
-    split = p.k
-    if p.k > _SPLIT_K and p.m * p.n <= 4096:
-        split = -(-p.k // -(-p.k // _SPLIT_LENGTH))
+    split = _split(p, batches * -(-p.n * t.itemsize // 4096))
     pieces = max(-(-p.n * t.itemsize // _STREAM_BYTES), 1)
     if threads > 1:
         units = batches * -(-p.k // split)
