@@ -352,3 +352,27 @@ def test_what_loops_do_not_know_is_refused() -> None:
     x = np.arange(-20, 20)
     check(Kernel((), (40,), (I64, I64), 0, (b.stage(),)), [x], [x**3])
     assert math.prod(x.shape) == 40
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "float16", "bool"])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (2, 16, 16), (1, 33, 40), (20, 9, 17), (3, 64, 8)])
+def test_turned_matrices(dtype: str, shape: tuple[int, int, int]) -> None:
+    """out[k, i, j] = where(x[k, j, i], or y[i], j > i), and its mirror, whose store is turned."""
+    kind = np.dtype(dtype)
+    n, rows, columns = shape
+    x = (np.arange(n * rows * columns) % 7 % 3).astype(kind).reshape(n, columns, rows)
+    y = (np.arange(rows) % 2).astype(kind)
+    size = rows * columns
+    steps = {"turned": (size, 1, rows), "plain": (size, columns, 1)}
+    i, j = np.arange(rows)[:, None], np.arange(columns)
+    expected = np.where(j > i, x.transpose(0, 2, 1), y[:, None])
+    for source, target in (("turned", "plain"), ("turned", "turned"), ("plain", "turned")):
+        b = Build()
+        value = b.load(kind, 0, steps[source])
+        below = b.op("greater", b.put("axis", (), (2,), I64), b.put("axis", (), (1,), I64))
+        chosen = b.put("where", [below, value, b.load(kind, 1, (0, 1, 0))], (), kind)
+        b.store(chosen, 2, steps[target])
+        kernel = Kernel(shape, (), (kind,) * 3, 0, (b.stage(),))
+        given = x if source == "turned" else x.transpose(0, 2, 1).copy()
+        want = expected if target == "plain" else expected.transpose(0, 2, 1).copy()
+        check(kernel, [given, y], [want])

@@ -404,20 +404,14 @@ class Body:
             source = kind_of(self.kernel.stages[s].body[t.value].dtype)
             kind = kind_of(self.kernel.buffers[t.buffer])
             b = Lanes(self.f, group.lanes)
-            values = [
-                (
-                    u,
-                    step,
-                    b.packed(kind, b.cast(source, kind, self.value(s, t.value, u, step, b.n))),
-                )
-                for u in range(group.vectors)
-                for step in range(group.steps)
-            ]
+            copies = [(u, step) for u in range(group.vectors) for step in range(group.steps)]
+            values = [b.cast(source, kind, self.value(s, t.value, *c, b.n)) for c in copies]
+            values = [b.packed(kind, v) for v in values]
             if b.n > 1 and self._across(access):
-                self._write_tile(b, kind, [v for _, _, v in values], access)
+                self._write_tile(b, kind, values, access)
                 continue
             stride = access[2][self.fills] if self.axes else 0
-            for u, step, value in values:
+            for (u, step), value in zip(copies, values, strict=True):
                 self._write(b, kind, value, self.place(access, u, step), stride, group.count)
 
     def _write(
