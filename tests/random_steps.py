@@ -3,6 +3,7 @@
     python tests/random_steps.py --programs 10000 --seed 0     # every night
     python tests/random_steps.py --show 17                     # one program's source
     python tests/random_steps.py --only 17                     # run one
+    python tests/random_steps.py --shrink 17                   # the part of it that goes wrong
 
 A program is Python source, made from its number alone: parameters and data of small shapes, then
 some steps of random operators with views, writes in place, branches, looks at values, several
@@ -414,44 +415,68 @@ class Writer:
         return "\n".join(self.lines) + "\n"
 
 
-def compiled(number: int) -> tuple[Callable[..., None], float]:
-    """A program as a function, and how far its results may lie apart."""
-    writer = Writer(number)
+def compiled(source: str) -> Callable[..., None]:
+    """A program as a function."""
     scope: dict[str, Any] = {}
-    exec(compile(writer.source(), f"<program {number}>", "exec"), scope)
-    return scope["program"], 1e-9 if writer.exact else 2e-3
+    exec(compile(source, "<program>", "exec"), scope)
+    return scope["program"]  # type: ignore[no-any-return]
 
 
-def said_by(number: int, torch: Any, tier: int | None = 0) -> list[Any]:
+def said_by(source: str, torch: Any, tier: int | None = 0) -> list[Any]:
     """What a program says, with rushlight in this tier."""
     import numpy as np
 
     compiler = getattr(torch, "compiler", None)
     if hasattr(compiler, "set_tier"):
         compiler.set_tier(tier)
-    program, _ = compiled(number)
     out = Out()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program(torch, np, out)
+        compiled(source)(torch, np, out)
         return out.finish()
 
 
-def check(number: int) -> list[str]:
+def closeness(source: str) -> float:
+    """How far results may lie apart."""
+    return 1e-9 if "float64" in source else 2e-3
+
+
+def check(source: str) -> list[str]:
     """The differences between a program's two runs; none is good."""
     import rushlight as torch
 
-    eager, replayed = (said_by(number, torch, tier) for tier in (0, None))
-    return differences(eager, replayed, compiled(number)[1])
+    eager = said_by(source, torch)
+    try:
+        return differences(eager, said_by(source, torch, None), closeness(source))
+    except Exception as error:
+        return [f"{type(error).__name__}: {error}"]
+
+
+def shrunk(source: str) -> str:
+    """A shorter program whose runs still differ: lines are left out as long as that is so."""
+    lines = source.splitlines()
+    size = len(lines) // 2
+    while size:
+        at = 3  # the seed stays
+        while at < len(lines):
+            fewer = lines[:at] + lines[at + size :]
+            text = "\n".join(fewer) + "\n"
+            try:
+                still = bool(check(text))
+            except Exception:  # the eager run fails: that line was needed
+                still = False
+            if still:
+                lines = fewer
+            else:
+                at += size
+        size //= 2
+    return "\n".join(lines) + "\n"
 
 
 def wrong(numbers: Iterator[int] | range, most: int = 10) -> Iterator[tuple[int, list[str]]]:
     """The programs whose runs differ, with the differences; stops after the first few."""
     for number in numbers:
-        try:
-            found = check(number)
-        except Exception as error:
-            found = [f"{type(error).__name__}: {error}"]
+        found = check(Writer(number).source())
         if found:
             yield number, found
             most -= 1
@@ -466,7 +491,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="number of the first, in thousands")
     parser.add_argument("--show", type=int, help="print this program and stop")
     parser.add_argument("--only", type=int, help="run this program alone")
+    parser.add_argument(
+        "--shrink", type=int, help="print a short version of a program that differs"
+    )
     given = parser.parse_args()
+    if given.shrink is not None:
+        source = shrunk(Writer(given.shrink).source())
+        print(source, *check(source)[:5], sep="\n")
+        return 0
     if given.show is not None:
         print(Writer(given.show).source())
         return 0

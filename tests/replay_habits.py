@@ -539,7 +539,7 @@ def gradients_read_after_the_step(torch: Any, out: Out) -> None:
     out([p.grad for p in model.parameters()])
 
 
-@program(replays=True)
+@program()
 def loss_used_after_the_step(torch: Any, out: Out) -> None:
     torch.manual_seed(56)
     model = _mlp(torch, 2, 4, 1)
@@ -658,7 +658,7 @@ def gradient_penalty(torch: Any, out: Out) -> None:
     out(x.grad)
 
 
-@program(replays=True)
+@program()
 def gradients_filled_with_zeros(torch: Any, out: Out) -> None:
     torch.manual_seed(63)
     model = _mlp(torch, 2, 4, 1)

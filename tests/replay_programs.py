@@ -90,7 +90,11 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+|inf|nan)")
 
 
 def differences(a: Any, b: Any, close: float, where: str = "") -> list[str]:
-    """Where two results of a program differ."""
+    """Where two results of a program differ.
+
+    Floats may lie `close` apart, relative to the largest of their tensor (or 0.1, as sums that
+    nearly cancel are small).
+    """
     if isinstance(a, dict) and isinstance(b, dict):
         if list(a) != list(b):
             return [f"{where}: keys {list(a)} and {list(b)}"]
@@ -110,7 +114,7 @@ def differences(a: Any, b: Any, close: float, where: str = "") -> list[str]:
             return [f"{where}: {x.dtype}{x.shape} and {y.dtype}{y.shape}"]
         if x.dtype.kind not in "fc":
             return [] if (x == y).all() else [f"{where}: {a} and {b}"]
-        size = float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
+        size = float(np.abs(x[np.isfinite(x)]).max(initial=0.1))
         same = np.allclose(x, y, rtol=close, atol=close * size, equal_nan=True)
         return [] if same else [f"{where}: {a} and {b}"]
     else:

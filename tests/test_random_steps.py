@@ -9,6 +9,10 @@ from replay_programs import differences
 import rushlight as rl
 
 
+def source(number):
+    return random_steps.Writer(number).source()
+
+
 @pytest.fixture(autouse=True)
 def default_tier():
     yield
@@ -19,18 +23,17 @@ def default_tier():
 def test_sample(first):
     found = list(random_steps.wrong(range(first, first + 10)))
     assert not found, "\n".join(
-        f"program {number}: {lines[:3]}\n{random_steps.Writer(number).source()}"
-        for number, lines in found
+        f"program {number}: {lines[:3]}\n{source(number)}" for number, lines in found
     )
 
 
 def test_programs_depend_on_their_number_alone():
-    texts = [random_steps.Writer(5).source() for _ in range(2)]
-    assert texts[0] == texts[1] != random_steps.Writer(6).source()
+    texts = [source(5) for _ in range(2)]
+    assert texts[0] == texts[1] != source(6)
 
 
 def test_most_programs_run_to_their_end():
-    said = [random_steps.said_by(number, rl) for number in range(40)]
+    said = [random_steps.said_by(source(number), rl) for number in range(40)]
     broken = [s for s in said if any(isinstance(x, str) and x.endswith("Error") for x in s)]
     assert len(broken) < 12
 
@@ -40,6 +43,6 @@ def test_as_torch(first):
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
     for number in range(first, first + 10):
-        theirs, ours = (random_steps.said_by(number, t) for t in (torch, rl))
-        found = differences(theirs, ours, random_steps.compiled(number)[1] * 10)
-        assert not found, f"program {number}: {found[:3]}\n{random_steps.Writer(number).source()}"
+        theirs, ours = (random_steps.said_by(source(number), t) for t in (torch, rl))
+        found = differences(theirs, ours, random_steps.closeness(source(number)) * 10)
+        assert not found, f"program {number}: {found[:3]}\n{source(number)}"
