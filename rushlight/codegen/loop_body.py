@@ -30,13 +30,13 @@ class Group(NamedTuple):
 
     Attributes:
         lanes: of a vector.
-        count: how many of the last vector's lanes there are, None for all.
+        count: how many of the last vector's lanes there are (known now, or a value); None for all.
         vectors: neighbouring vectors along the axis that fills them.
         steps: steps along the last inner axis (columns only).
     """
 
     lanes: int
-    count: int | None
+    count: int | str | None
     vectors: int
     steps: int
 
@@ -316,7 +316,7 @@ class Body:
         stride, count = access[2][self.fills], self.group.count
         lines = []
         for lane in range(b.n):
-            if count is not None and lane >= count:
+            if isinstance(count, int) and lane >= count:
                 lines.append("zeroinitializer")
                 continue
             place = self.near_by(access, lane * stride)
@@ -331,11 +331,11 @@ class Body:
         stride, count = access[2][self.fills], self.group.count
         values = values + ["zeroinitializer"] * (b.n - len(values))
         for lane, line in enumerate(b.turned(kind.memory, values)):
-            if count is None or lane < count:
+            if not isinstance(count, int) or lane < count:
                 place = self.near_by(access, lane * stride)
                 self._write(b, kind, line, place, 1, self._tile_count(b))
 
-    def _read(self, b: Lanes, kind: Kind, place: str, stride: int, count: int | None) -> str:
+    def _read(self, b: Lanes, kind: Kind, place: str, stride: int, count: int | str | None) -> str:
         v, size = b.kind(kind.memory), kind.size
         if stride == 1 and count is None:
             return self.f.load(v, place, size)
@@ -415,7 +415,7 @@ class Body:
                 self._write(b, kind, value, self.place(access, u, step), stride, group.count)
 
     def _write(
-        self, b: Lanes, kind: Kind, value: str, place: str, stride: int, count: int | None
+        self, b: Lanes, kind: Kind, value: str, place: str, stride: int, count: int | str | None
     ) -> None:
         v, size = b.kind(kind.memory), kind.size
         mask = f"<{b.n} x i1> {b.first(count)}"

@@ -184,8 +184,12 @@ class Lanes:
             return ramp
         return self.op("add", "i64", self.splat("i64", start), ramp)
 
-    def first(self, count: int | None) -> str:
-        """The constant mask of the first `count` lanes; of all if there is no count."""
+    def first(self, count: int | str | None) -> str:
+        """The mask of the first `count` lanes; of all if there is no count."""
+        if isinstance(count, str):
+            ramp = f"<{', '.join([f'i32 {i}' for i in range(self.n)])}>"
+            limit = self.splat("i32", self.f.op(f"trunc i64 {count} to i32"))
+            return self.f.op(f"icmp slt {self.kind('i32')} {ramp}, {limit}")
         if count is None or count >= self.n:
             return self.literal("i1", "true")
         return f"<{', '.join([f'i1 {str(i < count).lower()}' for i in range(self.n)])}>"

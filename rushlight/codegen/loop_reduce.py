@@ -74,7 +74,12 @@ class Reduction:
         return 0 if low else (1 << bits) - 1
 
     def step(
-        self, b: Lanes, carried: Parts, value: str, position: str = "", count: int | None = None
+        self,
+        b: Lanes,
+        carried: Parts,
+        value: str,
+        position: str = "",
+        count: int | str | None = None,
     ) -> Parts:
         """What is carried after another vector of values.
 
@@ -83,7 +88,7 @@ class Reduction:
             count: how many lanes of it there are, None for all.
         """
         x = b.cast(self.source, self.kind, value)
-        if count is not None and count < b.n:
+        if count is not None:
             x = b.select(b.first(count), self.kind.register, x, self.start(b)[0])
         if not self.arg:
             return [self._join(b, carried[0], x)]

@@ -28,6 +28,8 @@ __all__ = ["module", "supports"]
 PARAMETERS = (("ptr", "block"), ("i64", "part"), ("i64", "parts"))
 _CHAIN = 64  # additions in a row to one accumulator of a float sum
 _BLOCK = 32  # steps of a block where there would be more
+_TILE = 8
+_HEAVY = 18  # instructions of a body that is worth a mask
 _MANY_ROWS = 16  # from here on parts take whole rows
 _ARG = ("argmax", "argmin")
 
@@ -278,11 +280,15 @@ class _Accumulators:
 
 
 class _Split(NamedTuple):
-    """An axis cut in steps: `main` times `copies` of them in a loop, then `rest` one by one."""
+    """An axis cut in steps: `main` times `copies` of them in a loop, then `rest` one by one.
+
+    If `masked`, the last step may be shorter than the others.
+    """
 
     copies: int
     main: int
     rest: int
+    masked: bool = False
 
 
 def _split(steps: int, wanted: int) -> _Split:
@@ -305,6 +311,16 @@ def _columns_copies(cost: int, reduces: bool, steps: int) -> int:
     most = 8 if reduces and cost <= 2 else _copies(cost, reduces)
     most = max(min(most, steps // 4), 1)
     return next((n for n in range(most, most // 2, -1) if steps % n == 0), most)
+
+
+def _masked(cost: int, length: int, lanes: int) -> _Split | None:
+    """One loop for all vectors, the shorter last one included, where a second body costs more.
+
+    Compiling a body of vector mathematics takes milliseconds; AVX-512 masks any vector for nothing.
+    """
+    if engine.host().vector_bytes < 64 or cost < _HEAVY or length < lanes or length % lanes == 0:
+        return None
+    return _Split(1, length // lanes + 1, 0, masked=True)
 
 
 class _Rows(_Loops):
@@ -342,7 +358,9 @@ class _Rows(_Loops):
         """A stage's loops, and its results."""
         stage = self.kernel.stages[s]
         steps = self.length // self.lanes
-        split = _split(steps, _copies(self.costs[s], bool(stage.reduces)))
+        split = _masked(self.costs[s], self.length, self.lanes)
+        if split is None:
+            split = _split(steps, _copies(self.costs[s], bool(stage.reduces)))
         reductions = [Reduction(r, stage.body[r.value].dtype) for r in stage.reduces]
         copies = split.copies if steps else 1
         firsts = [Lanes(self.f, self.lanes).iota(c * self.lanes) for c in range(copies)]
@@ -368,7 +386,8 @@ class _Rows(_Loops):
         def some(copies: int, offset: int) -> Callable[[Value, list[str]], list[str]]:
             def body(k: Value, carried: list[str]) -> list[str]:
                 start = self.f.add(self.f.mul(k, split.copies * lanes), offset)
-                return self.vectors(s, start, Group(lanes, None, copies, 1), accumulators, carried)
+                count = self.f.sub(self.length, start) if split.masked else None
+                return self.vectors(s, start, Group(lanes, count, copies, 1), accumulators, carried)
 
             return body
 
@@ -378,7 +397,7 @@ class _Rows(_Loops):
             carried = some(split.rest, done * lanes)(0, carried)
             done += split.rest
         tail = self.length - done * lanes
-        if tail:
+        if tail > 0:
             width = lanes if accumulators.reductions else self.tail_lanes
             group = Group(width, tail if tail < width else None, 1, 1)
             carried = self.vectors(s, done * lanes, group, accumulators, carried)
@@ -421,8 +440,11 @@ class _Columns(_Loops):
         self.lanes = min(lanes, _power_above(self.length))
         self.walked = any([s.inner for s in kernel.stages])
         steps = self.length // self.lanes
-        wanted = _columns_copies(max(self.costs), self.walked, steps)
-        self.split = _Split(wanted, steps // wanted, steps % wanted)
+        split = _masked(max(self.costs), self.length, self.lanes)
+        if split is None:
+            wanted = _columns_copies(max(self.costs), self.walked, steps)
+            split = _Split(wanted, steps // wanted, steps % wanted)
+        self.split = split
         tail = self.length % self.lanes
         self.tail_lanes = _power_above(tail)
         self.body.widths = {self.lanes, self.tail_lanes} if tail else {self.lanes}
@@ -452,13 +474,15 @@ class _Columns(_Loops):
         """
         for s in range(len(self.kernel.stages)):
             self.body.instructions(s, 0)
-        copies, main, rest = self.split
+        copies, main, rest, masked = self.split
         width = copies * self.lanes
         if bounds == (0, 1):
             self.chunk(0, Group(self.lanes, None, copies, 1))
         elif main:
             with self.f.loop(*bounds) as block:
-                self.chunk(self.f.mul(block, width), Group(self.lanes, None, copies, 1))
+                start = self.f.mul(block, width)
+                count = self.f.sub(self.length, start) if masked else None
+                self.chunk(start, Group(self.lanes, count, copies, 1))
         done = main * copies
         if last is None:
             self.ends(done, rest)
@@ -472,7 +496,7 @@ class _Columns(_Loops):
             self.chunk(done * self.lanes, Group(self.lanes, None, rest, 1))
         start = (done + rest) * self.lanes
         tail = self.length - start
-        if tail:
+        if tail > 0:
             count = tail if tail < self.tail_lanes else None
             self.chunk(start, Group(self.tail_lanes, count, 1, 1))
 
@@ -565,12 +589,15 @@ class _Columns(_Loops):
 
 
 class _Tiles(_Loops):
-    """An elementwise kernel in squares of the last two outer axes: copies that turn matrices."""
+    """An elementwise kernel in squares of the last two outer axes: copies that turn matrices.
+
+    Squares of 16 are no faster than of 8 and take four times as long to compile.
+    """
 
     def __init__(self, f: Function, kernel: Kernel, lanes: int) -> None:
         super().__init__(f, kernel, False, lanes, tiled=True)
         self.lines, self.length = kernel.outer[-2:]
-        self.lanes = min(lanes, _power_above(self.length))
+        self.lanes = min(lanes, _TILE, _power_above(self.length))
         self.body.widths = {self.lanes}
 
     def write(self) -> None:
