@@ -5,7 +5,8 @@
 Prints for each layer how often the network has it, and for forward, input gradient and weight
 gradient the microseconds (and GFLOP/s, useful operations) of the compiled kernel and of PyTorch,
 which take turns; then the sums over the network. PyTorch's columns stay empty where it is not
-installed. The best of several calls counts.
+installed. The best of several calls counts; with one thread it is the thread's CPU time that is
+taken, which neighbours on the machine disturb least.
 """
 
 from __future__ import annotations
@@ -90,8 +91,9 @@ NORMALISATIONS: dict[str, list[tuple[int, tuple[int, ...]]]] = {
 Pair = tuple[Callable[[], Any], Callable[[], Any] | None]
 
 
-def microseconds(calls: Pair) -> list[float]:
+def microseconds(calls: Pair, threads: int) -> list[float]:
     """The best of several calls of each, taking turns."""
+    clock = time.thread_time if threads == 1 else time.perf_counter
     best = []
     for call in calls:
         if call is not None:
@@ -99,9 +101,9 @@ def microseconds(calls: Pair) -> list[float]:
     for call in calls:
         taken: list[float] = []
         while call is not None and (len(taken) < 3 or (sum(taken) < 0.15 and len(taken) < 200)):
-            start = time.perf_counter()
+            start = clock()
             call()
-            taken.append(time.perf_counter() - start)
+            taken.append(clock() - start)
         best.append(min(taken, default=0.0) * 1e6)
     return best
 
@@ -184,7 +186,7 @@ def normalisation_jobs(shape: tuple[int, ...], torch: Any) -> list[tuple[str, Pa
     ]
 
 
-def network(name: str, kinds: list[str], torch: Any) -> None:
+def network(name: str, kinds: list[str], torch: Any, threads: int) -> None:
     """All layers of one network."""
     listed: list[tuple[int, Any, list[tuple[str, Pair]], int]] = []
     if "conv" in kinds:
@@ -205,7 +207,7 @@ def network(name: str, kinds: list[str], torch: Any) -> None:
     print(name)
     for often, shape, jobs, work in listed:
         for title, pair in jobs:
-            times = microseconds(pair)
+            times = microseconds(pair, threads)
             total = [t + often * v for t, v in zip(total, times, strict=True)]
             cells = [f"  {often} x {title:13} {shape!s:32}"]
             for taken in times:
@@ -233,7 +235,7 @@ def main() -> None:
     print(head, "ratio, us lost a step")
     for name in CONVOLUTIONS:
         if any(part in name for part in options.only.split(",")):
-            network(name, options.kind.split(","), torch)
+            network(name, options.kind.split(","), torch, options.threads)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from rushlight.codegen import (
     native_batch,
     native_conv,
     native_norm,
+    native_pixels,
     native_pool,
     native_weight,
 )
@@ -47,6 +48,7 @@ def two_threads_for_everything(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     native.forget()
     monkeypatch.setattr(native, "SHARED_WORK", 0)
     monkeypatch.setattr(native_batch, "_SHARED_WORDS", 0)
+    monkeypatch.setattr(native_pixels, "_SHARED_PACK", 0)
     monkeypatch.setattr(native_conv, "_SHARED_PACK", 0)
     monkeypatch.setattr(native_pool, "_SHARED_WORK", 0)
     monkeypatch.setattr(native_norm, "_SHARED_WORK", 0)
@@ -292,6 +294,7 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
         native_conv._fill_function.cache_clear()
         native_batch._function.cache_clear()
         native_weight._function.cache_clear()
+        native_pixels._functions.cache_clear()
         native_batch.turn_function.cache_clear()
         native_pool._function.cache_clear()
         native_norm._functions.cache_clear()

@@ -2,8 +2,7 @@
 
 In: layouts and axes. Out: launches of ``compiler/kernels/turn.py`` (the input, and back the
 output) and ``conv_batch.py``. Operands are x, the weight, the bias, the output, as in
-``native_conv.py``. Many images: vectors run along chunks of images, and taps that meet only padding
-are left out. Few images: vectors run along (position, image) of a row, with zeros at its ends.
+``native_conv.py``. Vectors run along chunks of images; taps that meet only padding are left out.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from rushlight.compiler.kernels.gemm import Tile
 __all__ = ["convolutions", "turn_function", "turning"]
 
 _MOST_POSITIONS = 256  # of a plane: above, convolution by rows is as good
-_FEWEST = 6  # images: turning fewer costs too much
 _FULL = 0.75  # least part of the vectors' lanes that must be of use
 _SUMMED = 512  # products summed before a sum is added to memory
 _SLICE_BYTES = 256 << 10  # of input that is read again and again
@@ -52,25 +50,21 @@ def turn_function(itemsize: int) -> int:
 
 
 class _Inner(NamedTuple):
-    """How images lie innermost; sizes in elements, of x and of the output.
+    """How images lie innermost.
 
     Attributes:
+        vectors: in a chunk of images.
         images: of a chunk.
         chunks: how many.
-        x: steps of chunk, channel, row, column.
+        x: steps of chunk, channel, row, column in elements.
         o: likewise of the output.
-        before: columns of zeros in front of a row of x.
-        after: columns of zeros behind it.
-        vectors: in a chunk of images, 0 if chunks are less than a vector.
     """
 
+    vectors: int
     images: int
     chunks: int
     x: Ints
     o: Ints
-    before: int
-    after: int
-    vectors: int
 
 
 def turning(
@@ -89,7 +83,7 @@ def turning(
     return Bound(turn_function(itemsize), block, operands, own, (turn.COUNT,), parts)
 
 
-def _inner(x: Layout, out: Layout, phases: list[tuple[Axis, Axis]], lanes: int) -> _Inner | None:
+def _inner(x: Layout, out: Layout, lanes: int) -> _Inner | None:
     """The arrangement for these arrays, None if too many lanes would be idle."""
     n, c, height, width = _four(x.shape)
     k, rows, columns = _four(out.shape)[1:]
@@ -100,21 +94,8 @@ def _inner(x: Layout, out: Layout, phases: list[tuple[Axis, Axis]], lanes: int) 
             plane, o_plane = height * width * images, rows * columns * images
             x_steps = (c * plane, plane, width * images, images)
             o_steps = (k * o_plane, o_plane, columns * images, images)
-            return _Inner(images, chunks, x_steps, o_steps, 0, 0, vectors)
-    if len(phases) > 1:
-        return None
-    column = phases[0][1]
-    used = -(-columns * n // lanes) * lanes
-    if column.stride != 1 or column.o_step != 1 or columns * n < _FULL * used:
-        return None
-    if not _FEWEST <= n < lanes:
-        return None
-    before = max(0, -column.start)
-    reach = column.positions - 1 + column.start + (column.taps - 1) * column.tap_step
-    after = max(0, reach - (width - 1))
-    row = (before + width + after) * n
-    x_steps, o_steps = (0, height * row, row, n), (0, rows * used, used, n)
-    return _Inner(n, 1, x_steps, o_steps, before, after, 0)
+            return _Inner(vectors, images, chunks, x_steps, o_steps)
+    return None
 
 
 def _four(shape: Ints) -> Ints:
@@ -147,13 +128,12 @@ def convolutions(
     if positions > _MOST_POSITIONS or out.shape[1] < 4 or not phases:
         return None
     pairs = [((NO_AXIS, *axes)[-2], axes[-1]) for axes in phases]
-    inner = _inner(x, out, pairs, t.lanes)
+    inner = _inner(x, out, t.lanes)
     if inner is None:
         return None
     item = x.itemsize
-    x_words = max(inner.x[0] * inner.chunks, inner.x[1] * x.shape[1]) + 4 * t.lanes
-    o_place = -(-x_words * item // 64) * 64
-    o_words = max(inner.o[0] * inner.chunks, inner.o[1] * out.shape[1])
+    o_place = inner.x[0] * inner.chunks * item
+    o_words = inner.o[0] * inner.chunks
     rest = (o_place, bias)
     launches = [
         _turn_in(x, inner, threads),
@@ -165,67 +145,34 @@ def convolutions(
 
 
 def _turn_in(x: Layout, inner: _Inner, threads: int) -> Bound:
-    n, c, height, width = _four(x.shape)
-    xs = strides(x)
-    if inner.vectors:
-        values = {
-            "as": inner.chunks,
-            "bs": 1,
-            "rows": inner.images,
-            "columns": c * height * width,
-            "all_rows": n,
-            "s_a": inner.images * xs[0],
-            "s_row": xs[0],
-            "t_a": inner.x[0],
-            "t_column": inner.images,
-        }
-        return turning(values, (0, 0), (SCRATCH, 0), x.itemsize, threads)
+    n, step = x.shape[0], strides(x)[0]
     values = {
-        "as": c,
-        "bs": height,
-        "rows": n,
-        "columns": width,
-        "s_row": xs[0],
-        "s_a": height * width,
-        "s_b": width,
-        "t_a": inner.x[1],
-        "t_b": inner.x[2],
-        "t_column": n,
-        "before": inner.before,
-        "after": inner.after,
+        "as": inner.chunks,
+        "bs": 1,
+        "rows": inner.images,
+        "columns": math.prod(x.shape[1:]),
+        "all_rows": n,
+        "s_a": inner.images * step,
+        "s_row": step,
+        "t_a": inner.x[0],
+        "t_column": inner.images,
     }
-    place = inner.before * n * x.itemsize
-    return turning(values, (0, 0), (SCRATCH, place), x.itemsize, threads)
+    return turning(values, (0, 0), (SCRATCH, 0), x.itemsize, threads)
 
 
 def _turn_out(out: Layout, inner: _Inner, place: int, threads: int) -> Bound:
-    n, k, rows, columns = _four(out.shape)
-    step = strides(out)[0]
-    if inner.vectors:
-        values = {
-            "as": inner.chunks,
-            "bs": 1,
-            "rows": k * rows * columns,
-            "columns": inner.images,
-            "all_columns": n,
-            "s_a": inner.o[0],
-            "s_row": inner.images,
-            "t_a": inner.images * step,
-            "t_column": step,
-        }
-    else:
-        values = {
-            "as": k,
-            "bs": rows,
-            "rows": columns,
-            "columns": n,
-            "s_row": n,
-            "s_a": inner.o[1],
-            "s_b": inner.o[2],
-            "t_column": step,
-            "t_a": rows * columns,
-            "t_b": columns,
-        }
+    n, step = out.shape[0], strides(out)[0]
+    values = {
+        "as": inner.chunks,
+        "bs": 1,
+        "rows": math.prod(out.shape[1:]),
+        "columns": inner.images,
+        "all_columns": n,
+        "s_a": inner.o[0],
+        "s_row": inner.images,
+        "t_a": inner.images * step,
+        "t_column": step,
+    }
     return turning(values, (SCRATCH, place), (3, 0), out.itemsize, threads)
 
 
@@ -234,27 +181,6 @@ def _inside(axis: Axis, position: int) -> tuple[int, int]:
     start = position * axis.stride + axis.start
     here = [m for m in range(axis.taps) if 0 <= start + m * axis.tap_step < axis.size]
     return (here[0], here[-1] + 1) if here else (0, 0)
-
-
-def _pieces(column: Axis, inner: _Inner, lanes: int) -> list[tuple[int, ...]]:
-    """What a row is cut into."""
-    n = inner.images
-    if inner.vectors:
-        return [
-            (
-                *((j * column.stride + column.start) * n, (column.o_start + j * column.o_step) * n),
-                *(*_inside(column, j), inner.vectors),
-            )
-            for j in range(column.positions)
-        ]
-    vectors = -(-column.positions * n // lanes)
-    return [
-        (
-            *(v * lanes + (column.start + inner.before) * n, v * lanes),
-            *(0, column.taps, min(2, vectors - v)),
-        )
-        for v in range(0, vectors, 2)
-    ]
 
 
 def _phase(
@@ -267,11 +193,10 @@ def _phase(
     threads: int,
 ) -> Bound:
     """The launch of one convolution."""
-    t = native.vector_type(x.itemsize)
     y, column = axes
     c, k = x.shape[1], out.shape[1]
     panels = -(-k // (12 if many_registers() else 5))
-    tile = Tile(-(-k // panels), inner.vectors or 2)
+    tile = Tile(-(-k // panels), inner.vectors)
     panels = -(-k // tile.rows)
     taps = y.taps * column.taps
     blocks = -(-c * taps // _SUMMED)
@@ -283,12 +208,18 @@ def _phase(
         )
         for i in range(y.positions)
     ]
-    pieces = _pieces(column, inner, t.lanes)
+    columns = [
+        (
+            *((j * column.stride + column.start) * inner.x[3],),
+            *((column.o_start + j * column.o_step) * inner.o[3], *_inside(column, j)),
+        )
+        for j in range(column.positions)
+    ]
     values = {
         "chunks": inner.chunks,
         "panels": panels,
         "rows": len(rows),
-        "pieces": len(pieces),
+        "columns": len(columns),
         "channels": c,
         "k": k,
         "c_block": c_block,
@@ -304,7 +235,7 @@ def _phase(
         "w_y": y.w_step * w_strides[4],
         "w_x": column.w_step * w_strides[5],
     }
-    block, own = conv_batch.block(values, rows, pieces)
+    block, own = conv_batch.block(values, rows, columns)
     field = conv_batch.FIELDS.index
     o_place, bias = rest
     base = y.w_start * w_strides[4] + column.w_start * w_strides[5]

@@ -12,7 +12,7 @@ import math
 from functools import lru_cache
 from typing import Any
 
-from rushlight.codegen import engine, native, native_batch, native_weight
+from rushlight.codegen import engine, native, native_batch, native_pixels, native_weight
 from rushlight.codegen.bound import SCRATCH, Bound
 from rushlight.codegen.native import Bindings, Entry
 from rushlight.codegen.native_plans import (
@@ -86,16 +86,25 @@ def _depthwise(itemsize: int, axes: tuple[Axis, Axis, Axis], counts: Ints) -> bo
     return wide and groups > 1 and c == k == 1 and axes[0] == NO_AXIS
 
 
-def _convolution_plan(
+def _convolve(
     itemsize: int,
     axes: tuple[Axis, Axis, Axis],
     counts: Ints,
     steps: tuple[Ints, Ints, Ints],
+    bias: bool,
     threads: int,
-) -> Plan | PlanePlan:
+) -> list[Bound]:
+    """The launches of a convolution of any geometry."""
+    plan: Plan | PlanePlan
     if _depthwise(itemsize, axes, counts):
-        return plane_plan(itemsize, axes, counts[:2], steps, False, threads)
-    return gather_plan(itemsize, axes, counts, *steps, threads)
+        plan = plane_plan(itemsize, axes, counts[:2], steps, False, threads)
+    else:
+        how = native_pixels.Geometry(axes, counts, *steps)
+        found = native_pixels.convolution(itemsize, how, bias, threads)
+        if found is not None:
+            return found
+        plan = gather_plan(itemsize, axes, counts, *steps, threads)
+    return _launches(plan, itemsize, bias, threads)
 
 
 # Launches
@@ -181,8 +190,8 @@ def _conv(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) -
         if found is not None:
             return Bindings(found, results)
     counts = (n, groups, c, k)
-    plan = _convolution_plan(x.itemsize, three_axes(axes, xs, os), counts, steps, threads)
-    return Bindings(_launches(plan, x.itemsize, b is not None, threads), results)
+    three = three_axes(axes, xs, os)
+    return Bindings(_convolve(x.itemsize, three, counts, steps, b is not None, threads), results)
 
 
 # The record `conv_input`: one convolution for each phase of the strides
@@ -217,8 +226,8 @@ def _input(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) 
         launches = []
         for axes in reached:
             three = three_axes(list(axes), gs, os)
-            plan = _convolution_plan(g.itemsize, three, (n, groups, k, c), steps, threads)
-            launches += _launches(plan, g.itemsize, b is not None, threads)
+            counts = (n, groups, k, c)
+            launches += _convolve(g.itemsize, three, counts, steps, b is not None, threads)
     for axes in phases:
         if axes not in reached:
             launches.append(_filling(out, list(axes), b is not None, threads))

@@ -27,8 +27,12 @@ __all__ = [
     "Plan",
     "PlanePlan",
     "PoolPlan",
+    "Scratch",
     "adjoint_axes",
+    "areas_of",
+    "block_of",
     "contiguous",
+    "fields_of",
     "forward_axis",
     "gather_plan",
     "many_registers",
@@ -36,6 +40,8 @@ __all__ = [
     "plane_plan",
     "strides",
     "three_axes",
+    "unit_of",
+    "weight_places",
     "weight_plan",
     "with_table",
 ]
@@ -181,7 +187,7 @@ class Plan(NamedTuple):
     direct: bool = False  # whether no columns are packed
 
 
-class _Scratch:
+class Scratch:
     """How a unit's input lies in the scratch, but for the number of its rows."""
 
     def __init__(self, axes: tuple[Axis, Axis, Axis], channels: int) -> None:
@@ -209,8 +215,8 @@ class _Scratch:
         return [i * y.tap_step * self.row_words + c for i in range(y.taps) for c in columns]
 
 
-def _fields(
-    scratch: _Scratch, counts: Ints, x_strides: Ints, o_strides: Ints, unit: tuple[int, int]
+def fields_of(
+    scratch: Scratch, counts: Ints, x_strides: Ints, o_strides: Ints, unit: tuple[int, int]
 ) -> dict[str, int]:
     """The fields that all kernels share."""
     z, y, x = scratch.axes
@@ -235,7 +241,7 @@ def _fields(
     return values
 
 
-def _block(values: dict[str, int], tables: dict[str, Any]) -> tuple[Any, Owned]:
+def block_of(values: dict[str, int], tables: dict[str, Any]) -> tuple[Any, Owned]:
     """An argument block: the fields, the counter, then tables to which fields point."""
     block = np.zeros(COUNTER + 1, np.int64)
     for name, value in values.items():
@@ -251,7 +257,7 @@ def with_table(block: Any, own: Owned, word: int, table: Any) -> tuple[Any, Owne
     return np.concatenate([block, np.asarray(table, np.int64)]), (*own, (word, block.size))
 
 
-def _areas(*sizes: int) -> list[int]:
+def areas_of(*sizes: int) -> list[int]:
     """Where areas of these sizes in bytes start, each on a cache line, and where the last ends."""
     places = [0]
     for size in sizes:
@@ -275,8 +281,8 @@ def _tile(k: int) -> Tile:
     return Tile(-(-k // panels), most.vectors)
 
 
-def _unit(
-    t: VectorType, scratch: _Scratch, images: int, groups: int, work: int, threads: int
+def unit_of(
+    t: VectorType, scratch: Scratch, images: int, groups: int, work: int, threads: int
 ) -> tuple[int, int]:
     """How many images, or rows of one image, make a unit: the cheapest by a simple model.
 
@@ -312,7 +318,7 @@ def _direct(t: VectorType, tile: Tile, panels: int, columns: int) -> bool:
     return products / piece < products / t.lanes + 3 / piece
 
 
-def _weight_places(axes: tuple[Axis, Axis, Axis], w_strides: Ints) -> list[int]:
+def weight_places(axes: tuple[Axis, Axis, Axis], w_strides: Ints) -> list[int]:
     """Where each tap's weight lies, from that of the first."""
     _, y, x = axes
     rows = [i * y.w_step * w_strides[4] for i in range(y.taps)]
@@ -338,14 +344,14 @@ def gather_plan(
     t = native.vector_type(itemsize)
     n, groups, channels, k = counts
     z, y, x = axes
-    scratch = _Scratch(axes, channels)
+    scratch = Scratch(axes, channels)
     tile = _tile(k)
     panels = -(-k // tile.rows)
     taps = y.taps * x.taps
     per_position = panels * tile.rows * scratch.channels * taps  # weights, and multiply-adds
-    unit = _unit(t, scratch, n * z.positions, groups, per_position, threads)
+    unit = unit_of(t, scratch, n * z.positions, groups, per_position, threads)
     direct = _direct(t, tile, panels, x.positions)
-    values = _fields(scratch, counts, x_strides, o_strides, unit)
+    values = fields_of(scratch, counts, x_strides, o_strides, unit)
     values.update(
         panels=panels,
         units=-(-values["images"] // unit[0]) * values["bands"] * groups,
@@ -358,7 +364,7 @@ def gather_plan(
     )
     values.update(_gather_memory(t, tile, values, direct, per_position * itemsize))
     return Plan(
-        *_block(values, {"tap_x": scratch.tap_places(), "tap_w": _weight_places(axes, w_strides)}),
+        *block_of(values, {"tap_x": scratch.tap_places(), "tap_w": weight_places(axes, w_strides)}),
         sum(a.w_start * s for a, s in zip(axes, w_strides[3:], strict=True)),
         sum(a.o_start * s for a, s in zip(axes, o_strides[3:], strict=True)),
         groups * per_position * itemsize,
@@ -381,7 +387,7 @@ def _gather_memory(
     tiles = min(4 if weight_bytes > _LARGE_WEIGHT else 1, -(-positions // width))
     b_words = 0 if direct else tiles * c_block * taps * width + t.lanes
     piece_words = piece_area(positions) if direct else tiles * piece_area(width)
-    areas = _areas(
+    areas = areas_of(
         (values["unit_images"] * values["image_words"] + t.lanes) * t.itemsize,
         b_words * t.itemsize,
         tiles * values["panels"] * tile.rows * width * t.itemsize,
@@ -394,7 +400,7 @@ def _gather_memory(
 # The gradient of the weight
 
 
-def _chunk(t: VectorType, scratch: _Scratch, images: int) -> tuple[int, int]:
+def _chunk(t: VectorType, scratch: Scratch, images: int) -> tuple[int, int]:
     """How many images, or rows of one image, are summed at once.
 
     Bits depend on it, so it may depend on shapes and the host alone, never on threads.
@@ -420,13 +426,13 @@ def weight_plan(
     t = native.vector_type(itemsize)
     n, groups, channels, k = counts
     z, y, x = axes
-    scratch = _Scratch(axes, channels)
+    scratch = Scratch(axes, channels)
     taps = y.taps * x.taps
     row_count = scratch.channels * taps
     tile = conv_weight.tile_for(many_registers(), k, row_count)
     panels, r_groups = -(-k // tile.rows), -(-row_count // tile.columns)
     unit = _chunk(t, scratch, n * z.positions)
-    values = _fields(scratch, counts, x_strides, g_strides, unit)
+    values = fields_of(scratch, counts, x_strides, g_strides, unit)
     positions = unit[0] * unit[1] * x.positions
     if positions > 2 * _SUMMED:  # long rows
         positions = _SUMMED
@@ -438,7 +444,7 @@ def weight_plan(
     splits = -(-r_groups // r_unit)
     in_cache = _GRADIENT_BYTES // (padded * itemsize) // tile.rows
     k_panels = min(panels, max(1, in_cache))
-    areas = _areas(
+    areas = areas_of(
         (unit[0] * values["image_words"] + t.lanes) * itemsize,
         (tile.columns * padded + t.lanes) * itemsize,
         r_unit * panels * conv_weight.slots(t, tile) * itemsize,
@@ -462,7 +468,7 @@ def weight_plan(
         scratch_words=areas[5],
     )
     work = values["images"] * y.positions * x.positions * groups * k * row_count
-    block = _block(values, {"tap_x": scratch.tap_places()})
+    block = block_of(values, {"tap_x": scratch.tap_places()})
     return Plan(*block, 0, 0, 0, areas[5], groups * splits, work, tile)
 
 
@@ -501,15 +507,15 @@ def plane_plan(
     n, channels = counts
     x_strides, w_strides, o_strides = strides
     _, y, x = axes
-    scratch = _Scratch(axes, 1)
+    scratch = Scratch(axes, 1)
     steps = (x_strides[0], 0, x_strides[1], *x_strides[3:])
-    values = _fields(scratch, (n, 1, channels, 1), steps, o_strides, (1, y.positions))
+    values = fields_of(scratch, (n, 1, channels, 1), steps, o_strides, (1, y.positions))
     words, taps = values["plane_words"], y.taps * x.taps
     c_unit = min(channels, max(1, _INPUT_BYTES // 4 // (words * itemsize)))
     per_thread = -(-channels // (2 * threads)) if sums else -(-n * channels // (4 * threads))
     c_unit = max(1, min(c_unit, per_thread))
     rounded = -(-taps // depthwise.TAPS) * depthwise.TAPS
-    areas = _areas(
+    areas = areas_of(
         (c_unit * words + t.lanes) * itemsize, c_unit * rounded * t.lanes * itemsize * sums
     )
     c_units = -(-channels // c_unit)
@@ -523,7 +529,7 @@ def plane_plan(
         scratch_words=areas[2],
     )
     return PlanePlan(
-        *_block(values, {"tap_x": scratch.tap_places(), "tap_w": _weight_places(axes, w_strides)}),
+        *block_of(values, {"tap_x": scratch.tap_places(), "tap_w": weight_places(axes, w_strides)}),
         sum(a.w_start * s for a, s in zip(axes, w_strides[3:], strict=True)),
         sum(a.o_start * s for a, s in zip(axes, o_strides[3:], strict=True)),
         0,
@@ -566,14 +572,14 @@ def max_plan(
     t = native.vector_type(itemsize)
     n, channels = counts
     y, x = axes
-    scratch = _Scratch((NO_AXIS, y, x), 1)
+    scratch = Scratch((NO_AXIS, y, x), 1)
     steps = (x_strides[0], 0, *x_strides[1:])
-    values = _fields(scratch, (n, 1, channels, 0), steps, (0,) * 6, (1, y.positions))
+    values = fields_of(scratch, (n, 1, channels, 0), steps, (0,) * 6, (1, y.positions))
     plane_words = values["plane_words"]
     c_unit = min(channels, max(1, _INPUT_BYTES // 4 // (plane_words * itemsize)))
     c_unit = min(c_unit, -(-n * channels // (4 * threads)))
     c_units = -(-channels // c_unit)
-    areas = _areas((c_unit * plane_words + t.lanes) * itemsize, t.lanes * 16)
+    areas = areas_of((c_unit * plane_words + t.lanes) * itemsize, t.lanes * 16)
     values.update(
         c_unit=c_unit,
         c_units=c_units,
@@ -592,4 +598,4 @@ def max_plan(
         "first_column": padded[: len(padded) // 2 * 2].view(np.int64),
     }
     work = n * channels * y.positions * x.positions * len(taps)
-    return PoolPlan(*_block(values, tables), areas[2], n * c_units, work)
+    return PoolPlan(*block_of(values, tables), areas[2], n * c_units, work)

@@ -1,14 +1,13 @@
 """Convolution of small planes by vectors that run along the images; nothing is packed.
 
-The input has been turned (``turn.py``) so that images are innermost: X[chunk][c][y][x][image]. In
-one output row, what one step of the inner kernel computes is a *piece*: a few vectors, either one
-position of a chunk of images, or a run of (position, image) where a chunk is less than a vector. A
-piece of `rows` output channels is held in registers; weights are read where they lie:
+The input has been turned (``turn.py``) so that images are innermost: X[chunk][c][y][x][image], a
+chunk being one or two vectors. The sums of one position for `rows` output channels are held in
+registers; weights are read where they lie:
 
     for unit (some chunks, some panels of output channels, some rows), shared by the threads:
-        for some channels: for panel: for chunk: for row i: for piece:
+        for some channels: for panel: for chunk: for row i: for column j:
             for c, tap row, tap column:     only taps that meet the input
-                acc[r][v] += W[k + r, c, tap] * X[chunk][c][y + tap][piece + tap][v]
+                acc[r][v] += W[k + r, c, tap] * X[chunk][c][y + tap][x + tap][v]
             store acc + bias, or add it to what earlier channels gave
 
 The result is turned likewise. The last panel begins so that it ends at the last channel: what it
@@ -29,14 +28,13 @@ from rushlight.compiler.kernels.windows import PARAMETERS
 __all__ = ["COUNT", "FIELDS", "block", "module", "name_of"]
 
 FIELDS = (
-    *("x", "w", "bias", "out", "counter", "row_table", "piece_table"),
-    *("chunks", "panels", "rows", "pieces", "channels", "k", "c_block"),
+    *("x", "w", "bias", "out", "counter", "row_table", "column_table"),
+    *("chunks", "panels", "rows", "columns", "channels", "k", "c_block"),
     *("chunk_unit", "panel_unit", "row_unit", "row_units", "panel_units", "units"),
     *("x_chunk", "x_c", "x_y", "x_x", "w_k", "w_c", "w_y", "w_x", "o_chunk", "o_k"),
 )
 COUNT = len(FIELDS)  # how many units were handed out stands behind the fields
-_ROW_WORDS = 4  # where X starts, where the output starts, first tap, last + 1
-_PIECE_WORDS = 5  # likewise, and how many vectors
+_WORDS = 4  # of a row or column: where X starts, where the output starts, first tap, last + 1
 
 
 def name_of(t: VectorType, tile: Tile) -> str:
@@ -45,15 +43,15 @@ def name_of(t: VectorType, tile: Tile) -> str:
 
 
 def block(
-    values: dict[str, int], rows: Sequence[tuple[int, ...]], pieces: Sequence[tuple[int, ...]]
+    values: dict[str, int], rows: Sequence[tuple[int, ...]], columns: Sequence[tuple[int, ...]]
 ) -> tuple[Any, tuple[tuple[int, int], ...]]:
     """The argument block without pointers to arrays, and its pointers to its own words."""
     words = np.zeros(COUNT + 1, np.int64)
     for name, value in values.items():
         words[FIELDS.index(name)] = value
-    tables = [np.array(table, np.int64).reshape(-1) for table in (rows, pieces)]
+    tables = [np.array(table, np.int64).reshape(-1) for table in (rows, columns)]
     starts = (COUNT, COUNT + 1, COUNT + 1 + tables[0].size)
-    names = ("counter", "row_table", "piece_table")
+    names = ("counter", "row_table", "column_table")
     own = tuple([(FIELDS.index(n), start) for n, start in zip(names, starts, strict=True)])
     return np.concatenate([words, *tables]), own
 
@@ -61,12 +59,11 @@ def block(
 def module(t: VectorType, tile: Tile) -> str:
     """The IR for a vector type and a tile."""
     name = name_of(t, tile)
-    inner = [_inner(f"{name}_inner_{v}", t, tile.rows, v) for v in range(1, tile.vectors + 1)]
-    return "".join([declarations(t), *inner, _convolve(name, t, tile)])
+    return declarations(t) + _inner(f"{name}_inner", t, tile) + _convolve(name, t, tile)
 
 
-def _inner(name: str, t: VectorType, rows: int, vectors: int) -> str:
-    """The sums of a piece over `channels` channels."""
+def _inner(name: str, t: VectorType, tile: Tile) -> str:
+    """The sums of one position over `channels` channels."""
     parameters = (
         *(("ptr", "arguments"), ("ptr", "x"), ("ptr", "w"), ("ptr", "out"), ("ptr", "bias")),
         *(("i64", "channels"), ("i64", "y0"), ("i64", "y1"), ("i64", "x0"), ("i64", "x1")),
@@ -76,7 +73,7 @@ def _inner(name: str, t: VectorType, rows: int, vectors: int) -> str:
     x_steps, w_steps = ([f.field(f"{a}_{d}") for d in "cyx"] for a in "xw")
     w_k = f.field("w_k")
     twice = f.mul(w_k, 2)
-    places = [(r, v) for r in range(rows) for v in range(vectors)]
+    places = [(r, v) for r in range(tile.rows) for v in range(tile.vectors)]
     bounds: list[tuple[Value, Value]] = [(0, "%channels"), ("%y0", "%y1"), ("%x0", "%x1")]
     sums: list[str] = ["zeroinitializer"] * len(places)
     loops = []
@@ -89,15 +86,17 @@ def _inner(name: str, t: VectorType, rows: int, vectors: int) -> str:
         f.test(loop, f.compare("slt", loop.values[0], stop))
         x, w, sums = loop.values[1], loop.values[2], loop.values[3:]
         loops.append(loop)
-    data = [f.load(t.vector, f.at(t.scalar, x, v * t.lanes), t.itemsize) for v in range(vectors)]
+    data = [
+        f.load(t.vector, f.at(t.scalar, x, v * t.lanes), t.itemsize) for v in range(tile.vectors)
+    ]
     total = dict(zip(places, sums, strict=True))
     group = w
-    for r in range(rows):
+    for r in range(tile.rows):
         if r and r % 3 == 0:
             group = f.at(t.scalar, group, f.add(twice, w_k))
         place = [group, f.at(t.scalar, group, w_k), f.at(t.scalar, group, twice)][r % 3]
         factor = f.splat(t, f.load(t.scalar, place))
-        for v in range(vectors):
+        for v in range(tile.vectors):
             total[r, v] = f.fma(t, factor, data[v], total[r, v])
     after = [total[place] for place in places]
     for depth in (2, 1, 0):
@@ -131,8 +130,8 @@ def _range(f: Function, number: Value, size: Value, most: Value) -> tuple[Value,
 def _convolve(name: str, t: VectorType, tile: Tile) -> str:
     """The loop over units; see the file's head."""
     f = Function(name, PARAMETERS, FIELDS)
-    x, w, bias, out, row_table, piece_table = (
-        f.field(n, "ptr") for n in ("x", "w", "bias", "out", "row_table", "piece_table")
+    x, w, bias, out, row_table, column_table = (
+        f.field(n, "ptr") for n in ("x", "w", "bias", "out", "row_table", "column_table")
     )
     channels, c_block, k = f.field("channels"), f.field("c_block"), f.field("k")
     with f.claim(f.field("counter", "ptr"), f.field("units")) as unit:
@@ -147,27 +146,23 @@ def _convolve(name: str, t: VectorType, tile: Tile) -> str:
             x_c0, w_c0 = f.mul(c0, f.field("x_c")), f.mul(c0, f.field("w_c"))
             with f.loop(*panels) as panel, f.loop(*chunks) as chunk, f.loop(*rows) as i:
                 k0 = f.least(f.mul(panel, tile.rows), f.sub(k, tile.rows))
-                row = f.at("i64", row_table, f.mul(i, _ROW_WORDS))
-                x_row, o_row, y0, y1 = _words(f, row, _ROW_WORDS)
+                x_row, o_row, y0, y1 = _entry(f, row_table, i)
                 x_at = f.at(t.scalar, x, f.mul(chunk, f.field("x_chunk")), x_c0, x_row)
                 w_at = f.at(t.scalar, w, f.mul(k0, f.field("w_k")), w_c0)
                 place = f.add(f.mul(chunk, f.field("o_chunk")), f.mul(k0, f.field("o_k")), o_row)
                 o_at = f.at(t.scalar, out, place)
-                with f.loop(0, f.field("pieces")) as number:
-                    piece = f.at("i64", piece_table, f.mul(number, _PIECE_WORDS))
-                    x_piece, o_piece, x0, x1, vectors = _words(f, piece, _PIECE_WORDS)
-                    arguments = (
-                        ("ptr", "%arguments"),
-                        *(("ptr", f.at(t.scalar, x_at, x_piece)), ("ptr", w_at)),
-                        *(("ptr", f.at(t.scalar, o_at, o_piece)),),
+                with f.loop(0, f.field("columns")) as j:
+                    x_column, o_column, x0, x1 = _entry(f, column_table, j)
+                    f.call(
+                        f"{name}_inner",
+                        *(("ptr", "%arguments"), ("ptr", f.at(t.scalar, x_at, x_column))),
+                        *(("ptr", w_at), ("ptr", f.at(t.scalar, o_at, o_column))),
                         *(("ptr", f.at(t.scalar, bias, k0)), ("i64", count)),
                         *(("i64", y0), ("i64", y1), ("i64", x0), ("i64", x1), ("i1", first)),
                     )
-                    for v in range(1, tile.vectors + 1):
-                        with f.when(f.compare("eq", vectors, v)):
-                            f.call(f"{name}_inner_{v}", *arguments)
     return f.text()
 
 
-def _words(f: Function, table: str, count: int) -> list[str]:
-    return [f.load("i64", f.at("i64", table, i)) for i in range(count)]
+def _entry(f: Function, table: str, number: Value) -> list[str]:
+    entry = f.at("i64", table, f.mul(number, _WORDS))
+    return [f.load("i64", f.at("i64", entry, i)) for i in range(_WORDS)]

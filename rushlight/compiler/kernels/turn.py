@@ -3,9 +3,9 @@
     for matrix (a, b), for some of its rows and columns, handed to whichever thread asks next:
         target[a, b][column][row] = source[a, b][row][column]
 
-Rows beyond those that exist, up to `full`, become zeros; so do `before` columns in front of the
-first and `after` behind the last. Squares of lanes by lanes elements are turned in registers. The
-last matrix along a may have fewer rows (`all_rows` in all) or columns (`all_columns`).
+Rows beyond those that exist, up to `full`, become zeros. Squares of lanes by lanes elements are
+turned in registers. The last matrix along a may have fewer rows (`all_rows` in all) or columns
+(`all_columns`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,25 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
+from rushlight.compiler.kernels.emit import Function, VectorType, declarations
 from rushlight.compiler.kernels.windows import PARAMETERS
 
-__all__ = ["COUNT", "COUNTER", "SOURCE", "TARGET", "block", "module", "name_of", "square_function"]
+__all__ = [
+    "COUNT",
+    "COUNTER",
+    "SOURCE",
+    "TARGET",
+    "block",
+    "module",
+    "name_of",
+    "square_function",
+    "transposed",
+]
 
 SOURCE, TARGET, COUNTER = range(3)
 _FIELDS = (
     *("source", "target", "counter", "as", "bs", "rows", "columns", "full"),
-    *("all_rows", "all_columns", "before", "after"),
+    *("all_rows", "all_columns"),
     *("s_a", "s_b", "s_row", "t_a", "t_b", "t_column", "row_parts", "column_parts"),
 )
 COUNT = len(_FIELDS)  # how many units were handed out stands behind the fields
@@ -97,33 +107,43 @@ def square_function(name: str, t: VectorType) -> str:
         *(("i64", "rows"), ("i64", "columns"), ("i64", "full")),
     )
     f = Function(name, parameters, internal=True)
-    whole = [f.compare("sge", n, t.lanes) for n in ("%rows", "%columns")]
-    both = f.op(f"and i1 {whole[0]}, {whole[1]}")
-    with f.when(both):
-        rows = [
-            f.load(t.vector, f.at(t.scalar, "%source", f.mul("%s_row", r)), t.itemsize)
-            for r in range(t.lanes)
-        ]
+    tall, wide = (f.compare("sge", n, t.lanes) for n in ("%rows", "%columns"))
+    with f.when(f.op(f"and i1 {tall}, {wide}")):
+        rows = [f.load(t.vector, _row(f, t, r), t.itemsize) for r in range(t.lanes)]
         for q, value in enumerate(transposed(f, t, rows)):
-            f.store(t.vector, value, f.at(t.scalar, "%target", f.mul("%t_column", q)), t.itemsize)
-    with f.when(f.otherwise(both)):
+            f.store(t.vector, value, _column(f, t, q), t.itemsize)
+    with f.when(f.op(f"and i1 {tall}, {f.otherwise(wide)}")):
+        mask = f.first_lanes(t, "%columns")
+        rows = [_masked_load(f, t, _row(f, t, r), mask) for r in range(t.lanes)]
+        for q, value in enumerate(transposed(f, t, rows)[:-1]):
+            with f.when(f.compare("sgt", "%columns", q)):
+                f.store(t.vector, value, _column(f, t, q), t.itemsize)
+    with f.when(f.otherwise(tall)):
         rows = []
         for r in range(t.lanes):
             here = f.compare("sgt", "%rows", r)
             mask = f.first_lanes(t, f.select(here, "i64", "%columns", 0))
-            place = f.at(t.scalar, "%source", f.mul("%s_row", r))
-            rows.append(
-                f.op(
-                    f"call {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr {place}, "
-                    f"i32 {t.itemsize}, <{t.lanes} x i1> {mask}, {t.vector} zeroinitializer)"
-                )
-            )
+            rows.append(_masked_load(f, t, _row(f, t, r), mask))
+        mask = f.first_lanes(t, "%full")
         for q, value in enumerate(transposed(f, t, rows)):
-            here = f.compare("sgt", "%columns", q)
-            mask = f.first_lanes(t, f.select(here, "i64", "%full", 0))
-            to = f.at(t.scalar, "%target", f.mul("%t_column", q))
-            _masked_store(f, t, value, to, mask)
+            with f.when(f.compare("sgt", "%columns", q)):
+                _masked_store(f, t, value, _column(f, t, q), mask)
     return f.text()
+
+
+def _row(f: Function, t: VectorType, r: int) -> str:
+    return f.at(t.scalar, "%source", f.mul("%s_row", r))
+
+
+def _column(f: Function, t: VectorType, q: int) -> str:
+    return f.at(t.scalar, "%target", f.mul("%t_column", q))
+
+
+def _masked_load(f: Function, t: VectorType, place: str, mask: str) -> str:
+    return f.op(
+        f"call {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr {place}, i32 {t.itemsize}, "
+        f"<{t.lanes} x i1> {mask}, {t.vector} zeroinitializer)"
+    )
 
 
 def _turn(name: str, t: VectorType) -> str:
@@ -148,9 +168,6 @@ def _turn(name: str, t: VectorType) -> str:
         most = f.least(columns, f.sub(f.field("all_columns"), f.mul(a, columns)))
         q0, r0 = f.mul(column_part, _WIDTH), f.mul(row_part, _WIDTH)
         q1, r1 = f.least(most, f.add(q0, _WIDTH)), f.least(full, f.add(r0, _WIDTH))
-        first, last = f.compare("eq", column_part, 0), f.compare("eq", q1, most)
-        before = f.select(first, "i64", f.mul(f.field("before"), t_column), 0)
-        _clear(f, t, f.at(t.scalar, target, f.sub(0, before)), before)
         with f.loop(r0, r1, t.lanes) as r, f.loop(q0, q1, t.lanes) as q:
             f.call(
                 f"{name}_square",
@@ -159,12 +176,4 @@ def _turn(name: str, t: VectorType) -> str:
                 *(("i64", s_row), ("i64", t_column)),
                 *(("i64", f.sub(n, o)) for n, o in ((have, r), (q1, q), (full, r))),
             )
-        after = f.select(last, "i64", f.mul(f.field("after"), t_column), 0)
-        _clear(f, t, f.at(t.scalar, target, f.mul(q1, t_column)), after)
     return f.text()
-
-
-def _clear(f: Function, t: VectorType, to: str, words: Value) -> None:
-    with f.loop(0, words, t.lanes) as i:
-        mask = f.first_lanes(t, f.sub(words, i))
-        _masked_store(f, t, "zeroinitializer", f.at(t.scalar, to, i), mask)

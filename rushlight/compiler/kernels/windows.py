@@ -37,7 +37,7 @@ FIELDS = (
     *("b_place", "c_place", "piece_place"),
     # of the weight's gradient alone
     *("padded", "r_groups", "r_unit", "splits", "chunks", "k_block", "a_place", "block"),
-    # of pooling alone
+    # of pooling alone, but for first_row: what taps of a row meet the input
     *("indices", "tap_index", "first_row", "first_column", "c_unit", "c_units"),
 )
 PIECE_WORDS = 4  # source, column of the tile, output, length
