@@ -23,7 +23,7 @@ import numpy as np
 
 from rushlight.codegen import engine
 
-__all__ = ["Pool", "pool"]
+__all__ = ["Pool", "pool", "sleeping"]
 
 # The words of the shared state, a cache line apart where threads meet.
 _ROUND, _WORK, _ARGUMENTS, _PARTS, _PENDING, _STOP, _WORDS = 0, 8, 9, 10, 16, 24, 32
@@ -132,16 +132,24 @@ define void @rl_stop(ptr %state) {{
 """
 
 
-def _loop_ir() -> str:
+def sleeping(word: str, seen: str) -> tuple[str, str]:
+    """IR that sleeps while the 32-bit word at `word` is `seen`, and IR that wakes who sleeps.
+
+    Where there is no futex, sleeping is yielding and waking is nothing.
+    """
     number = _FUTEX.get(platform.machine()) if sys.platform == "linux" else None
-    if number is not None:  # FUTEX_WAIT and FUTEX_WAKE, private to the process
-        sleep = (
-            f"%r = call i64 (i64, ...) @syscall(i64 {number}, ptr %word, i32 128, i32 %low, "
-            "ptr null)"
-        )
-        wake = f"%r = call i64 (i64, ...) @syscall(i64 {number}, ptr %word, i32 129, i32 4096)"
-    else:
-        sleep, wake = "%r = call i32 @sched_yield()", ""
+    if number is None:
+        return "%r.sleep = call i32 @sched_yield()", ""
+    call = f"call i64 (i64, ...) @syscall(i64 {number}, ptr {word}"
+    # FUTEX_WAIT and FUTEX_WAKE, private to the process
+    return (
+        f"%r.sleep = {call}, i32 128, i32 {seen}, ptr null)",
+        f"%r.wake = {call}, i32 129, i32 4096)",
+    )
+
+
+def _loop_ir() -> str:
+    sleep, wake = sleeping("%word", "%low")
     return _LOOP.format(
         sleep=sleep,
         wake=wake,
@@ -172,6 +180,7 @@ class Pool:
         self._owner = 0  # the process whose workers these are
         self._state: Any = None
         self._run: Any = None
+        self._entry = 0
         self._workers: list[threading.Thread] = []
 
     def run(self, kernel: int, arguments: int, parts: int) -> None:
@@ -194,10 +203,27 @@ class Pool:
         for part in range(parts):
             call(arguments, part, parts)
 
+    def enter(self) -> tuple[int, int] | None:
+        """Takes the pool for a native caller; None if somebody else has it.
+
+        Returns:
+            the addresses of `rl_run` and of the shared state; `leave` must follow.
+        """
+        if self.threads < 2 or not self._busy.acquire(blocking=False):
+            return None
+        if self._owner != os.getpid():
+            self._start()
+        return self._entry, self._state.ctypes.data
+
+    def leave(self) -> None:
+        """Gives the pool back."""
+        self._busy.release()
+
     def _start(self) -> None:
         engine.compile_ir(_loop_ir())
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         self._run = engine.function("rl_run", (pointer, pointer, pointer, number, number))
+        self._entry = engine.address("rl_run")
         worker = engine.function("rl_worker", (pointer, number, number))
         state = np.zeros(_WORDS + 8, np.int64)
         start = -(state.ctypes.data // 8) % 8  # on a cache line

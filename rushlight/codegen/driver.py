@@ -1,0 +1,355 @@
+"""The native driver: runs a program's steps, alone or with the pool's threads.
+
+In: a program as int64 words in memory (`WORDS` says which), made by `compiler/program.py`.  Out:
+its steps have run.  One call from Python does it all: pointers of arrays outside are copied into
+the argument blocks (the table holds `id(array)`, and an ndarray object keeps the address of its
+data 16 bytes behind its start, which is checked once; where that fails the table holds addresses),
+run-time numbers likewise, counters are set to 0, then every thread walks the steps.  Where a step
+needs what another thread may still be making, all meet at a barrier.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from rushlight.codegen import engine, threads
+
+__all__ = ["BARRIER", "DATA", "HEAD", "STEP_WORDS", "STOP", "WORDS", "Driver", "driver", "word"]
+
+# Words of a program's head.  Counts of the barrier have cache lines of their own.
+WORDS = (
+    ("steps", "first", "last", "moves", "move_count", "numbers_moved", "numbers_count")
+    + ("zeros", "zero_count", "bads", "bad_count", "table", "numbers", "objects", "status")
+)  # fmt: skip
+_ARRIVED, _PHASE, _SLEEPERS, HEAD = 16, 24, 32, 40  # HEAD: how many words the head has
+STEP_WORDS = 4  # kernel, argument block, parts, flags
+BARRIER, STOP = 1, 2  # flags: wait for the others first; end here if a check failed
+DATA = 16  # where an ndarray object keeps the address of its data
+_SPINS = 1500
+
+_IR = """
+declare i64 @syscall(i64, ...)
+declare i32 @sched_yield()
+{pause_declaration}
+
+define internal i64 @rl_program_failed(ptr %p) {{
+entry:
+  %status.at = getelementptr i64, ptr %p, i64 {status}
+  %status = load atomic i64, ptr %status.at monotonic, align 8
+  %bads.at = getelementptr i64, ptr %p, i64 {bads}
+  %bads = load ptr, ptr %bads.at
+  %count.at = getelementptr i64, ptr %p, i64 {bad_count}
+  %count = load i64, ptr %count.at
+  br label %loop
+loop:
+  %i = phi i64 [0, %entry], [%next, %body]
+  %found = phi i64 [%status, %entry], [%or, %body]
+  %more = icmp ult i64 %i, %count
+  br i1 %more, label %body, label %exit
+body:
+  %at = getelementptr ptr, ptr %bads, i64 %i
+  %word = load ptr, ptr %at
+  %bad = load i64, ptr %word
+  %or = or i64 %found, %bad
+  %next = add i64 %i, 1
+  br label %loop
+exit:
+  ret i64 %found
+}}
+
+define internal void @rl_program_begin(ptr %p) {{
+entry:
+  %status.at = getelementptr i64, ptr %p, i64 {status}
+  store i64 0, ptr %status.at
+  %moves.at = getelementptr i64, ptr %p, i64 {moves}
+  %moves = load ptr, ptr %moves.at
+  %count.at = getelementptr i64, ptr %p, i64 {move_count}
+  %count = load i64, ptr %count.at
+  %table.at = getelementptr i64, ptr %p, i64 {table}
+  %table = load ptr, ptr %table.at
+  %objects.at = getelementptr i64, ptr %p, i64 {objects}
+  %objects = load i64, ptr %objects.at
+  %by.object = icmp ne i64 %objects, 0
+  br label %loop
+loop:
+  %i = phi i64 [0, %entry], [%i.next, %moved]
+  %more = icmp ult i64 %i, %count
+  br i1 %more, label %body, label %numbers
+body:
+  %row = mul i64 %i, 3
+  %to.at = getelementptr i64, ptr %moves, i64 %row
+  %to = load ptr, ptr %to.at
+  %slot.at = getelementptr i64, ptr %to.at, i64 1
+  %slot = load i64, ptr %slot.at
+  %offset.at = getelementptr i64, ptr %to.at, i64 2
+  %offset = load i64, ptr %offset.at
+  %entry.at = getelementptr ptr, ptr %table, i64 %slot
+  %array = load ptr, ptr %entry.at
+  br i1 %by.object, label %object, label %moved
+object:
+  %data.at = getelementptr i8, ptr %array, i64 {DATA}
+  %data = load ptr, ptr %data.at
+  br label %moved
+moved:
+  %start = phi ptr [%array, %body], [%data, %object]
+  %place = getelementptr i8, ptr %start, i64 %offset
+  store ptr %place, ptr %to
+  %i.next = add i64 %i, 1
+  br label %loop
+numbers:
+  %pairs.at = getelementptr i64, ptr %p, i64 {numbers_moved}
+  %pairs = load ptr, ptr %pairs.at
+  %pair.count.at = getelementptr i64, ptr %p, i64 {numbers_count}
+  %pair.count = load i64, ptr %pair.count.at
+  %numbers.at = getelementptr i64, ptr %p, i64 {numbers}
+  %values = load ptr, ptr %numbers.at
+  br label %number.loop
+number.loop:
+  %n = phi i64 [0, %numbers], [%n.next, %number.body]
+  %n.more = icmp ult i64 %n, %pair.count
+  br i1 %n.more, label %number.body, label %zeros
+number.body:
+  %n.row = mul i64 %n, 2
+  %n.to.at = getelementptr i64, ptr %pairs, i64 %n.row
+  %n.to = load ptr, ptr %n.to.at
+  %n.from.at = getelementptr i64, ptr %n.to.at, i64 1
+  %n.from = load i64, ptr %n.from.at
+  %value.at = getelementptr i64, ptr %values, i64 %n.from
+  %value = load i64, ptr %value.at
+  store i64 %value, ptr %n.to
+  %n.next = add i64 %n, 1
+  br label %number.loop
+zeros:
+  %zeros.at = getelementptr i64, ptr %p, i64 {zeros}
+  %zero.words = load ptr, ptr %zeros.at
+  %zero.count.at = getelementptr i64, ptr %p, i64 {zero_count}
+  %zero.count = load i64, ptr %zero.count.at
+  br label %zero.loop
+zero.loop:
+  %z = phi i64 [0, %zeros], [%z.next, %zero.body]
+  %z.more = icmp ult i64 %z, %zero.count
+  br i1 %z.more, label %zero.body, label %exit
+zero.body:
+  %z.at = getelementptr ptr, ptr %zero.words, i64 %z
+  %z.to = load ptr, ptr %z.at
+  store i64 0, ptr %z.to
+  %z.next = add i64 %z, 1
+  br label %zero.loop
+exit:
+  ret void
+}}
+
+define internal void @rl_program_meet(ptr %p, i64 %parts) {{
+entry:
+  %arrived.at = getelementptr i64, ptr %p, i64 {ARRIVED}
+  %phase.at = getelementptr i64, ptr %p, i64 {PHASE}
+  %sleepers.at = getelementptr i64, ptr %p, i64 {SLEEPERS}
+  %seen = load atomic i64, ptr %phase.at acquire, align 8
+  %before = atomicrmw add ptr %arrived.at, i64 1 acq_rel, align 8
+  %mine = add i64 %before, 1
+  %last = icmp eq i64 %mine, %parts
+  br i1 %last, label %open, label %spin
+open:
+  store atomic i64 0, ptr %arrived.at monotonic, align 8
+  %phase = add i64 %seen, 1
+  %old = atomicrmw xchg ptr %phase.at, i64 %phase seq_cst, align 8
+  %sleepers = load atomic i64, ptr %sleepers.at seq_cst, align 8
+  %asleep = icmp ne i64 %sleepers, 0
+  br i1 %asleep, label %wake, label %exit
+wake:
+  {wake}
+  br label %exit
+spin:
+  %tries = phi i64 [0, %entry], [%tries.next, %again], [0, %slept]
+  %now = load atomic i64, ptr %phase.at acquire, align 8
+  %opened = icmp ne i64 %now, %seen
+  br i1 %opened, label %exit, label %again
+again:
+  {pause}
+  %tries.next = add i64 %tries, 1
+  %tired = icmp ugt i64 %tries.next, {SPINS}
+  br i1 %tired, label %slept, label %spin
+slept:
+  %plus = atomicrmw add ptr %sleepers.at, i64 1 seq_cst, align 8
+  %low = trunc i64 %seen to i32
+  {sleep}
+  %minus = atomicrmw sub ptr %sleepers.at, i64 1 seq_cst, align 8
+  br label %spin
+exit:
+  ret void
+}}
+
+define void @rl_program_walk(ptr %p, i64 %part, i64 %parts) {{
+entry:
+  %steps.at = getelementptr i64, ptr %p, i64 {steps}
+  %steps = load ptr, ptr %steps.at
+  %first.at = getelementptr i64, ptr %p, i64 {first}
+  %first = load i64, ptr %first.at
+  %last.at = getelementptr i64, ptr %p, i64 {last}
+  %last = load i64, ptr %last.at
+  %together = icmp ugt i64 %parts, 1
+  br label %loop
+loop:
+  %i = phi i64 [%first, %entry], [%next, %done]
+  %more = icmp ult i64 %i, %last
+  br i1 %more, label %step, label %exit
+step:
+  %row = mul i64 %i, {STEP_WORDS}
+  %kernel.at = getelementptr i64, ptr %steps, i64 %row
+  %kernel = load ptr, ptr %kernel.at
+  %block.at = getelementptr i64, ptr %kernel.at, i64 1
+  %block = load ptr, ptr %block.at
+  %most.at = getelementptr i64, ptr %kernel.at, i64 2
+  %most = load i64, ptr %most.at
+  %flags.at = getelementptr i64, ptr %kernel.at, i64 3
+  %flags = load i64, ptr %flags.at
+  %plain = icmp eq i64 %flags, 0
+  br i1 %plain, label %share, label %flagged
+flagged:
+  %barrier.flag = and i64 %flags, {BARRIER}
+  %wanted = icmp ne i64 %barrier.flag, 0
+  %waits = and i1 %wanted, %together
+  br i1 %waits, label %meet, label %met
+meet:
+  call void @rl_program_meet(ptr %p, i64 %parts)
+  br label %met
+met:
+  %stop.flag = and i64 %flags, {STOP}
+  %stops = icmp ne i64 %stop.flag, 0
+  br i1 %stops, label %check, label %share
+check:
+  %failed = call i64 @rl_program_failed(ptr %p)
+  %bad = icmp ne i64 %failed, 0
+  br i1 %bad, label %exit, label %share
+share:
+  %fewer = icmp ult i64 %most, %parts
+  %hands = select i1 %fewer, i64 %most, i64 %parts
+  %mine = icmp ult i64 %part, %hands
+  br i1 %mine, label %run, label %done
+run:
+  call void %kernel(ptr %block, i64 %part, i64 %hands)
+  br label %done
+done:
+  %next = add i64 %i, 1
+  br label %loop
+exit:
+  ret void
+}}
+
+define i64 @rl_program_alone(ptr %p) {{
+  call void @rl_program_begin(ptr %p)
+  call void @rl_program_walk(ptr %p, i64 0, i64 1)
+  %failed = call i64 @rl_program_failed(ptr %p)
+  ret i64 %failed
+}}
+
+define i64 @rl_program_range(ptr %p, i64 %begin, i64 %first, i64 %last, ptr %run, ptr %state,
+                             i64 %parts) {{
+entry:
+  %begins = icmp ne i64 %begin, 0
+  br i1 %begins, label %start, label %ready
+start:
+  call void @rl_program_begin(ptr %p)
+  br label %ready
+ready:
+  %first.at = getelementptr i64, ptr %p, i64 {first}
+  store i64 %first, ptr %first.at
+  %last.at = getelementptr i64, ptr %p, i64 {last}
+  store i64 %last, ptr %last.at
+  %together = icmp ugt i64 %parts, 1
+  br i1 %together, label %pool, label %single
+pool:
+  %workers = sub i64 %parts, 1
+  call void %run(ptr %state, ptr @rl_program_walk, ptr %p, i64 %parts, i64 %workers)
+  br label %over
+single:
+  call void @rl_program_walk(ptr %p, i64 0, i64 1)
+  br label %over
+over:
+  %failed = call i64 @rl_program_failed(ptr %p)
+  ret i64 %failed
+}}
+
+define i64 @rl_program_data(ptr %array) {{
+  %data.at = getelementptr i8, ptr %array, i64 {DATA}
+  %data = load i64, ptr %data.at
+  ret i64 %data
+}}
+"""
+
+
+def _ir() -> str:
+    sleep, wake = threads.sleeping("%phase.at", "%low")
+    pause_declaration = pause = ""
+    if platform.machine() in ("x86_64", "AMD64"):
+        pause_declaration = "declare void @llvm.x86.sse2.pause()"
+        pause = "call void @llvm.x86.sse2.pause()"
+    places = {name: i for i, name in enumerate(WORDS)}
+    return _IR.format(
+        sleep=sleep, wake=wake, pause=pause, pause_declaration=pause_declaration,
+        ARRIVED=_ARRIVED, PHASE=_PHASE, SLEEPERS=_SLEEPERS, SPINS=_SPINS, DATA=DATA,
+        STEP_WORDS=STEP_WORDS, BARRIER=BARRIER, STOP=STOP, **places,
+    )  # fmt: skip
+
+
+class Driver:
+    """The driver's functions.
+
+    Attributes:
+        alone: runs a whole program on this thread, holding Python's lock: for the smallest.
+        alone_unlocked: the same without the lock.
+        range: runs some steps, with a pool's threads or alone, without Python's lock.
+        objects: whether tables hold array objects (`id`) rather than addresses.
+    """
+
+    def __init__(self) -> None:
+        engine.compile_ir(_ir())
+        pointer, number = ctypes.c_void_p, ctypes.c_int64
+        alone = engine.address("rl_program_alone")
+        self.alone: Any = ctypes.PYFUNCTYPE(number, pointer)(alone)
+        self.alone_unlocked: Any = ctypes.CFUNCTYPE(number, pointer)(alone)
+        self.range: Any = engine.function(
+            "rl_program_range", (pointer, number, number, number, pointer, pointer, number), number
+        )
+        self.objects = _reads_objects()
+
+
+def _reads_objects() -> bool:
+    """Whether the address of an array's data lies where we think, for arrays of several kinds."""
+    if platform.python_implementation() != "CPython" or not _plain_objects():
+        return False
+    data: Any = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(
+        engine.address("rl_program_data")
+    )
+    base = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    for array in (base, base[1, ::2], np.zeros(()), np.empty((0, 3)), base.view(np.uint8)):
+        if data(id(array)) != array.__array_interface__["data"][0]:
+            return False
+    return True
+
+
+def _plain_objects() -> bool:
+    """Whether ndarray objects are large enough that byte 16 is theirs."""
+    return np.ndarray.__basicsize__ >= DATA + 8 and np.ndarray.__itemsize__ == 0
+
+
+@lru_cache(maxsize=1)
+def driver() -> Driver:
+    """The process's driver."""
+    return Driver()
+
+
+def word(array: Any) -> int:
+    """What a program's table holds for an array: the array must outlive the run.
+
+    Example:
+        >>> array = np.zeros(3)
+        >>> word(array) == id(array) or word(array) == array.ctypes.data
+        True
+    """
+    return id(array) if driver().objects else int(array.__array_interface__["data"][0])

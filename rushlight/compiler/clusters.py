@@ -1,0 +1,502 @@
+"""Fusion: which values are computed together by one kernel.
+
+In: a simplified graph.  Out: nodes: clusters of values that one loop nest makes, and calls of
+ready-made kernels or of Python, with what each must wait for.
+
+First, values that must lie in memory become *roots*: what is stored, reduced, gathered from, given
+to a call, or so dear that computing it for each of its users costs more than reading it back.  Each
+root is a cluster of its own; everything between roots is computed in place.  Then clusters are
+merged along their dependencies, and with others that read the same values, where both walk the same
+axes and each reads of the other only what the same loop position has made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rushlight.codegen import loops
+from rushlight.compiler.access import Access, NotAffine, identity, span
+from rushlight.compiler.loops import Instruction, Kernel, Reduce, Stage
+from rushlight.compiler.lower import Cluster, Lowered, Touch, cost, lower, resolve
+from rushlight.compiler.steps import Home, Memory
+from rushlight.ir.graph import Graph, Value, row_major
+
+__all__ = ["Node", "Partition", "clash", "partition"]
+
+Ints = tuple[int, ...]
+
+CALLS = frozenset(("matmul", "kernel", "opaque", "scatter", "concat"))
+_CHECKING = frozenset(("plane_scatter",))  # native kernels that may refuse their inputs
+_LEAVES = frozenset(("input", "number", "const", "iota"))
+_COMPUTED = frozenset(("map", "view", "index", "reduce"))
+_KNOWN: dict[Any, bool] = {}  # what loops can do
+_MOST_INSTRUCTIONS = 256
+_MOST_BUFFERS = 32
+_SERIAL = 1 << 14  # elements that one thread may walk although more could share the work
+_ROWS = 16  # outer positions that are enough to share
+_STRIDED = 1 << 18  # elements that may be walked across their rows
+_SIBLINGS = 4  # how many clusters that read the same value are tried
+
+
+class Node:
+    """What runs at once: a cluster, or a call.
+
+    Attributes:
+        value: the call, or the first root of the cluster.
+        lowered: the cluster, as far as it is known before memory is.
+        deps: the nodes that must have run.
+        order: where it stands in the graph.
+    """
+
+    __slots__ = ("deps", "lowered", "order", "value")
+
+    def __init__(self, value: Value, lowered: Lowered | None, order: int) -> None:
+        self.value = value
+        self.lowered = lowered
+        self.deps: set[Node] = set()
+        self.order = order
+
+    @property
+    def checks(self) -> bool:
+        """Whether it may find out that the program must not go on."""
+        if self.lowered is not None:
+            return self.lowered.checks
+        return self.value.kind in ("scatter", "opaque", "map", "reduce") or (
+            self.value.kind == "kernel" and self.value.attrs[0].name in _CHECKING
+        )
+
+
+class Partition:
+    """A graph cut into nodes.
+
+    Attributes:
+        nodes: the nodes, none twice.
+        maker: the node that computes a root.
+        memories: the memory of each slot; constants' homes.
+        stored: where the program's stores, or a concatenation, want a root.
+        parts: for each concatenation, the roots that it is made of.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.position = {v: i for i, v in enumerate(graph.values())}
+        self.slots = [Memory("slot", slot=i) for i in range(graph.slots)]
+        self.constants: dict[Value, Memory] = {}
+        self.virtual: dict[Value, Memory] = {}
+        self.roots: dict[Value, None] = {}
+        self.stored: dict[Value, Home] = {}
+        self.parts: dict[Value, list[Value]] = {}
+        self.calls: dict[Value, bool] = {}
+        self.maker: dict[Value, Node] = {}
+        self.nodes: dict[Node, None] = {}
+
+    def home(self, v: Value) -> Home | None:
+        """Where a value lies, as far as that is known: roots in memory of their own."""
+        if v.kind == "input":
+            slot, strides, offset = v.attrs
+            return Home(self.slots[slot], offset, strides)
+        if v.kind == "const" and v.shape:
+            return self.constant(v)
+        if v in self.roots or v.kind == "part" or self.called(v):
+            memory = self.virtual.get(v)
+            if memory is None:
+                memory = self.virtual[v] = Memory("temp", nbytes=v.size * v.dtype.itemsize)
+            return Home(memory, 0, row_major(v.shape))
+        return None
+
+    def constant(self, v: Value) -> Home:
+        """Where a constant lies."""
+        array = v.attrs[0]
+        memory = self.constants.get(v)
+        if memory is None:
+            memory = self.constants[v] = Memory("const", array=array.copy(order="C"))
+        return Home(memory, 0, row_major(v.shape))
+
+    def targets(self, v: Value) -> Sequence[Home]:
+        """Where a member would be stored, while it is not known whether it must be."""
+        home = self.stored.get(v) or self.home(v)
+        return [home] if home is not None else []
+
+    def called(self, v: Value) -> bool:
+        """Whether a value is not made of loops: a call, or a function that loops do not have."""
+        found = self.calls.get(v)
+        if found is None:
+            found = v.kind in CALLS or (v.kind in ("map", "reduce") and not in_loops(v))
+            self.calls[v] = found
+        return found
+
+    # Roots
+
+    def lay(self, v: Value) -> None:
+        """Makes sure that a value can be read where it lies."""
+        base = v
+        while base.kind == "view" and base not in self.roots:
+            base = base.inputs[0]
+        scalar = base.kind == "const" and not base.shape
+        computed = base.kind in ("map", "index", "number", "iota") and not self.called(base)
+        if scalar or computed:
+            self.roots[base] = None
+        if resolve(v, self.home) is None:
+            self.roots[v] = None
+
+    def straighten(self, v: Value) -> None:
+        """Makes sure that a view lies in row-major order."""
+        home = resolve(v, self.home)
+        if v.kind == "view" and not (home and home.row_major(v.shape)):
+            self.roots[v] = None
+
+    def choose(self) -> None:
+        """Finds the roots."""
+        order = list(self.graph.values())
+        for s in self.graph.stores:
+            if s.value.size:
+                self.store(s.value, Home(self.slots[s.slot], s.offset, s.strides))
+        for v in order:
+            if v.kind == "reduce" and not self.called(v):
+                self.roots[v] = None
+        for v in order:
+            if v.kind == "concat":
+                self.gather_parts(v)
+            elif self.called(v):
+                for x in v.inputs:
+                    self.lay(x)
+                    if v.kind == "kernel":
+                        self.straighten(x)
+            elif v.kind == "index":
+                self.lay(v.inputs[0])
+        self.dear(order)
+
+    def store(self, v: Value, home: Home) -> Value:
+        """Notes that a value is wanted somewhere; returns the root that is put there."""
+        temporary = home.memory.kind == "temp"
+        called = v.kind == "part" or self.called(v)
+        made = called and (temporary or v.kind == "concat")
+        if v.kind in _LEAVES or v in self.stored or made:
+            v = Value("view", (v,), (row_major(v.shape), 0), v.shape, v.dtype)  # a copy
+            self.position[v] = len(self.position)
+        if v.kind in _COMPUTED and not self.called(v):
+            self.roots[v] = None
+        self.stored[v] = home
+        return v
+
+    def gather_parts(self, v: Value) -> None:
+        """The values that are concatenated are stored in their parts of the whole."""
+        whole = self.home(v)
+        assert whole is not None
+        start = 0
+        parts = []
+        for x in v.inputs:
+            offset = start * whole.strides[v.attrs[0]]
+            parts.append(self.store(x, Home(whole.memory, offset, whole.strides)))
+            start += x.shape[v.attrs[0]]
+        self.parts[v] = parts
+
+    def dear(self, order: list[Value]) -> None:
+        """Makes roots of values that several roots would compute, if reading them is cheaper."""
+        weight: dict[Value, tuple[float, frozenset[Value]]] = {}
+        for v in order:
+            weight[v] = self.weight(v, weight)
+        users: dict[Value, set[Value]] = {v: set() for v in order}
+        for v in reversed(order):
+            computed = v.kind in ("map", "view", "index") and self.home(v) is None
+            if computed and v.kind != "view" and len(users[v]) > 1:
+                total, leaves = weight[v]
+                n = len(users[v])
+                once = total + len(leaves)
+                small = v.size == 1 and total >= 4
+                if small or n * once > once + 1 + n + 0.5:
+                    self.roots[v] = None
+                    computed = False
+            for x in v.inputs:
+                users[x] |= users[v] if computed else {v}
+
+    def weight(
+        self, v: Value, weight: dict[Value, tuple[float, frozenset[Value]]]
+    ) -> tuple[float, frozenset[Value]]:
+        """What computing an element costs, and which arrays it reads."""
+        if self.home(v) is not None or v.kind in _LEAVES:
+            large = v.size > 1 and v.kind not in ("number", "iota")
+            return 0.0, frozenset((v,)) if large else frozenset()
+        total, leaves = cost(v), frozenset[Value]()
+        for x in v.inputs:
+            if x in self.roots:
+                leaves |= {x}
+                continue
+            below, read = weight.get(x, (0.0, frozenset()))
+            total += below
+            leaves |= read
+        return min(total, 1e6), leaves
+
+    # Nodes
+
+    def make(self) -> None:
+        """A node for each root and each call."""
+        lowered: dict[Value, Lowered] = {}
+        while len(lowered) < len(self.roots):  # until no root was found on the way
+            lowered = {v: self.lower_root(v) for v in list(self.roots)}
+        for v in self.roots:
+            self.maker[v] = Node(v, lowered[v], 0)
+            self.nodes[self.maker[v]] = None
+        for v in self.graph.values():
+            if self.called(v):
+                node = Node(v, None, self.position[v])
+                self.nodes[node] = None
+                self.maker[v] = node
+            elif v.kind == "part":
+                self.maker[v] = self.maker[v.inputs[0]]
+        for node in self.nodes:
+            node.order = self.position[node.value]
+            self.connect(node)
+
+    def lower_root(self, v: Value) -> Lowered:
+        """A root's own cluster; what cannot be computed in place becomes a root."""
+        while True:
+            axes, at = identity(v.inputs[0].shape if v.kind == "reduce" else v.shape)
+            outer = len(axes)
+            if v.kind == "reduce":
+                axes, outer, at = _rows(v, axes, at)
+            try:
+                return lower(Cluster(axes, outer, {v: at}), self.home, self.targets)
+            except NotAffine as problem:
+                if not problem.args:
+                    raise
+                self.roots[problem.args[0]] = None
+
+    def connect(self, node: Node) -> None:
+        """Notes what a node waits for."""
+        if node.lowered is not None:
+            read = [v for v, _ in node.lowered.uses]
+        else:
+            read = []
+            for x in self.parts.get(node.value, node.value.inputs):
+                while x.kind == "view" and x not in self.maker:
+                    x = x.inputs[0]
+                read.append(x)
+        node.deps = {self.maker[v] for v in read if v in self.maker} - {node}
+
+    # Merging
+
+    def merge(self) -> None:
+        """Merges clusters, in the graph's order."""
+        readers: dict[Value, list[Node]] = {}
+        for node in sorted(self.nodes, key=lambda n: n.order):
+            if node.lowered is None:
+                continue
+            merged = node
+            for other in self.candidates(node, readers):
+                if other in self.nodes and other is not merged:
+                    merged = self.try_merge(other, merged) or merged
+            assert merged.lowered is not None
+            for v, _ in merged.lowered.uses:
+                known = readers.setdefault(v, [])
+                if merged not in known:
+                    known.append(merged)
+
+    def candidates(self, node: Node, readers: dict[Value, list[Node]]) -> list[Node]:
+        """With what a cluster may be merged: what it waits for, what reads the same."""
+        assert node.lowered is not None
+        found = sorted([d for d in node.deps if d.lowered], key=lambda n: -n.order)
+        for v, _ in node.lowered.uses:
+            found.extend(reversed(readers.get(v, [])[-_SIBLINGS:]))
+        return list(dict.fromkeys(found))
+
+    def try_merge(self, first: Node, second: Node) -> Node | None:
+        """Makes one node of two, if that is possible and worth it."""
+        if _between(first, second) or _between(second, first):
+            return None
+        assert first.lowered is not None and second.lowered is not None
+        cluster = self.match(first.lowered, second.lowered)
+        if cluster is None or not _worth(cluster):
+            return None
+        try:
+            lowered = lower(cluster, self.home, self.targets)
+        except NotAffine:
+            return None
+        k = lowered.kernel
+        size = sum([len(s.body) for s in k.stages])
+        if size > _MOST_INSTRUCTIONS or len(k.buffers) > _MOST_BUFFERS or clash(lowered):
+            return None
+        first.lowered = lowered
+        first.deps = (first.deps | second.deps) - {first, second}
+        first.order = max(first.order, second.order)
+        del self.nodes[second]
+        for v in lowered.cluster.members:
+            self.maker[v] = first
+        for node in self.nodes:
+            if second in node.deps:
+                node.deps.discard(second)
+                node.deps.add(first)
+        return first
+
+    def match(self, first: Lowered, second: Lowered) -> Cluster | None:
+        """One cluster of two, if their axes can be laid on each other."""
+        for x, y in ((first, second), (second, first)):
+            reads = _reads(x, y)
+            if reads:
+                return _lay_on(x.cluster, y.cluster, reads)
+        a, b = first.cluster, second.cluster
+        if a.axes == b.axes and a.outer == b.outer:
+            return Cluster(a.axes, a.outer, {**a.members, **b.members})
+        return None
+
+
+def partition(graph: Graph) -> Partition:
+    """Cuts a graph into clusters and calls."""
+    p = Partition(graph)
+    p.choose()
+    p.make()
+    p.merge()
+    return p
+
+
+def in_loops(v: Value) -> bool:
+    """Whether the emitter of loops knows a map's or a reduction's function for its dtypes."""
+    body = []
+    for x in v.inputs:
+        if x.kind == "const" and not x.shape:
+            body.append(Instruction("const", (), (x.attrs[0].item(),), x.dtype))
+        else:
+            body.append(Instruction("load", (), (0, 0, ()), x.dtype))
+    reduces: tuple[Reduce, ...] = ()
+    if v.kind == "reduce":
+        reduces = (Reduce(v.attrs[0], 0, v.dtype),)
+    else:
+        body.append(Instruction(v.attrs[0], tuple(range(len(body))), (), v.dtype))
+    key = (tuple([(i.name, repr(i.attrs), i.dtype) for i in body]), reduces)
+    found = _KNOWN.get(key)
+    if found is None:
+        stage = Stage(tuple(body), reduces, (), bool(reduces))
+        kernel = Kernel((), (2,), tuple([x.dtype for x in (*v.inputs, v)]), 0, (stage,))
+        found = _KNOWN[key] = loops.supports(kernel)
+    return found
+
+
+def clash(lowered: Lowered) -> bool:
+    """Whether a kernel may read an element of a slot after it has overwritten it."""
+    slots = [w for w in lowered.writes if w.memory.kind == "slot"]
+    return any(
+        [
+            r.memory is w.memory and not same_element(r, w) and _overlap(lowered, r, w)
+            for w in slots
+            for r in lowered.reads
+        ]
+    )
+
+
+def same_element(r: Touch, w: Touch) -> bool:
+    """Whether what is read is, at each position, what is then written there."""
+    return (
+        (r.offset, r.steps) == (w.offset, w.steps)
+        and r.dtype.itemsize == w.dtype.itemsize
+        and not r.extra
+        and r.stage <= w.stage
+    )
+
+
+def _overlap(lowered: Lowered, r: Touch, w: Touch) -> bool:
+    axes = lowered.cluster.axes
+    low, high = [x * w.dtype.itemsize for x in span(axes, w.steps, w.offset)]
+    start, end = [x * r.dtype.itemsize for x in span(axes, r.steps, r.offset)]
+    return r.extra or not (end < low or high < start)
+
+
+def _rows(v: Value, axes: Ints, at: Access) -> tuple[Ints, int, Access]:
+    """The axes of a reduction, those that stay first."""
+    reduced = {i for d in v.attrs[1] for i, s in enumerate(at.steps[d]) if s}
+    order = [i for i in range(len(axes)) if i not in reduced] + sorted(reduced)
+    place = [order.index(i) for i in range(len(axes))]
+    new = tuple([axes[i] for i in order])
+    return new, len(axes) - len(reduced), at.moved(place, len(axes))
+
+
+def _between(first: Node, second: Node) -> bool:
+    """Whether the second waits for a third node that waits for the first."""
+    stack = [d for d in second.deps if d is not first]
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        for d in node.deps:
+            if d is first:
+                return True
+            if d not in seen:
+                seen.add(d)
+                stack.append(d)
+    return False
+
+
+def _reads(first: Lowered, second: Lowered) -> list[tuple[Access, Access | None]]:
+    """What the second reads of the first: where the first makes it, where the second wants it."""
+    members = first.cluster.members
+    return [(first.cluster.result(v), at) for v, at in second.uses if v in members]
+
+
+def _lay_on(a: Cluster, b: Cluster, reads: list[tuple[Access, Access | None]]) -> Cluster | None:
+    """One cluster of two of which b reads what a makes."""
+    pairs: dict[int, int] = {}  # axis of b: axis of a
+    for made, wanted in reads:
+        if wanted is None or made.offsets != wanted.offsets:
+            return None
+        for p, q in zip(made.steps, wanted.steps, strict=True):
+            left = sorted([(c, i) for i, c in enumerate(p) if c])
+            right = sorted([(c, i) for i, c in enumerate(q) if c])
+            if [c for c, _ in left] != [c for c, _ in right]:
+                return None
+            for (_, i), (_, j) in zip(left, right, strict=True):
+                if pairs.setdefault(j, i) != i or a.axes[i] != b.axes[j]:
+                    return None
+    if len(set(pairs.values())) != len(pairs):
+        return None
+    rest_a = [i for i in range(len(a.axes)) if i not in pairs.values()]
+    rest_b = [j for j in range(len(b.axes)) if j not in pairs]
+    a_outer, b_outer = set(range(a.outer)), set(range(b.outer))
+    if rest_a and rest_b:
+        if [a.axes[i] for i in rest_a] != [b.axes[j] for j in rest_b]:
+            return None
+        pairs.update(zip(rest_b, rest_a, strict=True))
+        rest_a = rest_b = []
+    if rest_a:  # b has an element for each outer position of a
+        if set(pairs.values()) != a_outer or b.outer != len(b.axes):
+            return None
+        return _joined(a, b, pairs)
+    if rest_b:  # a has an element for each outer position of b
+        if set(pairs) != b_outer or a.outer != len(a.axes):
+            return None
+        return _joined(b, a, {i: j for j, i in pairs.items()}, b_first=False)
+    if b.outer == len(b.axes):
+        return _joined(a, b, pairs)
+    back = {i: j for j, i in pairs.items()}
+    if a.outer == len(a.axes):
+        return _joined(b, a, back, b_first=False)
+    inner_b = [pairs[j] for j in range(b.outer, len(b.axes))]
+    if inner_b != list(range(a.outer, len(a.axes))):
+        return None
+    return _joined(a, b, pairs)
+
+
+def _joined(frame: Cluster, other: Cluster, place: dict[int, int], b_first: bool = True) -> Cluster:
+    """The members of two clusters in the axes of the first; those read stand first."""
+    where = [place[i] for i in range(len(other.axes))]
+    moved = {v: at.moved(where, len(frame.axes)) for v, at in other.members.items()}
+    members = {**frame.members, **moved} if b_first else {**moved, **frame.members}
+    return Cluster(frame.axes, frame.outer, members)
+
+
+def _worth(cluster: Cluster) -> bool:
+    """Whether enough can be shared among threads, and memory is walked along its rows."""
+    if cluster.outer == len(cluster.axes):
+        return True
+    rows = math.prod(cluster.axes[: cluster.outer])
+    total = math.prod(cluster.axes)
+    if rows < _ROWS and total > _SERIAL:
+        return False
+    if total <= _STRIDED:
+        return True
+    inside = [v for v in cluster.members if cluster.inside(v)]
+    return all([any(_last(cluster.members[v])[cluster.outer :]) for v in inside])
+
+
+def _last(at: Access) -> Ints:
+    """The steps of the last dimension that has more than one element."""
+    return [s for s in at.steps if any(s)][-1]
