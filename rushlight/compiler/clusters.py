@@ -99,7 +99,7 @@ class Partition:
             return Home(self.slots[slot], offset, strides)
         if v.kind == "const" and v.shape:
             return self.constant(v)
-        if v in self.roots or v.kind == "part" or self.called(v):
+        if v in self.roots or v.kind == "part" or (v.dtype is not None and self.called(v)):
             memory = self.virtual.get(v)
             if memory is None:
                 memory = self.virtual[v] = Memory("temp", nbytes=v.size * v.dtype.itemsize)
