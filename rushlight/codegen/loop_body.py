@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from rushlight.codegen import loop_math
-from rushlight.codegen.loop_lanes import INT64, Kind, Lanes, kind_of
+from rushlight.codegen.loop_lanes import INT64, Kind, Lanes, Partial, kind_of
 from rushlight.compiler.kernels.emit import Function, Value
 from rushlight.compiler.loops import Instruction, Kernel, Stage
 
@@ -25,18 +25,21 @@ Access = tuple[int, int, Ints]  # buffer, offset, strides
 _DOUBLE = Kind("float64", "f", "double", "double", 8)
 
 
+Count = int | Partial | None
+
+
 class Group(NamedTuple):
     """What a body is emitted for at once.
 
     Attributes:
         lanes: of a vector.
-        count: how many of the last vector's lanes there are (known now, or a value); None for all.
+        count: how many of the last vector's lanes there are, None for all.
         vectors: neighbouring vectors along the axis that fills them.
         steps: steps along the last inner axis (columns only).
     """
 
     lanes: int
-    count: int | str | None
+    count: Count
     vectors: int
     steps: int
 
@@ -335,8 +338,15 @@ class Body:
                 place = self.near_by(access, lane * stride)
                 self._write(b, kind, line, place, 1, self._tile_count(b))
 
-    def _read(self, b: Lanes, kind: Kind, place: str, stride: int, count: int | str | None) -> str:
+    def _read(self, b: Lanes, kind: Kind, place: str, stride: int, count: Count) -> str:
         v, size = b.kind(kind.memory), kind.size
+        if isinstance(count, Partial):
+            return self.f.either(
+                count.short,
+                v,
+                lambda: self._read(b, kind, place, stride, count.count),
+                lambda: self._read(b, kind, place, stride, None),
+            )
         if stride == 1 and count is None:
             return self.f.load(v, place, size)
         if stride == 1:
@@ -346,13 +356,13 @@ class Body:
         if stride == -1 and count is None:
             start = self.f.at(kind.memory, place, 1 - b.n)
             return _reversed(b, kind, self.f.load(v, start, size))
-        return self._read_at(b, kind, place, b.iota(0, stride))
+        return self._read_at(b, kind, place, b.iota(0, stride), count)
 
-    def _read_at(self, b: Lanes, kind: Kind, place: str, elements: str) -> str:
+    def _read_at(self, b: Lanes, kind: Kind, place: str, elements: str, count: Count) -> str:
         """The elements at these distances from a place."""
         v, size = b.kind(kind.memory), kind.size
         places = self.f.op(f"getelementptr {kind.memory}, ptr {place}, {b.kind('i64')} {elements}")
-        rest = f"<{b.n} x i1> {b.first(self.group.count)}, {v} zeroinitializer"
+        rest = f"<{b.n} x i1> {b.first(count)}, {v} zeroinitializer"
         name = f"@llvm.masked.gather.{_suffix(b, kind)}.v{b.n}p0"
         return self.f.op(f"call {v} {name}(<{b.n} x ptr> {places}, i32 {size}, {rest})")
 
@@ -370,7 +380,7 @@ class Body:
         elements = self.value(s, check, u, step, b.n)
         if access[2][self.fills]:
             elements = b.op("add", "i64", elements, b.iota(0, access[2][self.fills]))
-        raw = self._read_at(b, stored, self.place(access, u, step), elements)
+        raw = self._read_at(b, stored, self.place(access, u, step), elements, self.group.count)
         return b.cast(stored, kind, b.unpacked(stored, raw))
 
     def _check(self, b: Lanes, ins: Instruction, kinds: list[Kind], args: list[str]) -> str:
@@ -415,9 +425,15 @@ class Body:
                 self._write(b, kind, value, self.place(access, u, step), stride, group.count)
 
     def _write(
-        self, b: Lanes, kind: Kind, value: str, place: str, stride: int, count: int | str | None
+        self, b: Lanes, kind: Kind, value: str, place: str, stride: int, count: Count
     ) -> None:
         v, size = b.kind(kind.memory), kind.size
+        if isinstance(count, Partial):
+            for short, lanes in ((True, count.count), (False, None)):
+                condition = count.short if short else self.f.otherwise(count.short)
+                with self.f.when(condition):
+                    self._write(b, kind, value, place, stride, lanes)
+            return
         mask = f"<{b.n} x i1> {b.first(count)}"
         if b.n == 1 or (stride == 1 and count is None):
             self.f.store(v, value, place, size)

@@ -17,7 +17,7 @@ import numpy as np
 
 from rushlight.compiler.kernels.emit import Function, VectorType
 
-__all__ = ["Kind", "Lanes", "kind_of", "number"]
+__all__ = ["Kind", "Lanes", "Partial", "kind_of", "number"]
 
 
 class Kind(NamedTuple):
@@ -89,6 +89,18 @@ def number(kind: Kind, value: Any) -> str:
         with np.errstate(over="ignore"):
             value = float(np.float32(value))
     return "0x" + struct.pack(">d", value).hex().upper()
+
+
+class Partial(NamedTuple):
+    """How many lanes there are of a vector that may be a shorter one.
+
+    Attributes:
+        short: the condition that it is.
+        count: how many lanes it has then.
+    """
+
+    short: str
+    count: int
 
 
 class Lanes:
@@ -184,12 +196,12 @@ class Lanes:
             return ramp
         return self.op("add", "i64", self.splat("i64", start), ramp)
 
-    def first(self, count: int | str | None) -> str:
+    def first(self, count: int | Partial | None) -> str:
         """The mask of the first `count` lanes; of all if there is no count."""
-        if isinstance(count, str):
-            ramp = f"<{', '.join([f'i32 {i}' for i in range(self.n)])}>"
-            limit = self.splat("i32", self.f.op(f"trunc i64 {count} to i32"))
-            return self.f.op(f"icmp slt {self.kind('i32')} {ramp}, {limit}")
+        if isinstance(count, Partial):
+            v = self.kind("i1")
+            masks = f"{v} {self.first(count.count)}, {v} {self.first(None)}"
+            return self.f.op(f"select i1 {count.short}, {masks}")
         if count is None or count >= self.n:
             return self.literal("i1", "true")
         return f"<{', '.join([f'i1 {str(i < count).lower()}' for i in range(self.n)])}>"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.codegen import loop_math
-from rushlight.codegen.loop_lanes import INT64, Lanes, kind_of
+from rushlight.codegen.loop_lanes import INT64, Lanes, Partial, kind_of
 from rushlight.compiler.loops import Reduce
 
 __all__ = ["Reduction"]
@@ -79,7 +79,7 @@ class Reduction:
         carried: Parts,
         value: str,
         position: str = "",
-        count: int | str | None = None,
+        count: int | Partial | None = None,
     ) -> Parts:
         """What is carried after another vector of values.
 
@@ -89,11 +89,19 @@ class Reduction:
         """
         x = b.cast(self.source, self.kind, value)
         if count is not None:
-            x = b.select(b.first(count), self.kind.register, x, self.start(b)[0])
+            x = self._present(b, x, count)
         if not self.arg:
             return [self._join(b, carried[0], x)]
         better = self._better(b, x, carried[0])
         return self._chosen(b, better, [x, position], carried)
+
+    def _present(self, b: Lanes, x: str, count: int | Partial) -> str:
+        """The values that there are; in the other lanes what changes nothing."""
+        if isinstance(count, Partial):
+            whole, known = x, count.count
+            v = b.kind(self.kind.register)
+            return b.f.either(count.short, v, lambda: self._present(b, whole, known), lambda: whole)
+        return b.select(b.first(count), self.kind.register, x, self.start(b)[0])
 
     def merge(self, b: Lanes, first: Parts, second: Parts) -> Parts:
         """Two partial results as one."""

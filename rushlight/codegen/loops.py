@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from rushlight.codegen import engine, loop_math
 from rushlight.codegen.loop_body import Body, Group
 from rushlight.codegen.loop_declare import declarations
-from rushlight.codegen.loop_lanes import Lanes, kind_of
+from rushlight.codegen.loop_lanes import Lanes, Partial, kind_of
 from rushlight.codegen.loop_reduce import Reduction
 from rushlight.codegen.loop_shape import collapse, instruction_cost, lanes_for, tiled, vector_axis
 from rushlight.compiler.kernels.emit import Function, Value
@@ -29,7 +29,7 @@ PARAMETERS = (("ptr", "block"), ("i64", "part"), ("i64", "parts"))
 _CHAIN = 64  # additions in a row to one accumulator of a float sum
 _BLOCK = 32  # steps of a block where there would be more
 _TILE = 8
-_HEAVY = 18  # instructions of a body that is worth a mask
+_HEAVY = 18  # instructions of a body that should stand only once
 _MANY_ROWS = 16  # from here on parts take whole rows
 _ARG = ("argmax", "argmin")
 
@@ -96,10 +96,18 @@ class _Loops:
     ) -> None:
         self.f, self.kernel = f, kernel
         self.body = Body(f, kernel, rows, tiled)
-        self.costs = [
-            sum([instruction_cost(i, kind_of(i.dtype), lanes) for i in s.body])
-            for s in kernel.stages
-        ]
+        self.costs = [self._cost(s, lanes) for s in range(len(kernel.stages))]
+
+    def _cost(self, s: int, lanes: int) -> int:
+        """About how many instructions a stage's innermost loop has for each vector."""
+        traits, depth = self.body.traits[s], self.body.innermost(s)
+        return sum(
+            [
+                instruction_cost(ins, kind_of(ins.dtype), lanes)
+                for ins, trait in zip(self.kernel.stages[s].body, traits, strict=True)
+                if trait.depth == depth
+            ]
+        )
 
     # Parts
 
@@ -130,6 +138,11 @@ class _Loops:
             indices[0] = rest
             with self.body.inside(indices):
                 body()
+
+    def partial(self, length: int, start: Value, lanes: int) -> Partial:
+        """How much there is of a vector that starts here."""
+        last = length // lanes * lanes
+        return Partial(self.f.compare("eq", start, last), length - last)
 
     # Loops that carry accumulators
 
@@ -316,9 +329,10 @@ def _columns_copies(cost: int, reduces: bool, steps: int) -> int:
 def _masked(cost: int, length: int, lanes: int) -> _Split | None:
     """One loop for all vectors, the shorter last one included, where a second body costs more.
 
-    Compiling a body of vector mathematics takes milliseconds; AVX-512 masks any vector for nothing.
+    Compiling a body of vector mathematics takes milliseconds; a branch at its loads and stores
+    costs next to nothing.
     """
-    if engine.host().vector_bytes < 64 or cost < _HEAVY or length < lanes or length % lanes == 0:
+    if cost < _HEAVY or length < lanes or length % lanes == 0:
         return None
     return _Split(1, length // lanes + 1, 0, masked=True)
 
@@ -386,7 +400,7 @@ class _Rows(_Loops):
         def some(copies: int, offset: int) -> Callable[[Value, list[str]], list[str]]:
             def body(k: Value, carried: list[str]) -> list[str]:
                 start = self.f.add(self.f.mul(k, split.copies * lanes), offset)
-                count = self.f.sub(self.length, start) if split.masked else None
+                count = self.partial(self.length, start, lanes) if split.masked else None
                 return self.vectors(s, start, Group(lanes, count, copies, 1), accumulators, carried)
 
             return body
@@ -481,7 +495,7 @@ class _Columns(_Loops):
         elif main:
             with self.f.loop(*bounds) as block:
                 start = self.f.mul(block, width)
-                count = self.f.sub(self.length, start) if masked else None
+                count = self.partial(self.length, start, self.lanes) if masked else None
                 self.chunk(start, Group(self.lanes, count, copies, 1))
         done = main * copies
         if last is None:

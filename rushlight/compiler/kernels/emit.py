@@ -7,7 +7,7 @@ Text because llvmlite's builder is twenty times slower.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -307,6 +307,20 @@ class Function:
         yield
         self.line(f"br label %fi{n}")
         self._start(f"fi{n}")
+
+    def either(
+        self, condition: str, kind: str, yes: Callable[[], Value], no: Callable[[], Value]
+    ) -> str:
+        """One of two values, of which only that one is computed; of no value if `kind` is empty."""
+        n = self._fresh()
+        self.line(f"br i1 {condition}, label %yes{n}, label %no{n}")
+        found = []
+        for name, compute in ((f"yes{n}", yes), (f"no{n}", no)):
+            self._start(name)
+            found.append(f"[{compute()}, %{self.label}]")
+            self.line(f"br label %either{n}")
+        self._start(f"either{n}")
+        return self.op(f"phi {kind} {', '.join(found)}") if kind else ""
 
     def otherwise(self, condition: str) -> str:
         """The negation of a condition."""
