@@ -17,6 +17,7 @@ __all__ = [
     "LinAlgError",
     "cholesky",
     "cholesky_ex",
+    "common_notes",
     "cond",
     "cross",
     "det",
@@ -57,6 +58,13 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+common_notes = {  # sentences that several docstrings share, by PyTorch's keys
+    "experimental_warning": "PyTorch may still change this function.",
+    "sync_note": "On the CPU nothing has to be waited for.",
+    "sync_note_ex": "On the CPU nothing has to be waited for, whatever ``check_errors`` says.",
+    "sync_note_has_ex": "On the CPU nothing has to be waited for; see also :func:`{}`.",
+}
 
 
 def _named(name: str, function: Any) -> Any:

@@ -23,6 +23,7 @@ __all__ = [
     "manual_seed",
     "seed",
     "set_rng_state",
+    "thread_safe_generator",
 ]
 
 
@@ -56,3 +57,11 @@ def fork_rng(
         yield
     finally:
         set_rng_state(state)
+
+
+def thread_safe_generator() -> Any:
+    """The generator of a thread that loads data; None elsewhere, which means the default generator.
+
+    Data loaders load in processes of their own or in the calling thread, so there is no other.
+    """
+    return None

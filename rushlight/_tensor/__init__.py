@@ -18,6 +18,7 @@ from rushlight._tensor import (
     indexing,
     linalg,
     linalg_factors,
+    mapped_files,
     matmul,
     modes,
     movement,
@@ -40,6 +41,8 @@ from rushlight._tensor import (
     windows,
 )
 
+from rushlight._tensor import legacy  # isort: skip  # names what the others publish
+
 __all__ = [
     "activations",
     "api",
@@ -52,8 +55,10 @@ __all__ = [
     "formats",
     "gradients",
     "indexing",
+    "legacy",
     "linalg",
     "linalg_factors",
+    "mapped_files",
     "matmul",
     "modes",
     "movement",

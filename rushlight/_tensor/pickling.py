@@ -13,8 +13,10 @@ import warnings
 from collections import OrderedDict
 from typing import Any
 
+import numpy as np
+
 from rushlight._tensor.storage_access import from_storage
-from rushlight.devices import META
+from rushlight.devices import CPU, META
 from rushlight.dispatch.tensor import Tensor, new
 from rushlight.dtypes import dtype
 from rushlight.errors import FileFormatError
@@ -64,6 +66,50 @@ class TypedStorage:
     def data_ptr(self) -> int:
         """The address of the first byte."""
         return self.storage.data_ptr()
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize if self.dtype else 1
+
+    def _elements(self) -> Any:
+        raw = np.asarray(host_memory.writable(self.storage))
+        return raw.view(self.dtype.numpy) if self.dtype else raw
+
+    def __getitem__(self, index: int) -> Any:
+        if isinstance(index, slice):
+            raise RuntimeError("slices are only supported in UntypedStorage.__getitem__")
+        return self._elements()[index].item()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._elements()[index] = value
+
+    def tolist(self) -> list[Any]:
+        """All elements as Python numbers."""
+        return list(self._elements().tolist())
+
+    def __iter__(self) -> Any:
+        return iter(self.tolist())
+
+    def fill_(self, value: Any) -> TypedStorage:
+        """Overwrites all elements with one value."""
+        self._elements()[...] = value
+        return self
+
+    def copy_(self, source: TypedStorage, non_blocking: bool | None = None) -> TypedStorage:
+        """Overwrites the elements with another storage's."""
+        self._elements()[...] = source._elements()
+        return self
+
+    def clone(self) -> TypedStorage:
+        """A copy with memory of its own."""
+        return TypedStorage(self.storage.clone(), self.dtype)
+
+    def __repr__(self) -> str:
+        values = "\n ".join(str(x) for x in self.tolist()) if self.device is CPU else "..."
+        return (
+            f" {values}\n[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) "
+            f"of size {self.size()}]"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TypedStorage, (self.storage, self.dtype)

@@ -11,7 +11,12 @@ from rushlight._tensor.modes import enable_grad, inference_mode, no_grad, set_gr
 from rushlight.autograd import function, functional, grad_mode, graph
 from rushlight.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from rushlight.autograd.checking import GradcheckError, gradcheck, gradgradcheck
-from rushlight.autograd.function import Function
+from rushlight.autograd.function import Function, NestedIOFunction
+from rushlight.autograd.grad_mode import (
+    enforce_grad_layout_policy,
+    is_multithreading_enabled,
+    set_multithreading_enabled,
+)
 from rushlight.dispatch.backward import backward as _backward
 from rushlight.dispatch.backward import grad as _grad
 from rushlight.dispatch.tensor import Tensor
@@ -19,10 +24,12 @@ from rushlight.dispatch.tensor import Tensor
 __all__ = [
     "Function",
     "GradcheckError",
+    "NestedIOFunction",
     "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "enforce_grad_layout_policy",
     "function",
     "functional",
     "grad_mode",
@@ -31,9 +38,12 @@ __all__ = [
     "gradgradcheck",
     "graph",
     "inference_mode",
+    "is_multithreading_enabled",
     "no_grad",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
+    "variable",
 ]
 
 
@@ -114,3 +124,12 @@ def Variable(data: Tensor, requires_grad: bool = False, volatile: bool = False) 
     """The tensor itself, outside the graph; kept for code older than PyTorch 0.4."""
     t: Tensor = data.detach()
     return t.requires_grad_(requires_grad)  # type: ignore[no-any-return]
+
+
+def variable(*args: Any, **kwargs: Any) -> None:
+    """Gone since PyTorch 0.4.
+
+    Raises:
+        RuntimeError: always; it says what to use.
+    """
+    raise RuntimeError("torch.autograd.variable(...) is deprecated, use torch.tensor(...) instead")

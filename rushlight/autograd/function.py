@@ -12,7 +12,7 @@ from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
 from rushlight.naming import PublicType
 
-__all__ = ["Function", "FunctionCtx", "once_differentiable"]
+__all__ = ["Function", "FunctionCtx", "NestedIOFunction", "once_differentiable"]
 
 
 class FunctionCtx:
@@ -184,6 +184,25 @@ class Function(metaclass=PublicType):
         if recording:
             outs = _attach(node, args, outs)
         return tuple(outs) if many else outs[0]
+
+
+class NestedIOFunction(Function):
+    """A base class of before PyTorch 0.4, which cannot be called any more; use `Function`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            "new-style autograd function with static forward method. (Example: "
+            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
+        )
+
+    def forward_extended(self, *input: Any) -> Any:
+        """Computed the result; to be overridden."""
+        raise NotImplementedError
+
+    def backward_extended(self, *grad_output: Any) -> Any:
+        """Computed the gradients; to be overridden."""
+        raise NotImplementedError
 
 
 def _node_class(cls: type) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.func.batched import Batched
+from rushlight.func.functional_form import functionalize
 from rushlight.func.mapping import vmap
 from rushlight.func.modules import (
     functional_call,
@@ -31,6 +32,7 @@ from rushlight.func.transforms import (
 __all__ = [
     "debug_unwrap",
     "functional_call",
+    "functionalize",
     "grad",
     "grad_and_value",
     "hessian",

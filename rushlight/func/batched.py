@@ -322,7 +322,7 @@ class VmapMode:
         elif op.differentiable and state.grad:
             with modes.pushed(self):
                 if gate._wants_grad([x for x in inputs if self._owns(x)]):
-                    gate._record(op, plan, self._lifted(inputs), attrs, outs)
+                    gate.note_on_tape(op, plan, self._lifted(inputs), attrs, outs)
         return outs[0] if plan.single else tuple(outs)
 
     def _lifted(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
@@ -360,7 +360,7 @@ class VmapMode:
             if state.grad:
                 with modes.pushed(self):
                     if gate._wants_grad(inputs):
-                        gate._record(op, plan, inputs, attrs, outs)
+                        gate.note_on_tape(op, plan, inputs, attrs, outs)
             elif source._requires_grad:
                 for t in outs:
                     t._requires_grad = t._borrowed = t._meta.dtype.kind in "fc"

@@ -7,9 +7,13 @@ compositions, in the files of this package.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable as Callable  # these names PyTorch's module has too
 from typing import TYPE_CHECKING, Any
+from typing import Optional as Optional
 
+from rushlight import Tensor as Tensor
 from rushlight.dispatch.autocast import float32_under_autocast
+from rushlight.overrides import handle_torch_function as handle_torch_function
 
 from .activation import *
 from .attention import _canonical_mask as _canonical_mask
@@ -33,6 +37,7 @@ from .composite import (
 from .conv import *
 from .distance import cosine_similarity, normalize, pairwise_distance, pdist
 from .dropout import *
+from .grouped import *
 from .loss import *
 from .margin_loss import (
     cosine_embedding_loss,
@@ -71,7 +76,10 @@ from .shuffle import (
     pixel_unshuffle,
 )
 from .sparse import *
+from .typing_names import *
 from .vision import *
+
+DType = int
 
 __all__ = [
     "assert_int_or_pair",
@@ -114,6 +122,7 @@ for _file in (
     "activation",
     "conv",
     "dropout",
+    "grouped",
     "loss",
     "norm",
     "padding",
