@@ -75,15 +75,13 @@ class Cluster:
 
     def split(self, axis: int, inner: int) -> Cluster:
         """The same with an axis made two."""
-        if axis >= self.outer and any([v.attrs[0] in ("argmax", "argmin") for v in self.reduces()]):
-            raise NotAffine
+        if axis >= self.outer:
+            for v in self.members:
+                if v.kind == "reduce" and v.attrs[0] in ("argmax", "argmin"):
+                    raise NotAffine(v.inputs[0])  # a position counts along one axis
         axes = (*self.axes[:axis], self.axes[axis] // inner, inner, *self.axes[axis + 1 :])
         members = {v: at.split(axis, inner) for v, at in self.members.items()}
         return Cluster(axes, self.outer + (axis < self.outer), members)
-
-    def reduces(self) -> list[Value]:
-        """The reductions among the members."""
-        return [v for v in self.members if v.kind == "reduce"]
 
 
 class Touch(NamedTuple):
