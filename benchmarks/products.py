@@ -98,7 +98,7 @@ def prepared(a: Any, b: Any, c: Any, hands: int) -> Callable[[], None]:
     start = native.address(memory)
     start += -start % 64
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-    launches = []
+    launches, blocks = [], []
     for bound in bounds:
         block = bound.block.copy()
         for word, operand, offset in bound.operands:
@@ -106,6 +106,7 @@ def prepared(a: Any, b: Any, c: Any, hands: int) -> Callable[[], None]:
             block[word] = offset + place
         for word, other in bound.own:
             block[word] = native.address(block) + 8 * other
+        blocks.append(block)
         zero = [(memoryview(block), word) for word in bound.zeros]
         launches.append((run(bound.kernel), native.address(block), bound.parts, bound.kernel, zero))
 
@@ -118,15 +119,17 @@ def prepared(a: Any, b: Any, c: Any, hands: int) -> Callable[[], None]:
             else:
                 function(place, 0, 1)
 
-    call.memory = memory  # type: ignore[attr-defined]
+    call.kept = (memory, blocks)  # type: ignore[attr-defined]
     return call
 
 
-def best(calls: list[Callable[[], Any]], seconds: float) -> list[float]:
+def best(calls: list[Callable[[], Any]], seconds: float, hands: int) -> list[float]:
     """The best time of each, taking turns, in microseconds.
 
-    They pause between turns: threads of one library spin for a while after a call.
+    They pause between turns: threads of one library spin for a while after a call. With one thread
+    its CPU time is taken, which neighbours on the machine disturb least.
     """
+    clock = time.thread_time if hands == 1 else time.perf_counter
     taken = [[1e9] for _ in calls]
     start = time.perf_counter()
     while time.perf_counter() - start < seconds * len(calls) or len(taken[0]) < 4:
@@ -135,9 +138,9 @@ def best(calls: list[Callable[[], Any]], seconds: float) -> list[float]:
             call()
             turn = time.perf_counter()
             while time.perf_counter() - turn < 0.02:
-                before = time.perf_counter()
+                before = clock()
                 call()
-                times.append(time.perf_counter() - before)
+                times.append(clock() - before)
     return [1e6 * min(times) for times in taken]
 
 
@@ -168,7 +171,7 @@ def main() -> None:
         if torch is not None:
             x, y, z = (torch.from_numpy(v) for v in (a, b, d))
             calls.append(lambda: torch.matmul(x, y, out=z))  # noqa: B023
-        times = best(calls, given.seconds)
+        times = best(calls, given.seconds, given.threads)
         rate = 2e-3 * c.size * k / times[0]
         ratios = "".join([f"{other / times[0]:8.2f}" for other in times[1:]])
         sizes = f"{batch[0]} x " if batch else ""

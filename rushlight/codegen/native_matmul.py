@@ -36,7 +36,7 @@ _KC_BYTES = 1024  # of one column of B that is multiplied at once
 _STREAM_KC = 16  # rows of B that are multiplied at once where B is read once, from memory
 _PACKED_BYTES = 384 << 10  # of a block of B
 _CACHE_BYTES = 512 << 10  # what stays in the second cache
-_ROWS = 512  # rows of a block of C
+_ROWS = 1024  # rows of a block of C
 _DIRECT_ROWS = 24  # rows from which packing B pays
 _DOT_ROWS = 8  # rows up to which B is read as it lies along k
 _DOT_KC_BYTES = 8192
@@ -131,7 +131,7 @@ def _normal(p: Problem) -> tuple[Problem, bool]:
     row, column = p.c[1:]
     by_columns = column == 1 or p.n == 1
     by_rows = row == 1 or p.m == 1
-    if by_rows and (not by_columns or p.n < p.m == 1 or (p.n == 1 and p.m > 1)):
+    if by_rows and (not by_columns or (p.n == 1 and p.m > 1)):
         return _turned(p), True
     return p, by_columns
 

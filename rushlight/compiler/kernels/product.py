@@ -51,6 +51,7 @@ FIELDS = (
     *("size1", "size2", "size3"),  # batch dimensions but the first
     *(f"{x}_batch{d}" for x in "abc" for d in range(4)),
 )
+_RUN = 8  # of k that are packed at a time
 
 
 class Place(NamedTuple):
@@ -245,22 +246,27 @@ def _results(
 # Packing
 
 
+@contextmanager
+def _few_of_k(f: Function) -> Iterator[tuple[str, str]]:
+    """A loop over k, some at a time: panels next to each other then read the same cache lines."""
+    with f.loop(0, "%k", _RUN) as first:
+        yield first, f.least("%k", f.add(first, _RUN))
+
+
 def _pack_rows_function(name: str, t: VectorType, tile: Tile) -> str:
     """packed[panel][p][row] = A[panel * rows + row, p], for rows that are adjacent in memory."""
     parameters = (("ptr", "a"), ("i64", "a_k"), ("i64", "m"), ("i64", "k"), ("ptr", "to"))
     f = Function(name, parameters, internal=True)
-    panel_words = f.mul("%k", tile.rows)
     row = f"<{tile.rows} x {t.scalar}>"
-    with f.loop(0, "%m", tile.rows) as i:
+    with _few_of_k(f) as (first, stop), f.loop(0, "%m", tile.rows) as i:
         source = f.at(t.scalar, "%a", i)
-        index = f.op(f"udiv i64 {i}, {tile.rows}")
-        target = f.at(t.scalar, "%to", f.mul(index, panel_words))
+        target = f.at(t.scalar, "%to", f.mul(i, "%k"))
         left = f.sub("%m", i)
         whole = f.compare("sge", left, tile.rows)
-        with f.when(whole), f.loop(0, "%k") as p:
+        with f.when(whole), f.loop(first, stop) as p:
             value = f.load(row, f.at("i8", source, f.mul(p, "%a_k")), t.itemsize)
             f.store(row, value, f.at(t.scalar, target, f.mul(p, tile.rows)), t.itemsize)
-        with f.when(f.otherwise(whole)), f.loop(0, "%k") as p, f.loop(0, left) as r:
+        with f.when(f.otherwise(whole)), f.loop(first, stop) as p, f.loop(0, left) as r:
             value = f.load(t.scalar, f.at(t.scalar, f.at("i8", source, f.mul(p, "%a_k")), r))
             f.store(t.scalar, value, f.at(t.scalar, target, f.mul(p, tile.rows), r))
     return f.text()
@@ -277,33 +283,39 @@ def _pack_columns_function(name: str, t: VectorType, tile: Tile) -> str:
     )
     f = Function(name, parameters, internal=True)
     width = tile.vectors * t.lanes
-    with f.loop(0, "%n", width) as j:
-        source = f.at("i8", "%b", f.mul(j, "%b_column"))
+    with f.when(f.compare("eq", "%how", 1)), _few_of_k(f) as span, f.loop(0, "%n", width) as j:
+        source, target = f.at(t.scalar, "%b", j), f.at(t.scalar, "%to", f.mul(j, "%k"))
+        _copy_columns(f, t, tile.vectors, (source, target), f.sub("%n", j), span)
+    with f.when(f.compare("eq", "%how", 2)), f.loop(0, "%n", width) as j:
         target = f.at(t.scalar, "%to", f.mul(j, "%k"))
-        left = f.sub("%n", j)
-        with f.when(f.compare("eq", "%how", 1)):
-            _copy_columns(f, t, tile.vectors, source, target, left)
-        with f.when(f.compare("eq", "%how", 2)):
-            columns = f.least(left, width)
-            with f.loop(0, columns, t.lanes) as v:
-                column = f.at("i8", source, f.mul("%b_column", v))
-                _turn_columns(f, t, width, column, f.at(t.scalar, target, v), f.sub(left, v))
-        with f.when(f.compare("eq", "%how", 3)):
-            columns = f.least(left, width)
-            with f.loop(0, "%k") as p, f.loop(0, columns) as column:
-                place = f.at("i8", source, f.mul(p, "%b_k"), f.mul(column, "%b_column"))
-                value = f.load(t.scalar, place)
-                f.store(t.scalar, value, f.at(t.scalar, target, f.mul(p, width), column))
+        with f.loop(0, f.least(f.sub("%n", j), width), t.lanes) as v:
+            column = f.add(j, v)
+            source = f.at("i8", "%b", f.mul(column, "%b_column"))
+            to = f.at(t.scalar, target, v)
+            _turn_columns(f, t, width, source, to, f.sub("%n", column))
+    with f.when(f.compare("eq", "%how", 3)), f.loop(0, "%n", width) as j:
+        target = f.at(t.scalar, "%to", f.mul(j, "%k"))
+        columns = f.least(f.sub("%n", j), width)
+        with f.loop(0, "%k") as p, f.loop(0, columns) as v:
+            place = f.at("i8", "%b", f.mul(p, "%b_k"), f.mul(f.add(j, v), "%b_column"))
+            to = f.at(t.scalar, target, f.mul(p, width), v)
+            f.store(t.scalar, f.load(t.scalar, place), to)
     return f.text()
 
 
 def _copy_columns(
-    f: Function, t: VectorType, vectors: int, source: str, target: str, left: Value
+    f: Function,
+    t: VectorType,
+    vectors: int,
+    places: tuple[str, str],
+    left: Value,
+    span: tuple[str, str],
 ) -> None:
-    """A panel of adjacent columns."""
+    """A panel of adjacent columns, for some of k."""
+    source, target = places
     width = vectors * t.lanes
     whole = f.compare("sge", left, width)
-    with f.when(whole), f.loop(0, "%k") as p:
+    with f.when(whole), f.loop(*span) as p:
         row = f.at("i8", source, f.mul(p, "%b_k"))
         to = f.at(t.scalar, target, f.mul(p, width))
         values = [
@@ -311,20 +323,16 @@ def _copy_columns(
         ]
         _store_columns(f, t, values, to, None)
     with f.when(f.otherwise(whole)):
-        if masked(t):
-            masks = [f.first_lanes(t, f.sub(left, v * t.lanes)) for v in range(vectors)]
-            with f.loop(0, "%k") as p:
-                row = f.at("i8", source, f.mul(p, "%b_k"))
-                to = f.at(t.scalar, target, f.mul(p, width))
-                for v, mask in enumerate(masks):
-                    value = load_some(f, t, f.at(t.scalar, row, v * t.lanes), mask)
-                    f.store(t.vector, value, f.at(t.scalar, to, v * t.lanes), t.itemsize)
-        else:
-            with f.loop(0, "%k") as p, f.loop(0, left) as column:
-                value = f.load(
-                    t.scalar, f.at(t.scalar, f.at("i8", source, f.mul(p, "%b_k")), column)
-                )
-                f.store(t.scalar, value, f.at(t.scalar, target, f.mul(p, width), column))
+        step = t.lanes if masked(t) else 1
+        with f.loop(0, left, step) as v:
+            mask = f.first_lanes(t, f.sub(left, v)) if masked(t) else ""
+            with f.loop(*span) as p:
+                place = f.at(t.scalar, f.at("i8", source, f.mul(p, "%b_k")), v)
+                to = f.at(t.scalar, target, f.mul(p, width), v)
+                if masked(t):
+                    f.store(t.vector, load_some(f, t, place, mask), to, t.itemsize)
+                else:
+                    f.store(t.scalar, f.load(t.scalar, place), to)
 
 
 def _turn_columns(
