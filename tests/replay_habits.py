@@ -737,6 +737,38 @@ def seed_set_again(torch: Any, out: Out) -> None:
 
 
 @program(replays=True)
+def numbers_that_change(torch: Any, out: Out) -> None:
+    torch.manual_seed(74)
+    model = _mlp(torch, 2, 6, 1)
+    x, y = _points(torch, 20)
+    opt = torch.optim.SGD(model.parameters(), lr=0.02)
+    for step in out.steps():
+        opt.zero_grad()
+        loss = torch.nn.functional.mse_loss((0.5 + 0.1 * step) * model(x), y)
+        penalty = sum((p / (1 + step)).pow(2).sum() for p in model.parameters())
+        loss = torch.add(loss, penalty, alpha=0.9**step)
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out.state(model)
+    out([p.grad for p in model.parameters()])
+
+
+@program()
+def integers_that_change(torch: Any, out: Out) -> None:
+    torch.manual_seed(75)
+    w = torch.randn(6, requires_grad=True)
+    opt = torch.optim.SGD([w], lr=0.02)
+    for step in out.steps():
+        opt.zero_grad()
+        loss = (w * step).roll(step % 3)[: 2 + step % 4].pow(1 + step % 2).sum() + (step % 5 > 2)
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out(w, w.grad)
+
+
+@program(replays=True)
 def three_optimisers_with_groups(torch: Any, out: Out) -> None:
     torch.manual_seed(67)
     x, y = _points(torch, 20)
