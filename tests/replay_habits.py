@@ -745,13 +745,40 @@ def numbers_that_change(torch: Any, out: Out) -> None:
     for step in out.steps():
         opt.zero_grad()
         loss = torch.nn.functional.mse_loss((0.5 + 0.1 * step) * model(x), y)
-        penalty = sum((p / (1 + step)).pow(2).sum() for p in model.parameters())
-        loss = torch.add(loss, penalty, alpha=0.9**step)
+        penalty = sum((p / (1 + 0.5 * step)).pow(2).sum() for p in model.parameters())
+        loss = loss + 0.9**step * penalty
         loss.backward()
         opt.step()
         out(loss.item())
     out.state(model)
     out([p.grad for p in model.parameters()])
+
+
+@program(replays=True)
+def a_number_times_a_parameter(torch: Any, out: Out) -> None:
+    torch.manual_seed(76)
+    w = torch.randn(3, requires_grad=True)
+    opt = torch.optim.SGD([w], lr=0.02)
+    for step in out.steps():
+        opt.zero_grad()
+        loss = torch.tanh((0.5 + 0.1 * step) * w).mean()
+        loss.backward()
+        opt.step()
+    out(w, w.grad)
+
+
+@program()
+def named_numbers_that_change(torch: Any, out: Out) -> None:
+    torch.manual_seed(77)
+    w, x = torch.randn(3, requires_grad=True), torch.randn(3)
+    opt = torch.optim.SGD([w], lr=0.02)
+    for step in out.steps():
+        opt.zero_grad()
+        mixed = torch.add(w, x, alpha=0.9**step)
+        loss = torch.nn.functional.leaky_relu(mixed, 0.01 * step).clamp(-1, 0.1 * step).sum()
+        loss.backward()
+        opt.step()
+    out(w, w.grad)
 
 
 @program()
