@@ -269,6 +269,9 @@ def test_long_sums_are_cut_in_blocks() -> None:
     rng = np.random.default_rng(0)
     Case(rng, "float32", (1, 200, 6, 6), (20, 200, 3, 3), PLAIN).check()
     Case(rng, "float32", (2, 160, 9, 9), (130, 160, 5, 5), ((2, 1), (2, 2), (1, 1), 1)).check()
+    Case(rng, "float32", (33, 150, 4, 3), (40, 150, 3, 3), ((1, 2), (1, 1), (1, 1), 1)).check()
+    Case(rng, "float64", (70, 70, 2, 2), (70, 70, 3, 3), PLAIN).check()
+    Case(rng, "float32", (16, 300, 1, 1), (50, 300, 3, 3), PLAIN).check()
 
 
 def test_large_images_are_cut_in_bands() -> None:
@@ -294,7 +297,8 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
         native_conv._fill_function.cache_clear()
         native_batch._function.cache_clear()
         native_weight._function.cache_clear()
-        native_pixels._functions.cache_clear()
+        native_pixels._function.cache_clear()
+        native_pixels._pack_function.cache_clear()
         native_batch.turn_function.cache_clear()
         native_pool._function.cache_clear()
         native_norm._functions.cache_clear()

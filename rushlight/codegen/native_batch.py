@@ -35,10 +35,10 @@ _SHARED_WORDS = 1 << 15  # elements to turn from which a second thread is worth 
 
 
 @lru_cache(maxsize=64)
-def _function(itemsize: int, tile: Tile) -> int:
+def _function(itemsize: int, tile: Tile, uneven: bool) -> int:
     t = native.vector_type(itemsize)
-    engine.compile_ir(conv_batch.module(t, tile))
-    return engine.address(conv_batch.name_of(t, tile))
+    engine.compile_ir(conv_batch.module(t, tile, uneven))
+    return engine.address(conv_batch.name_of(t, tile, uneven))
 
 
 @lru_cache(maxsize=4)
@@ -125,7 +125,7 @@ def convolutions(
     if t.lanes * t.itemsize < 32 or len(x.shape) > 4 or not (_dense(x) and _dense(out)):
         return None
     positions = max(math.prod(x.shape[2:]), math.prod(out.shape[2:]))
-    if positions > _MOST_POSITIONS or out.shape[1] < 4 or not phases:
+    if positions > _MOST_POSITIONS or out.shape[1] < 4:
         return None
     pairs = [((NO_AXIS, *axes)[-2], axes[-1]) for axes in phases]
     inner = _inner(x, out, t.lanes)
@@ -197,10 +197,11 @@ def _phase(
     c, k = x.shape[1], out.shape[1]
     panels = -(-k // (12 if many_registers() else 5))
     tile = Tile(-(-k // panels), inner.vectors)
-    panels = -(-k // tile.rows)
+    missing = panels * tile.rows - k  # so many panels have one row less
     taps = y.taps * column.taps
-    blocks = -(-c * taps // _SUMMED)
-    c_block = -(-c // blocks)
+    if taps == 0:  # places that no window reaches: sums of nothing
+        c = 1
+    c_block = -(-c // max(1, -(-c * taps // _SUMMED)))
     rows = [
         (
             *((i * y.stride + y.start) * inner.x[2], (y.o_start + i * y.o_step) * inner.o[2]),
@@ -218,10 +219,10 @@ def _phase(
     values = {
         "chunks": inner.chunks,
         "panels": panels,
+        "whole": panels - missing,
         "rows": len(rows),
         "columns": len(columns),
         "channels": c,
-        "k": k,
         "c_block": c_block,
         **_units(inner, y, c_block * x.itemsize, panels, threads),
         "x_chunk": inner.x[0],
@@ -250,7 +251,7 @@ def _phase(
     work = x.shape[0] * y.positions * column.positions * taps * c * k
     units = values["units"]
     parts = min(threads if work > native.SHARED_WORK else 1, units)
-    function = _function(x.itemsize, tile)
+    function = _function(x.itemsize, tile, missing > 0)
     return Bound(function, block, tuple(operands), own, (conv_batch.COUNT,), parts)
 
 

@@ -218,19 +218,18 @@ def _input(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) 
         (os[0], os[1] * c, *os[1:]),
     )
     phases = list(itertools.product(*[adjoint_axes(*a) for a in sizes]))
-    reached = [axes for axes in phases if all([a.taps for a in axes])]
     launches = None
     if groups == 1:
-        launches = native_batch.convolutions(g, out, steps[1], reached, b is not None, threads)
+        launches = native_batch.convolutions(g, out, steps[1], phases, b is not None, threads)
     if launches is None:
         launches = []
-        for axes in reached:
-            three = three_axes(list(axes), gs, os)
-            counts = (n, groups, k, c)
-            launches += _convolve(g.itemsize, three, counts, steps, b is not None, threads)
-    for axes in phases:
-        if axes not in reached:
-            launches.append(_filling(out, list(axes), b is not None, threads))
+        for axes in phases:
+            if all([a.taps for a in axes]):
+                three = three_axes(list(axes), gs, os)
+                counts = (n, groups, k, c)
+                launches += _convolve(g.itemsize, three, counts, steps, b is not None, threads)
+            else:
+                launches.append(_filling(out, list(axes), b is not None, threads))
     return Bindings(launches, ((shape, g.dtype),))
 
 

@@ -49,11 +49,17 @@ class Geometry(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _functions(itemsize: int, tile: PixelTile) -> tuple[int, int]:
+def _function(itemsize: int, tile: PixelTile) -> int:
     t = native.vector_type(itemsize)
     engine.compile_ir(conv_pixels.module(t, tile))
-    pack, convolve = conv_pixels.names(t, tile)
-    return engine.address(pack), engine.address(convolve)
+    return engine.address(conv_pixels.name_of(t, tile))
+
+
+@lru_cache(maxsize=8)
+def _pack_function(itemsize: int, vectors: int) -> int:
+    t = native.vector_type(itemsize)
+    engine.compile_ir(conv_pixels.pack_module(t, vectors))
+    return engine.address(conv_pixels.pack_name(t, vectors))
 
 
 def _tile(lanes: int, rows: int, columns: int, k: int) -> PixelTile | None:
@@ -153,11 +159,12 @@ def _launches(
         zeros = [0] * -(-k * groups * itemsize // 8)
         block, own = with_table(block, own, FIELD["bias"], zeros)
     rest = (block, tuple(operands), own, (COUNTER,))
-    pack, convolve = _functions(itemsize, tile)
+    convolve = _function(itemsize, tile)
     scratch = packed + parts * int(block[FIELD["scratch_words"]])
     first = _turned_weight(itemsize, how, tile, threads)
     if first is None:
         packers = threads if products * groups > _SHARED_PACK else 1
+        pack = _pack_function(itemsize, tile.vectors)
         first = Bound(pack, *rest, packers, scratch)
     return [first._replace(scratch=scratch), Bound(convolve, *rest, parts, scratch)]
 

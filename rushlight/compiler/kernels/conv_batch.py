@@ -10,8 +10,7 @@ registers; weights are read where they lie:
                 acc[r][v] += W[k + r, c, tap] * X[chunk][c][y + tap][x + tap][v]
             store acc + bias, or add it to what earlier channels gave
 
-The result is turned likewise. The last panel begins so that it ends at the last channel: what it
-has in common with the panel before is computed twice, to the same bits.
+The result is turned likewise. The first `whole` panels have `rows` channels, the others one less.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ __all__ = ["COUNT", "FIELDS", "block", "module", "name_of"]
 
 FIELDS = (
     *("x", "w", "bias", "out", "counter", "row_table", "column_table"),
-    *("chunks", "panels", "rows", "columns", "channels", "k", "c_block"),
+    *("chunks", "panels", "whole", "rows", "columns", "channels", "c_block"),
     *("chunk_unit", "panel_unit", "row_unit", "row_units", "panel_units", "units"),
     *("x_chunk", "x_c", "x_y", "x_x", "w_k", "w_c", "w_y", "w_x", "o_chunk", "o_k"),
 )
@@ -37,9 +36,9 @@ COUNT = len(FIELDS)  # how many units were handed out stands behind the fields
 _WORDS = 4  # of a row or column: where X starts, where the output starts, first tap, last + 1
 
 
-def name_of(t: VectorType, tile: Tile) -> str:
+def name_of(t: VectorType, tile: Tile, uneven: bool) -> str:
     """The name of the function."""
-    return f"rl_conv_batch_{t.tag}_{tile.rows}x{tile.vectors}"
+    return f"rl_conv_batch_{t.tag}_{tile.rows}x{tile.vectors}{'_uneven' * uneven}"
 
 
 def block(
@@ -56,10 +55,17 @@ def block(
     return np.concatenate([words, *tables]), own
 
 
-def module(t: VectorType, tile: Tile) -> str:
-    """The IR for a vector type and a tile."""
-    name = name_of(t, tile)
-    return declarations(t) + _inner(f"{name}_inner", t, tile) + _convolve(name, t, tile)
+def module(t: VectorType, tile: Tile, uneven: bool) -> str:
+    """The IR for a vector type and a tile.
+
+    Args:
+        uneven: whether there are panels of one channel less.
+    """
+    name = name_of(t, tile, uneven)
+    inner = _inner(f"{name}_inner", t, tile)
+    if uneven:
+        inner += _inner(f"{name}_less", t, tile._replace(rows=tile.rows - 1))
+    return declarations(t) + inner + _convolve(name, t, tile, uneven)
 
 
 def _inner(name: str, t: VectorType, tile: Tile) -> str:
@@ -127,13 +133,13 @@ def _range(f: Function, number: Value, size: Value, most: Value) -> tuple[Value,
     return start, f.least(most, f.add(start, size))
 
 
-def _convolve(name: str, t: VectorType, tile: Tile) -> str:
+def _convolve(name: str, t: VectorType, tile: Tile, uneven: bool) -> str:
     """The loop over units; see the file's head."""
     f = Function(name, PARAMETERS, FIELDS)
     x, w, bias, out, row_table, column_table = (
         f.field(n, "ptr") for n in ("x", "w", "bias", "out", "row_table", "column_table")
     )
-    channels, c_block, k = f.field("channels"), f.field("c_block"), f.field("k")
+    channels, c_block, whole = f.field("channels"), f.field("c_block"), f.field("whole")
     with f.claim(f.field("counter", "ptr"), f.field("units")) as unit:
         rest, row_unit = f.divide(unit, f.field("row_units"))
         chunk_unit, panel_unit = f.divide(rest, f.field("panel_units"))
@@ -145,7 +151,9 @@ def _convolve(name: str, t: VectorType, tile: Tile) -> str:
             first = f.compare("eq", c0, 0)
             x_c0, w_c0 = f.mul(c0, f.field("x_c")), f.mul(c0, f.field("w_c"))
             with f.loop(*panels) as panel, f.loop(*chunks) as chunk, f.loop(*rows) as i:
-                k0 = f.least(f.mul(panel, tile.rows), f.sub(k, tile.rows))
+                k0 = f.mul(panel, tile.rows)
+                if uneven:
+                    k0 = f.sub(k0, f.greatest(f.sub(panel, whole), 0))
                 x_row, o_row, y0, y1 = _entry(f, row_table, i)
                 x_at = f.at(t.scalar, x, f.mul(chunk, f.field("x_chunk")), x_c0, x_row)
                 w_at = f.at(t.scalar, w, f.mul(k0, f.field("w_k")), w_c0)
@@ -153,13 +161,18 @@ def _convolve(name: str, t: VectorType, tile: Tile) -> str:
                 o_at = f.at(t.scalar, out, place)
                 with f.loop(0, f.field("columns")) as j:
                     x_column, o_column, x0, x1 = _entry(f, column_table, j)
-                    f.call(
-                        f"{name}_inner",
+                    arguments = (
                         *(("ptr", "%arguments"), ("ptr", f.at(t.scalar, x_at, x_column))),
                         *(("ptr", w_at), ("ptr", f.at(t.scalar, o_at, o_column))),
                         *(("ptr", f.at(t.scalar, bias, k0)), ("i64", count)),
                         *(("i64", y0), ("i64", y1), ("i64", x0), ("i64", x1), ("i1", first)),
                     )
+                    large = f.compare("slt", panel, whole) if uneven else "true"
+                    with f.when(large):
+                        f.call(f"{name}_inner", *arguments)
+                    if uneven:
+                        with f.when(f.otherwise(large)):
+                            f.call(f"{name}_less", *arguments)
     return f.text()
 
 

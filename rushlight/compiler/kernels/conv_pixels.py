@@ -25,7 +25,7 @@ from rushlight.compiler.kernels.gemm import Tile
 from rushlight.compiler.kernels.turn import transposed
 from rushlight.compiler.kernels.windows import FIELDS, PARAMETERS, pad_function, read_chunk
 
-__all__ = ["PixelTile", "module", "names"]
+__all__ = ["PixelTile", "module", "name_of", "pack_module", "pack_name"]
 
 
 class PixelTile(NamedTuple):
@@ -36,25 +36,34 @@ class PixelTile(NamedTuple):
     vectors: int
 
 
-def names(t: VectorType, tile: PixelTile) -> tuple[str, str]:
-    """The names of the functions that pack the weights and that convolve."""
-    tag = f"{t.tag}_{tile.rows}x{tile.pixels}x{tile.vectors}"
-    return f"rl_conv_pixels_pack_{tag}", f"rl_conv_pixels_{tag}"
+def name_of(t: VectorType, tile: PixelTile) -> str:
+    """The name of the function that convolves."""
+    return f"rl_conv_pixels_{t.tag}_{tile.rows}x{tile.pixels}x{tile.vectors}"
+
+
+def pack_name(t: VectorType, vectors: int) -> str:
+    """The name of the function that packs weights of any strides."""
+    return f"rl_conv_pixels_pack_{t.tag}_{vectors}"
 
 
 def module(t: VectorType, tile: PixelTile) -> str:
-    """The IR of both functions, for hosts with masked loads and stores."""
-    pack, conv = names(t, tile)
+    """The IR of the convolution, for hosts with masked loads and stores."""
+    name = name_of(t, tile)
     return "".join(
         [
             declarations(t),
-            pack_function(pack, t, Tile(tile.vectors * t.lanes, 1)),
-            pad_function(f"{conv}_pad", t),
-            _inner(f"{conv}_inner", t, tile),
-            _finish(f"{conv}_finish", t, tile),
-            _convolve(conv, t, tile),
+            pad_function(f"{name}_pad", t),
+            _inner(f"{name}_inner", t, tile),
+            _finish(f"{name}_finish", t, tile),
+            _convolve(name, t, tile),
         ]
     )
+
+
+def pack_module(t: VectorType, vectors: int) -> str:
+    """The IR of the packing, for tiles of this many vectors."""
+    tile = Tile(vectors * t.lanes, 1)
+    return declarations(t) + pack_function(pack_name(t, vectors), t, tile)
 
 
 def _inner(name: str, t: VectorType, tile: PixelTile) -> str:
@@ -115,34 +124,34 @@ def _finish(name: str, t: VectorType, tile: PixelTile) -> str:
     f = Function(name, parameters, FIELDS, internal=True)
     o_k, o_y, o_x = f.field("o_k"), f.field("o_y"), f.field("o_x")
     width = tile.vectors * t.lanes
-    line = f.op(f"alloca {t.vector}, align 64")
+    area = f.op(f"alloca [{t.lanes} x {t.vector}], align 64")
     dense = f.compare("eq", o_x, 1)
     mask = f"<{t.lanes} x i1> {f.first_lanes(t, tile.pixels)}"
-    for r in range(tile.rows):
-        row = f.at(t.scalar, "%out", f.mul(o_y, r))
-        for v in range(tile.vectors):
-            start = r * tile.pixels * width + v * t.lanes
-            rows = [
-                f.load(t.vector, f.at(t.scalar, "%sums", start + p * width), t.itemsize)
-                for p in range(tile.pixels)
-            ]
-            rows += ["zeroinitializer"] * (t.lanes - tile.pixels)
-            for q, value in enumerate(transposed(f, t, rows)):
-                k = v * t.lanes + q
-                with f.when(f.compare("sgt", "%left", k)):
-                    bias = f.splat(t, f.load(t.scalar, f.at(t.scalar, "%bias", k)))
-                    total = f.op(f"fadd {t.vector} {value}, {bias}")
-                    to = f.at(t.scalar, row, f.mul(o_k, k))
-                    with f.when(dense):
-                        f.line(
-                            f"call void @llvm.masked.store.{t.suffix}.p0({t.vector} {total}, "
-                            f"ptr {to}, i32 {t.itemsize}, {mask})"
-                        )
-                    with f.when(f.otherwise(dense)):
-                        f.store(t.vector, total, line, 64)
-                        with f.loop(0, tile.pixels) as p:
-                            one = f.load(t.scalar, f.at(t.scalar, line, p))
-                            f.store(t.scalar, one, f.at(t.scalar, to, f.mul(p, o_x)))
+    most = f.least("%left", width)
+    with f.loop(0, tile.rows) as r, f.loop(0, most, t.lanes) as k0:
+        start = f.add(f.mul(r, tile.pixels * width), k0)
+        rows = [
+            f.load(t.vector, f.at(t.scalar, "%sums", start, p * width), t.itemsize)
+            for p in range(tile.pixels)
+        ]
+        rows += ["zeroinitializer"] * (t.lanes - tile.pixels)
+        for q, value in enumerate(transposed(f, t, rows)):
+            f.store(t.vector, value, f.at(t.scalar, area, q * t.lanes), 64)
+        with f.loop(k0, f.least(most, f.add(k0, t.lanes))) as k:
+            line = f.at(t.scalar, area, f.mul(f.sub(k, k0), t.lanes))
+            bias = f.load(t.scalar, f.at(t.scalar, "%bias", k))
+            to = f.at(t.scalar, "%out", f.mul(o_y, r), f.mul(o_k, k))
+            with f.when(dense):
+                value = f.load(t.vector, line, 64)
+                total = f.op(f"fadd {t.vector} {value}, {f.splat(t, bias)}")
+                f.line(
+                    f"call void @llvm.masked.store.{t.suffix}.p0({t.vector} {total}, "
+                    f"ptr {to}, i32 {t.itemsize}, {mask})"
+                )
+            with f.when(f.otherwise(dense)), f.loop(0, tile.pixels) as p:
+                one = f.load(t.scalar, f.at(t.scalar, line, p))
+                total = f.op(f"fadd {t.scalar} {one}, {bias}")
+                f.store(t.scalar, total, f.at(t.scalar, to, f.mul(p, o_x)))
     return f.text()
 
 

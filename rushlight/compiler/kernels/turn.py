@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.kernels.emit import Function, VectorType, declarations
+from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
 from rushlight.compiler.kernels.windows import PARAMETERS
 
 __all__ = [
@@ -108,42 +108,39 @@ def square_function(name: str, t: VectorType) -> str:
     )
     f = Function(name, parameters, internal=True)
     tall, wide = (f.compare("sge", n, t.lanes) for n in ("%rows", "%columns"))
-    with f.when(f.op(f"and i1 {tall}, {wide}")):
+    both = f.op(f"and i1 {tall}, {wide}")
+    with f.when(both):
         rows = [f.load(t.vector, _row(f, t, r), t.itemsize) for r in range(t.lanes)]
         for q, value in enumerate(transposed(f, t, rows)):
             f.store(t.vector, value, _column(f, t, q), t.itemsize)
-    with f.when(f.op(f"and i1 {tall}, {f.otherwise(wide)}")):
-        mask = f.first_lanes(t, "%columns")
-        rows = [_masked_load(f, t, _row(f, t, r), mask) for r in range(t.lanes)]
-        for q, value in enumerate(transposed(f, t, rows)[:-1]):
-            with f.when(f.compare("sgt", "%columns", q)):
-                f.store(t.vector, value, _column(f, t, q), t.itemsize)
-    with f.when(f.otherwise(tall)):
-        rows = []
-        for r in range(t.lanes):
-            here = f.compare("sgt", "%rows", r)
-            mask = f.first_lanes(t, f.select(here, "i64", "%columns", 0))
-            rows.append(_masked_load(f, t, _row(f, t, r), mask))
-        mask = f.first_lanes(t, "%full")
+    with f.when(f.otherwise(both)):
+        some = f.compare("sgt", "%rows", 0)
+        mask = f.first_lanes(t, f.select(some, "i64", "%columns", 0))
+        last = f.sub("%rows", 1)  # stands for rows that do not exist
+        places = [_row(f, t, f.least(last, r) if r else 0) for r in range(t.lanes)]
+        rows = [
+            f.op(
+                f"call {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr {place}, i32 {t.itemsize}, "
+                f"<{t.lanes} x i1> {mask}, {t.vector} zeroinitializer)"
+            )
+            for place in places
+        ]
+        exist, written = (f.first_lanes(t, n) for n in ("%rows", "%full"))
         for q, value in enumerate(transposed(f, t, rows)):
+            kept = f.op(
+                f"select <{t.lanes} x i1> {exist}, {t.vector} {value}, {t.vector} zeroinitializer"
+            )
             with f.when(f.compare("sgt", "%columns", q)):
-                _masked_store(f, t, value, _column(f, t, q), mask)
+                _masked_store(f, t, kept, _column(f, t, q), written)
     return f.text()
 
 
-def _row(f: Function, t: VectorType, r: int) -> str:
+def _row(f: Function, t: VectorType, r: Value) -> str:
     return f.at(t.scalar, "%source", f.mul("%s_row", r))
 
 
 def _column(f: Function, t: VectorType, q: int) -> str:
     return f.at(t.scalar, "%target", f.mul("%t_column", q))
-
-
-def _masked_load(f: Function, t: VectorType, place: str, mask: str) -> str:
-    return f.op(
-        f"call {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr {place}, i32 {t.itemsize}, "
-        f"<{t.lanes} x i1> {mask}, {t.vector} zeroinitializer)"
-    )
 
 
 def _turn(name: str, t: VectorType) -> str:
