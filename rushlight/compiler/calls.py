@@ -71,17 +71,17 @@ def _product(v: Value, inputs: list[Home], result: Home | None, threads: int) ->
     assert result is not None
     if v.dtype.itemsize not in (4, 8) or v.dtype.kind != "f":
         return _python(v, inputs, [result])
-    a, b = v.inputs
+    a, b, *bias = v.inputs
     batch = v.shape[:-2]
     m, n, k = v.shape[-2], v.shape[-1], a.shape[-1]
     sa, sb, sc = [
         _product_steps(x.shape, h.strides, batch)
-        for x, h in zip((a, b, v), (*inputs, result), strict=True)
+        for x, h in zip((a, b, v), (*inputs[:2], result), strict=True)
     ]
-    bounds = native_matmul.bind(v.dtype, batch, m, n, k, sa, sb, sc, threads)
-    homes = (*inputs, result)
-    dtypes_of = (a.dtype, b.dtype, v.dtype)
-    return _call(f"matmul {(*batch, m, n, k)}", bounds, homes, dtypes_of, 2)
+    finish = (1, v.attrs[0]) if bias else ()
+    bounds = native_matmul.bind(v.dtype, batch, m, n, k, sa, sb, sc, threads, *finish)
+    homes = (*inputs[:2], result, *inputs[2:])
+    return _call(f"matmul {(*batch, m, n, k)}", bounds, homes, [v.dtype] * len(homes), (0, 1, 3))
 
 
 def _product_steps(shape: Ints, strides: Ints, batch: Ints) -> tuple[Ints, int, int]:
@@ -112,7 +112,7 @@ def _native(
             memory = Memory("temp", nbytes=max(m.numel * m.dtype.itemsize, 1))
             homes[len(known) + i] = Home(memory, 0, row_major(m.shape))
     kinds = [m and m.dtype.numpy for m in (*metas, *outs)]
-    return _call(op.name, bounds, homes, kinds, len(known))
+    return _call(op.name, bounds, homes, kinds, range(len(known)))
 
 
 def _strides(shape: Ints, home: Home) -> Ints:
@@ -121,16 +121,21 @@ def _strides(shape: Ints, home: Home) -> Ints:
 
 
 def _call(
-    name: str, bounds: Sequence[Any], homes: Sequence[Home | None], kinds: Sequence[Any], n: int
+    name: str,
+    bounds: Sequence[Any],
+    homes: Sequence[Home | None],
+    kinds: Sequence[Any],
+    inputs: Sequence[int],
 ) -> CallStep:
-    """Launches with their operands' places; the first n homes are inputs."""
+    """Launches with their operands' places; `inputs` says which are read."""
     places = [
         h and Place(h.memory, h.offset * k.itemsize) for h, k in zip(homes, kinds, strict=True)
     ]
     size = max([b.scratch for b in bounds], default=0)
     scratch = Memory("temp", nbytes=size) if size else None
-    reads = frozenset([h.memory for h in homes[:n] if h is not None])
-    writes = {h.memory for h in homes[n:] if h is not None}
+    used = [(i in inputs, h.memory) for i, h in enumerate(homes) if h is not None]
+    reads = frozenset([memory for read, memory in used if read])
+    writes = {memory for read, memory in used if not read}
     if scratch is not None:
         writes.add(scratch)
     checks = any([b.bad >= 0 for b in bounds])

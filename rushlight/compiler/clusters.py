@@ -164,6 +164,8 @@ class Partition:
                     self.lay(x)
                     if v.kind == "kernel":
                         self.straighten(x)
+                if v.kind == "matmul" and len(v.inputs) == 3:
+                    self.straighten(v.inputs[2])
             elif v.kind == "index":
                 self.lay(v.inputs[0])
         self.dear(order)

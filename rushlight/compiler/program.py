@@ -31,7 +31,8 @@ from rushlight.runtime.storage import aligned_bytes
 
 __all__ = ["Program"]
 
-_TOGETHER = 30_000.0  # estimated nanoseconds from which waking threads pays
+_SMALL = 30_000.0  # estimated nanoseconds up to which Python's lock is kept
+_TOGETHER = 50_000.0  # of work that can be shared from which waking threads pays
 _MUST_CHECK = os.environ.get("RUSHLIGHT_VERIFY") == "1"
 _PYTHON_FAILED = -1
 
@@ -73,7 +74,7 @@ class Program:
         native_only = all([step is None for _, _, step in self._segments])
         if native_only and self._parts == 1:
             work = sum([nanoseconds(s) for s in self.steps])
-            self.run = self._small if work < _TOGETHER else self._alone  # type: ignore[method-assign]
+            self.run = self._small if work < _SMALL else self._alone  # type: ignore[method-assign]
         _programs.add(self)
 
     # Compiling
@@ -241,7 +242,9 @@ class _Layout:
             elif isinstance(step, CallStep):
                 self.call(step)
             self.ranges.append((first, len(self.launches)))
-        self.together = program.threads > 1 and any([x[2] > 1 for x in self.launches])
+        both = zip(made.steps, self.ranges, strict=True)
+        several = [s for s, (a, b) in both if any([x[2] > 1 for x in self.launches[a:b]])]
+        self.together = sum([nanoseconds(s) for s in several]) >= _TOGETHER
         self.flags = self.find_flags(made.steps)
         self.segments = self.cut(made.steps)
         self.write()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from rushlight.compiler.access import span
 from rushlight.compiler.calls import call_steps
 from rushlight.compiler.clusters import Node, Partition, clash, partition, same_element
+from rushlight.compiler.epilogues import epilogues
 from rushlight.compiler.lower import Lowered, Touch, lower, resolve
 from rushlight.compiler.simplify import simplify
 from rushlight.compiler.steps import Home, LoopStep, Memory, Step
@@ -44,7 +45,7 @@ def schedule(graph: Graph, threads: int = 1) -> Schedule:
     Args:
         threads: how many threads ready-made kernels are prepared for.
     """
-    return _Placing(partition(simplify(graph)), threads).run()
+    return _Placing(partition(epilogues(simplify(graph))), threads).run()
 
 
 class _Access(NamedTuple):

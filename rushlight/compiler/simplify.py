@@ -20,7 +20,7 @@ from rushlight.compiler.access import NotAffine, Split, digits, flat
 from rushlight.compiler.reference import value_of
 from rushlight.ir.graph import Graph, Store, Value, const, row_major, verify
 
-__all__ = ["passes", "rewrite", "simplify"]
+__all__ = ["number_of", "passes", "rewrite", "simplify"]
 
 Ints = tuple[int, ...]
 Rule = Callable[[Value], Value]
@@ -85,7 +85,7 @@ def _scalar(v: Value) -> Value | None:
     return None
 
 
-def _number(v: Value) -> Any:
+def number_of(v: Value) -> Any:
     """The number that a value is, everywhere; None if that is not known."""
     base = _scalar(v)
     return base.attrs[0].item() if base is not None and base.kind == "const" else None
@@ -120,7 +120,7 @@ def elementwise(v: Value) -> Value:
 
 def _where(v: Value) -> Value:
     condition, x, y = v.inputs
-    known = _number(condition)
+    known = number_of(condition)
     if known is None:
         return v
     return values.broadcast_to(x if known else y, v.shape)
@@ -133,7 +133,7 @@ def _neutral(v: Value) -> Value:
     """A product with 1, a sum with -0, a square."""
     name = v.attrs[0]
     x, y = v.inputs
-    left, right = _number(x), _number(y)
+    left, right = number_of(x), number_of(y)
     if name == "multiply" and left == 1 and type(left) is not bool:
         return values.broadcast_to(y, v.shape)
     if name in ("multiply", "divide", "true_divide") and right == 1 and type(right) is not bool:
