@@ -197,3 +197,44 @@ def test_functionalize():
     assert rl.func.functionalize(lambda s, t: s.add_(1) + t)(a, a).tolist() == [2, 2]
     with pytest.raises(RuntimeError, match="received invalid argument for remove=foo"):
         rl.func.functionalize(f, remove="foo")
+
+
+def test_arguments_have_pytorchs_names():
+    a, v = rl.eye(3) * 2, rl.ones(3)
+    la = rl.linalg
+    assert la.lstsq(input=a, b=v)[0].tolist() == [0.5, 0.5, 0.5]
+    assert la.tensorsolve(input=a, other=v).tolist() == [0.5, 0.5, 0.5]
+    for f in (la.cond, la.eigvalsh, la.matrix_norm, la.matrix_rank, la.norm, la.pinv, la.cholesky):
+        assert f(input=a).dtype in (rl.float32, rl.int64)
+    assert rl.cholesky_solve(input=a, input2=rl.eye(3)).equal(a)
+    assert rl.ormqr(input=rl.eye(3), input2=rl.zeros(3), input3=a).equal(a)
+    assert rl.swapaxes(input=rl.ones(2, 3), axis0=0, axis1=1).shape == (3, 2)
+    assert rl.isin(element=1, test_elements=v).item() and rl.isin(elements=v, test_element=1).all()
+    assert len(rl.split(tensor=a, split_size_or_sections=2)) == len(a.split(split_size=2)) == 2
+    with pytest.raises(TypeError, match=r"isin\(\) missing 1 required positional argument"):
+        rl.isin(a)
+    for name in ("mm", "bmm"):
+        x = a if name == "mm" else a[None]
+        with pytest.raises(NotImplementedError, match=f"Could not run 'aten::{name}.dtype'"):
+            getattr(rl, name)(x, x, out_dtype=rl.float32)
+
+
+def test_recurrent_layers_take_names():
+    x, h = rl.ones(4, 1, 3), rl.zeros(1, 1, 2)
+    params = [rl.ones(6, 3), rl.ones(6, 2)]
+    flags = {"has_biases": False, "num_layers": 1, "dropout": 0.0, "train": False}
+    named = rl.gru(input=x, hx=h, params=params, bidirectional=False, batch_first=False, **flags)
+    assert named[0].equal(rl.gru(x, h, params, False, 1, 0.0, False, False, False)[0])
+    packed = rl.gru(
+        data=x[:, 0],
+        batch_sizes=rl.tensor([1] * 4),
+        hx=h,
+        params=params,
+        bidirectional=False,
+        **flags,
+    )
+    assert packed[0].equal(named[0][:, 0])
+    with pytest.raises(TypeError, match='missing 1 required positional arguments: "batch_first"'):
+        rl.gru(input=x, hx=h, params=params, bidirectional=False, **flags)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
+        rl.gru(x, h, depth=1)

@@ -113,7 +113,13 @@ def asarray(
 
 @function
 def scalar_tensor(
-    s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A 0-d tensor of the default dtype."""
     return full((), s, dtype=dtype_of(dtype), device=device, requires_grad=requires_grad)
@@ -423,6 +429,7 @@ def range(
     dtype: Any = None,
     layout: Any = None,
     device: Any = None,
+    pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:
     """Values from ``start`` to ``end``, both included; use ``arange``."""

@@ -308,6 +308,7 @@ def fftfreq(
     dtype: Any = None,
     layout: Any = None,
     device: Any = None,
+    pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Any:
     """The frequencies of the results of ``fft`` of n points at distance d: 0, ..., ..., -1/nd."""
@@ -329,6 +330,7 @@ def rfftfreq(
     dtype: Any = None,
     layout: Any = None,
     device: Any = None,
+    pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Any:
     """The frequencies of the results of ``rfft`` of n points at distance d."""

@@ -134,7 +134,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Any = None) -> Any:
 
 
 def solve_triangular(
-    A: Tensor,
+    input: Tensor,
     B: Tensor,
     *,
     upper: bool,
@@ -144,7 +144,7 @@ def solve_triangular(
 ) -> Any:
     """The solution X of A X = B (or X A = B) for a triangular A, by substitution."""
     attrs = (bool(upper), bool(left), bool(unitriangular))
-    return result_or_out(call(records.solve_triangular, (A, B), attrs), out)
+    return result_or_out(call(records.solve_triangular, (input, B), attrs), out)
 
 
 # Determinants
@@ -194,13 +194,13 @@ def cholesky_ex(
     return named(_CHOLESKY_EX, parts, out)
 
 
-def linalg_cholesky(A: Tensor, *, upper: bool = False, out: Any = None) -> Any:
+def linalg_cholesky(input: Tensor, *, upper: bool = False, out: Any = None) -> Any:
     """The lower triangular L with A = L L^H (or the upper one with A = U^H U).
 
     Raises:
         LinAlgError: a matrix is not positive-definite.
     """
-    found, info = call(records.cholesky_ex, (A,), (bool(upper),))
+    found, info = call(records.cholesky_ex, (input,), (bool(upper),))
     check_info(info, _NOT_POSITIVE.format(name="linalg.cholesky"))
     return result_or_out(found, out)
 
@@ -214,25 +214,25 @@ def cholesky(input: Tensor, upper: bool = False, *, out: Any = None) -> Any:
 
 
 @both
-def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False, *, out: Any = None) -> Any:
+def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False, *, out: Any = None) -> Any:
     """The solution X of A X = B for the Cholesky factor of A."""
-    for name, m in (("b", input._meta), ("u", L._meta)):
+    for name, m in (("b", input._meta), ("u", input2._meta)):
         if m.ndim < 2:
             raise RuntimeError(
                 f"{name} should have at least 2 dimensions, but has {m.ndim} dimensions instead"
             )
-    if L._meta.shape[-1] != L._meta.shape[-2]:
+    if input2._meta.shape[-1] != input2._meta.shape[-2]:
         raise RuntimeError(
             "A must be batches of square matrices, but they are "
-            f"{L._meta.shape[-2]} by {L._meta.shape[-1]} matrices"
+            f"{input2._meta.shape[-2]} by {input2._meta.shape[-1]} matrices"
         )
-    if L._meta.shape[-1] != input._meta.shape[-2]:
-        a, b = L._meta.shape, input._meta.shape
+    if input2._meta.shape[-1] != input._meta.shape[-2]:
+        a, b = input2._meta.shape, input._meta.shape
         raise RuntimeError(
             f"Incompatible matrix sizes for cholesky_solve: each A matrix is {a[-1]} by {a[-1]} "
             f"but each b matrix is {b[-2]} by {b[-1]}"
         )
-    return result_or_out(call(records.cholesky_solve, (input, L), (bool(upper),)), out)
+    return result_or_out(call(records.cholesky_solve, (input, input2), (bool(upper),)), out)
 
 
 @both
@@ -247,14 +247,14 @@ def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Any = None) -> 
 # Eigenvalues and singular values
 
 
-def eig(A: Tensor, *, out: Any = None) -> Any:
+def eig(input: Tensor, *, out: Any = None) -> Any:
     """Eigenvalues and eigenvectors of square matrices, always complex."""
-    return named(_EIG, call(records.eig, (A,)), out)
+    return named(_EIG, call(records.eig, (input,)), out)
 
 
-def eigvals(A: Tensor, *, out: Any = None) -> Any:
+def eigvals(input: Tensor, *, out: Any = None) -> Any:
     """Eigenvalues of square matrices, always complex."""
-    return result_or_out(call(records.eig, (A,))[0], out)
+    return result_or_out(call(records.eig, (input,))[0], out)
 
 
 def _uplo(value: str) -> str:
@@ -263,14 +263,14 @@ def _uplo(value: str) -> str:
     return value.upper()
 
 
-def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
+def eigh(input: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues, ascending, and eigenvectors of Hermitian matrices (one triangle is read)."""
-    return named(_EIGH, call(records.eigh, (A,), (_uplo(UPLO),)), out)
+    return named(_EIGH, call(records.eigh, (input,), (_uplo(UPLO),)), out)
 
 
-def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
+def eigvalsh(input: Tensor, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues of Hermitian matrices, ascending."""
-    return result_or_out(call(records.eigh, (A,), (_uplo(UPLO),))[0], out)
+    return result_or_out(call(records.eigh, (input,), (_uplo(UPLO),))[0], out)
 
 
 def linalg_svd(
@@ -341,7 +341,7 @@ def _matrix_dims(A: Tensor, dim: Any) -> tuple[int, int]:
 
 
 def matrix_norm(
-    A: Tensor,
+    input: Tensor,
     ord: Any = "fro",
     dim: Any = (-2, -1),
     keepdim: bool = False,
@@ -362,8 +362,8 @@ def matrix_norm(
         out: where to write the result.
     """
     name = "linalg.matrix_norm"
-    m = A._meta
-    a, b = _matrix_dims(A, dim)
+    m = input._meta
+    a, b = _matrix_dims(input, dim)
     if isinstance(ord, str) and ord not in ("fro", "nuc"):
         raise RuntimeError(f"{name}: Order {ord} not supported.")
     if not isinstance(ord, str) and abs(ord) not in (1, 2, math.inf):
@@ -374,19 +374,19 @@ def matrix_norm(
             f"complex tensor as input. Got {m.dtype.title}"
         )
     if ord == "fro":
-        return vector_norm(A, 2, (a, b), keepdim, dtype=dtype, out=out)
+        return vector_norm(input, 2, (a, b), keepdim, dtype=dtype, out=out)
     if dtype is not None:
-        A = A.to(dtype_of(dtype))
+        input = input.to(dtype_of(dtype))
     if ord == "nuc" or abs(ord) == 2:
-        records.need_float(name, A._meta)
-        s = svdvals(A.movedim((a, b), (-2, -1)))
+        records.need_float(name, input._meta)
+        s = svdvals(input.movedim((a, b), (-2, -1)))
         found = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord > 0 else s.amin(-1)
         if keepdim:
             for d in sorted((a, b)):
                 found = found.unsqueeze(d)
         return result_or_out(found, out)
     over, best = (a, b) if abs(ord) == 1 else (b, a)
-    sums = vector_norm(A, 1, over, keepdim)
+    sums = vector_norm(input, 1, over, keepdim)
     if not keepdim and over < best:
         best -= 1
     return result_or_out(sums.amax(best, keepdim) if ord > 0 else sums.amin(best, keepdim), out)
@@ -396,7 +396,7 @@ FUNCTIONS["_matrix_norm"] = matrix_norm
 
 
 def norm(
-    A: Tensor,
+    input: Tensor,
     ord: Any = None,
     dim: Any = None,
     keepdim: bool = False,
@@ -412,39 +412,41 @@ def norm(
                 f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dims)}"
             )
         if ord is not None and (len(dims) == 2 or isinstance(ord, str)):
-            return matrix_norm(A, ord, dims, keepdim, dtype=dtype, out=out)
-        return vector_norm(A, 2 if ord is None else ord, dims, keepdim, dtype=dtype, out=out)
+            return matrix_norm(input, ord, dims, keepdim, dtype=dtype, out=out)
+        return vector_norm(input, 2 if ord is None else ord, dims, keepdim, dtype=dtype, out=out)
     if ord is not None:
-        if A._meta.ndim not in (1, 2):
+        if input._meta.ndim not in (1, 2):
             raise RuntimeError(
                 "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
-                f"{A._meta.ndim}D."
+                f"{input._meta.ndim}D."
             )
-        if A._meta.ndim == 2 or isinstance(ord, str):
-            return matrix_norm(A, ord, (-2, -1), keepdim, dtype=dtype, out=out)
-    return vector_norm(A, 2 if ord is None else ord, None, keepdim, dtype=dtype, out=out)
+        if input._meta.ndim == 2 or isinstance(ord, str):
+            return matrix_norm(input, ord, (-2, -1), keepdim, dtype=dtype, out=out)
+    return vector_norm(input, 2 if ord is None else ord, None, keepdim, dtype=dtype, out=out)
 
 
-def cond(A: Tensor, p: Any = None, *, out: Any = None) -> Any:
+def cond(input: Tensor, p: Any = None, *, out: Any = None) -> Any:
     """The condition number: the norm of a matrix times that of its inverse."""
-    if A._meta.ndim < 2:
+    if input._meta.ndim < 2:
         raise RuntimeError("linalg.cond: The input tensor A must have at least 2 dimensions.")
     if p is None or (not isinstance(p, str) and abs(p) == 2):
-        s = svdvals(A)
+        s = svdvals(input)
         large, small = s[..., 0], s[..., -1]
         return result_or_out(small / large if p == -2 else large / small, out)
     if p not in ("fro", "nuc", 1, -1, math.inf, -math.inf):
         raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
-    if A._meta.shape[-1] != A._meta.shape[-2]:
+    if input._meta.shape[-1] != input._meta.shape[-2]:
         raise RuntimeError(
             f"linalg.cond(ord={p}): A must be batches of square matrices, but they are "
-            f"{A._meta.shape[-2]} by {A._meta.shape[-1]} matrices"
+            f"{input._meta.shape[-2]} by {input._meta.shape[-1]} matrices"
         )
-    if A._meta.numel == 0:
-        return result_or_out(A.new_zeros(A._meta.shape[:-2], dtype=A._meta.dtype.to_real()), out)
-    inverse_, info = call(records.inv_ex, (A,))
+    if input._meta.numel == 0:
+        return result_or_out(
+            input.new_zeros(input._meta.shape[:-2], dtype=input._meta.dtype.to_real()), out
+        )
+    inverse_, info = call(records.inv_ex, (input,))
     inverse_ = inverse_.masked_fill((info != 0).unsqueeze(-1).unsqueeze(-1), math.inf)
-    found = (matrix_norm(A, p) * matrix_norm(inverse_, p)).masked_fill(info != 0, math.inf)
+    found = (matrix_norm(input, p) * matrix_norm(inverse_, p)).masked_fill(info != 0, math.inf)
     return result_or_out(found, out)
 
 
@@ -473,9 +475,9 @@ def matrix_power(input: Tensor, n: int, *, out: Any = None) -> Any:
     return result_or_out(found, out)
 
 
-def linalg_matrix_exp(A: Tensor) -> Any:
+def linalg_matrix_exp(input: Tensor) -> Any:
     """The matrix exponential: the sum of A^k / k!."""
-    return call(orthogonal.matrix_exp, (A,))
+    return call(orthogonal.matrix_exp, (input,))
 
 
 @both
@@ -551,7 +553,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Any = None) -> Any:
 
 
 def pinv(
-    A: Tensor,
+    input: Tensor,
     rcond: Any = None,
     hermitian: bool = False,
     *,
@@ -568,13 +570,13 @@ def pinv(
         atol, rtol: the limits, numbers or tensors; rtol is max(m, n) * eps if none is given.
         out: where to write the result.
     """
-    if A._meta.ndim < 2 or A._meta.dtype.is_integral or A._meta.dtype.itemsize == 2:
+    if input._meta.ndim < 2 or input._meta.dtype.is_integral or input._meta.dtype.itemsize == 2:
         raise RuntimeError(
-            f"linalg.pinv({A._meta.dtype.title}{{{list(A._meta.shape)}}}): expected a tensor with "
-            "2 or more dimensions of float, double, cfloat or cdouble types"
+            f"linalg.pinv({input._meta.dtype.title}{{{list(input._meta.shape)}}}): expected a tensor "
+            "with 2 or more dimensions of float, double, cfloat or cdouble types"
         )
     rtol = rcond if rtol is None else rtol
-    return result_or_out(call(orthogonal.pinv, (A, atol, rtol), (bool(hermitian),)), out)
+    return result_or_out(call(orthogonal.pinv, (input, atol, rtol), (bool(hermitian),)), out)
 
 
 def _limit(A: Tensor, largest: Tensor, atol: Any, rtol: Any) -> Any:
@@ -598,7 +600,7 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Any:
 
 
 def matrix_rank(
-    A: Tensor,
+    input: Tensor,
     tol: Any = None,
     hermitian: bool = False,
     *,
@@ -607,16 +609,16 @@ def matrix_rank(
     out: Any = None,
 ) -> Any:
     """How many singular values exceed max(atol, rtol * the largest)."""
-    if A._meta.ndim < 2:
+    if input._meta.ndim < 2:
         raise RuntimeError(
             "torch.linalg.matrix_rank: Expected as input a tensor with at least 2 dimensions"
         )
     if tol is not None:
         atol, rtol = tol, 0.0
-    if A._meta.numel == 0:
-        return result_or_out(A.new_zeros(A._meta.shape[:-2], dtype=dtypes.int64), out)
-    values = eigvalsh(A).abs() if hermitian else svdvals(A)
-    return result_or_out((values > _limit(A, values.amax(-1, True), atol, rtol)).sum(-1), out)
+    if input._meta.numel == 0:
+        return result_or_out(input.new_zeros(input._meta.shape[:-2], dtype=dtypes.int64), out)
+    values = eigvalsh(input).abs() if hermitian else svdvals(input)
+    return result_or_out((values > _limit(input, values.amax(-1, True), atol, rtol)).sum(-1), out)
 
 
 def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
@@ -624,35 +626,37 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     return o.diagonal(A, offset, dim1, dim2)
 
 
-def tensorinv(A: Tensor, ind: int = 2, *, out: Any = None) -> Any:
+def tensorinv(input: Tensor, ind: int = 2, *, out: Any = None) -> Any:
     """The inverse of ``tensordot`` with A over its last dimensions, ``ind`` being first."""
     if ind <= 0:
         raise RuntimeError(f"Expected a strictly positive integer for 'ind', but got {ind}")
-    shape = A._meta.shape
+    shape = input._meta.shape
     left, right = shape[:ind].numel(), shape[ind:].numel()
     if left != right:
         raise RuntimeError(
             "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
             f"prod(self.shape[:ind]), but got {right} != {left}"
         )
-    found = inv(A.reshape(left, right)).reshape(*shape[ind:], *shape[:ind])
+    found = inv(input.reshape(left, right)).reshape(*shape[ind:], *shape[:ind])
     return result_or_out(found, out)
 
 
-def tensorsolve(A: Tensor, B: Tensor, dims: Any = None, *, out: Any = None) -> Any:
+def tensorsolve(input: Tensor, other: Tensor, dims: Any = None, *, out: Any = None) -> Any:
     """The X with ``tensordot(A, X) == B`` over the dimensions of X."""
     if dims is not None:
-        order = [wrap_dim(d, A._meta.ndim) for d in ((dims,) if isinstance(dims, int) else dims)]
-        n = A._meta.ndim
-        A = A.movedim(order, list(range(n - len(order), n)))
-    at = B._meta.ndim
-    left, right = A._meta.shape[:at].numel(), A._meta.shape[at:].numel()
+        order = [
+            wrap_dim(d, input._meta.ndim) for d in ((dims,) if isinstance(dims, int) else dims)
+        ]
+        n = input._meta.ndim
+        input = input.movedim(order, list(range(n - len(order), n)))
+    at = other._meta.ndim
+    left, right = input._meta.shape[:at].numel(), input._meta.shape[at:].numel()
     if left != right:
         raise RuntimeError(
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
             f"prod(self.shape[:other.ndim]), but got {right} != {left}"
         )
-    found = solve(A.reshape(left, right), B.reshape(-1)).reshape(A._meta.shape[at:])
+    found = solve(input.reshape(left, right), other.reshape(-1)).reshape(input._meta.shape[at:])
     return result_or_out(found, out)
 
 

@@ -147,14 +147,14 @@ def linalg_lu_solve(
 
 
 @both
-def lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Any = None) -> Any:
+def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Any = None) -> Any:
     """The solution of A X = b for a factored A; use ``torch.linalg.lu_solve``."""
-    return linalg_lu_solve(LU_data, LU_pivots, b, out=out)
+    return linalg_lu_solve(LU_data, LU_pivots, input, out=out)
 
 
 @both
 def triangular_solve(
-    b: Tensor,
+    input: Tensor,
     A: Tensor,
     upper: bool = True,
     transpose: bool = False,
@@ -164,7 +164,7 @@ def triangular_solve(
 ) -> Any:
     """The solution of A X = b for a triangular A; use ``torch.linalg.solve_triangular``."""
     matrix = A.mT if transpose else A
-    found = solve_triangular(matrix, b, upper=upper != transpose, unitriangular=unitriangular)
+    found = solve_triangular(matrix, input, upper=upper != transpose, unitriangular=unitriangular)
     return named(_TRIANGULAR, (found, A.clone()), out)
 
 
@@ -215,14 +215,15 @@ def orgqr(input: Tensor, input2: Tensor) -> Any:
 @both
 def ormqr(
     input: Tensor,
-    tau: Tensor,
-    other: Tensor,
+    input2: Tensor,
+    input3: Tensor,
     left: bool = True,
     transpose: bool = False,
     *,
     out: Any = None,
 ) -> Any:
     """The product of the reflectors that ``geqrf`` gives, times a matrix."""
+    tau, other = input2, input3  # PyTorch's own names
     for name, t in (("input", input), ("other", other)):
         if t._meta.ndim < 2:
             raise RuntimeError(f"torch.ormqr: {name} must have at least 2 dimensions.")
@@ -244,22 +245,22 @@ def ormqr(
 
 
 def ldl_factor_ex(
-    A: Tensor, *, hermitian: bool = False, check_errors: bool = False, out: Any = None
+    input: Tensor, *, hermitian: bool = False, check_errors: bool = False, out: Any = None
 ) -> Any:
     """The packed L and D of a symmetric A = L D L^T, the pivots, and where a block was 0 (or 0)."""
-    parts = call(ldl.ldl_factor_ex, (A,), (bool(hermitian),))
+    parts = call(ldl.ldl_factor_ex, (input,), (bool(hermitian),))
     if check_errors:
         check_info(parts[2], _LDL_FAILED)
     return named(_LDL_FACTOR_EX, parts, out)
 
 
-def ldl_factor(A: Tensor, *, hermitian: bool = False, out: Any = None) -> Any:
+def ldl_factor(input: Tensor, *, hermitian: bool = False, out: Any = None) -> Any:
     """The packed L and D of a symmetric (or Hermitian) A = L D L^T, and the pivots.
 
     Raises:
         LinAlgError: D is singular.
     """
-    packed, pivots, info = call(ldl.ldl_factor_ex, (A,), (bool(hermitian),))
+    packed, pivots, info = call(ldl.ldl_factor_ex, (input,), (bool(hermitian),))
     check_info(info, _LDL_FAILED)
     return named(_LDL_FACTOR, (packed, pivots), out)
 
@@ -274,12 +275,14 @@ def ldl_solve(
 # Least squares
 
 
-def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
+def lstsq(
+    input: Tensor, b: Tensor, rcond: float | None = None, *, driver: str | None = None
+) -> Any:
     """The X that minimises |A X - B|.
 
     Args:
-        A: shape (..., m, n).
-        B: shape (..., m, k) or (..., m).
+        input: shape (..., m, n).
+        b: shape (..., m, k) or (..., m).
         rcond: singular values below this times the largest count as 0.
         driver: ``gels`` (full rank), ``gelsy`` (the default), ``gelsd`` or ``gelss``.
 
@@ -287,40 +290,40 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
         the solution, the squared residuals (if m > n and A has full rank), the rank (not with
         ``gels``) and the singular values (with ``gelsd`` and ``gelss``).
     """
-    if A._meta.ndim < 2:
+    if input._meta.ndim < 2:
         raise RuntimeError("torch.linalg.lstsq: input must have at least 2 dimensions.")
-    if B._meta.ndim < 1:
+    if b._meta.ndim < 1:
         raise RuntimeError("torch.linalg.lstsq: other must have at least 1 dimension.")
-    records.need_float("torch.linalg.lstsq", A._meta)
+    records.need_float("torch.linalg.lstsq", input._meta)
     driver = driver or "gelsy"
     if driver not in ("gels", "gelsy", "gelsd", "gelss"):
         raise RuntimeError(
             "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)"
         )
-    vector = records.is_vector(A._meta, B._meta)
-    right = B.unsqueeze(-1) if vector else B
-    m, n = A._meta.shape[-2:]
-    eps = dtypes.finfo(A._meta.dtype).eps
+    vector = records.is_vector(input._meta, b._meta)
+    right = b.unsqueeze(-1) if vector else b
+    m, n = input._meta.shape[-2:]
+    eps = dtypes.finfo(input._meta.dtype).eps
     limit = eps * max(m, n) if rcond is None else rcond
-    none = A.new_empty(0)
+    none = input.new_empty(0)
     rank: Any = none.to(dtypes.int64)
-    values: Any = none.to(A._meta.dtype.to_real())
+    values: Any = none.to(input._meta.dtype.to_real())
     full = True
     if driver != "gels":
         with no_grad():
-            s = svdvals(A)
+            s = svdvals(input)
             rank = (s > limit * s.amax(-1, True)).sum(-1) if s._meta.numel else rank
         full = o.holds(rank == n)
         if driver != "gelsy":
             values = s
     if full and m >= n:
-        q, r = call(orthogonal.qr, (A,), ("reduced",))
+        q, r = call(orthogonal.qr, (input,), ("reduced",))
         found = solve_triangular(r, q.mH @ right, upper=True)
     else:
-        found = pinv(A, rtol=0.0 if driver == "gels" else limit) @ right
+        found = pinv(input, rtol=0.0 if driver == "gels" else limit) @ right
     residuals: Any = found.reshape(-1)[:0].abs()
     if m > n and full and driver != "gelsy":
-        difference = A @ found - right
+        difference = input @ found - right
         residuals = difference.abs().square().sum(-2)
         residuals = residuals.squeeze(-1) if vector and residuals._meta.ndim > 1 else residuals
     solution = found.squeeze(-1) if vector else found

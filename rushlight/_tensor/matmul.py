@@ -28,11 +28,19 @@ def _product(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...], out: Any)
     return call(op, inputs, attrs) if out is None else write_into(op, inputs, attrs, out)
 
 
+def _no_out_dtype(name: str) -> NotImplementedError:
+    """PyTorch computes into another dtype on GPUs only."""
+    return NotImplementedError(
+        f"Could not run 'aten::{name}.dtype' with arguments from the 'CPU' backend."
+    )
+
+
 @both
-def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Any:
+def mm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | None = None) -> Any:
     """The product of two matrices.
 
-    Shapes: input (n, k), mat2 (k, m); result (n, m).  Dtypes must be equal.
+    Shapes: input (n, k), mat2 (k, m); result (n, m).  Dtypes must be equal; ``out_dtype``, another
+    dtype for the result, is for GPUs alone.
 
     Raises:
         RuntimeError: operands that are not matrices, or sizes that do not fit.
@@ -42,12 +50,16 @@ def mm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Any:
         >>> torch.mm(torch.tensor([[1, 2]]), torch.tensor([[3], [4]]))
         tensor([[11]])
     """
+    if out_dtype is not None:
+        raise _no_out_dtype("mm")
     return _product(records.mm, (input, mat2), (), out)
 
 
 @both
-def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Any:
+def bmm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | None = None) -> Any:
     """The products of two batches of matrices: (b, n, k) and (b, k, m) give (b, n, m)."""
+    if out_dtype is not None:
+        raise _no_out_dtype("bmm")
     return _product(records.bmm, (input, mat2), (), out)
 
 
@@ -86,12 +98,15 @@ def addmm(
     input: Tensor,
     mat1: Tensor,
     mat2: Tensor,
+    out_dtype: Any = None,
     *,
     beta: Any = 1,
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)``; ``input`` is broadcast."""
+    if out_dtype is not None:
+        raise _no_out_dtype("addmm")
     return _product(records.addmm, (input, mat1, mat2), (number(beta), number(alpha)), out)
 
 
@@ -100,12 +115,15 @@ def baddbmm(
     input: Tensor,
     batch1: Tensor,
     batch2: Tensor,
+    out_dtype: Any = None,
     *,
     beta: Any = 1,
     alpha: Any = 1,
     out: Tensor | None = None,
 ) -> Any:
     """``beta * input + alpha * (batch1 @ batch2)``, a matrix product a batch entry."""
+    if out_dtype is not None:
+        raise _no_out_dtype("baddbmm")
     return _product(records.baddbmm, (input, batch1, batch2), (number(beta), number(alpha)), out)
 
 

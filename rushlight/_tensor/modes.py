@@ -10,19 +10,13 @@ from typing import Any, TypeVar, cast
 from rushlight import devices, dtypes
 from rushlight._tensor.api import function
 from rushlight.dispatch import gate, modes
-from rushlight.dispatch.doors import EAGER, GRAD, event, interrupt
+from rushlight.dispatch.doors import GRAD, event, interrupt
 from rushlight.naming import PublicType
 
 __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
 
 state = modes.state
 
-
-def _set_grad_mode(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:
-    state.grad = inputs[0]
-
-
-EAGER[GRAD] = _set_grad_mode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -247,14 +241,14 @@ def set_num_interop_threads(n: int) -> None:
 
 
 @function
-def result_type(tensor1: Any, tensor2: Any) -> Any:
+def result_type(tensor: Any, other: Any) -> Any:
     """The dtype in which an operation on these would compute."""
     from rushlight.dispatch.tensor import Tensor
     from rushlight.ir.meta import scalar_meta
     from rushlight.ops.build import combined_dtype
 
     return combined_dtype(
-        [x._meta if isinstance(x, Tensor) else scalar_meta(type(x)) for x in (tensor1, tensor2)]
+        [x._meta if isinstance(x, Tensor) else scalar_meta(type(x)) for x in (tensor, other)]
     )
 
 

@@ -338,32 +338,39 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return call(movement.unbind, (input,), (dim,))  # type: ignore[no-any-return]
 
 
-@both
-def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive pieces: of one size (the last may be shorter) or of given sizes."""
-    if input._meta.ndim == 0:
+def _pieces(m: Any, given: Any, dim: int) -> tuple[tuple[int, ...], int, bool]:
+    """The sizes of the pieces, the dimension, and whether one size was given for all."""
+    if m.ndim == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
-    size = input._meta.shape[wrap_dim(dim, input._meta.ndim)]
-    by_size = not isinstance(split_size_or_sections, (list, tuple))
-    if not by_size:
-        sizes = size_of((split_size_or_sections,))
-    else:
-        piece = number(split_size_or_sections)
-        if piece < 0:
+    size = m.shape[wrap_dim(dim, m.ndim)]
+    if isinstance(given, (list, tuple)):
+        return size_of((given,)), dim, False
+    piece = number(given)
+    if piece < 0:
+        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={piece}")
+    if piece == 0:
+        if size:
             raise RuntimeError(
-                f"split expects split_size be non-negative, but got split_size={piece}"
+                f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}"
             )
-        if piece == 0:
-            if size:
-                raise RuntimeError(
-                    "split_size can only be 0 if dimension size is 0, but got dimension size of "
-                    f"{size}"
-                )
-            sizes = (0,)
-        else:
-            count = max(-(-size // piece), 1)
-            sizes = (*(piece,) * (count - 1), size - piece * (count - 1))
-    return call(movement.split, (input,), (sizes, dim, by_size))  # type: ignore[no-any-return]
+        return (0,), dim, True
+    count = max(-(-size // piece), 1)
+    return (*(piece,) * (count - 1), size - piece * (count - 1)), dim, True
+
+
+@function
+def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive pieces: of one size (the last may be shorter) or of given sizes."""
+    return call(movement.split, (tensor,), _pieces(tensor._meta, split_size_or_sections, dim))  # type: ignore[no-any-return]
+
+
+def _split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of consecutive pieces: of one size (the last may be shorter) or of given sizes."""
+    return call(movement.split, (self,), _pieces(self._meta, split_size, dim))  # type: ignore[no-any-return]
+
+
+_split.__name__ = "split"
+method(_split)
 
 
 @both
@@ -672,18 +679,18 @@ def view_as_complex(input: Tensor) -> Tensor:
 
 
 @method
-def swapdims(self: Tensor, dim0: int, dim1: int) -> Tensor:
+def swapdims(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """``transpose``."""
-    return transpose(self, dim0, dim1)
+    return transpose(input, dim0, dim1)
 
 
 FUNCTIONS["swapdims"] = swapdims
 
 
 @method
-def swapaxes(self: Tensor, axis0: int, axis1: int) -> Tensor:
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
     """``transpose``, under NumPy's name."""
-    return transpose(self, axis0, axis1)
+    return transpose(input, axis0, axis1)
 
 
 FUNCTIONS["swapaxes"] = swapaxes

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight._tensor.api import FUNCTIONS, both, function, ints, number, operand
+from rushlight._tensor.api import (
+    FUNCTIONS,
+    both,
+    function,
+    ints,
+    number,
+    operand,
+    result_or_out,
+)
 from rushlight._tensor.numpy_bridge import from_array, values_of
 from rushlight._tensor.reduction import numpy_names, return_type
 from rushlight.dispatch.gate import call, write_into
@@ -349,9 +357,31 @@ def bucketize(
 
 @function
 def isin(
-    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
+    elements: Any = None,
+    test_elements: Any = None,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
+    element: Any = None,
+    test_element: Any = None,
+    out: Tensor | None = None,
 ) -> Any:
-    """Where an element is one of the test elements."""
+    """Where an element is one of the test elements.
+
+    Args:
+        elements, test_elements: tensors, or one of them a number.
+        element, test_element: names for a number.
+        invert: where it is none of them.
+    """
+    elements = element if elements is None else elements
+    test_elements = test_element if test_elements is None else test_elements
+    if elements is None or test_elements is None:
+        missing = "elements" if elements is None else "test_elements"
+        raise TypeError(f'isin() missing 1 required positional arguments: "{missing}"')
+    return result_or_out(_isin(elements, test_elements, invert), out)
+
+
+def _isin(elements: Any, test_elements: Any, invert: bool) -> Any:
     tensor = FUNCTIONS["tensor"]
     a = elements if isinstance(elements, Tensor) else tensor(elements)
     b = test_elements if isinstance(test_elements, Tensor) else tensor(test_elements)

@@ -29,8 +29,11 @@ def compile(
     backend: Any = "inductor",
     mode: str | None = None,
     options: Any = None,
+    name: str | None = None,
     disable: bool = False,
     recompile_limit: int | None = None,
+    isolate_recompiles: bool = False,
+    shapes_spec: Any = None,
 ) -> Any:
     """Accepts a model or function and returns it: no call is needed for code to run fast.
 

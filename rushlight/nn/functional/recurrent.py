@@ -206,7 +206,27 @@ def _layers(step: Step, gated_pair: bool, *args: Any) -> Any:
     return output, rl.stack(last)
 
 
-def rnn_tanh(*args: Any) -> tuple[Any, Any]:
+_LAYERS = "hx params has_biases num_layers dropout train bidirectional".split()
+_PADDED = ("input", *_LAYERS, "batch_first")
+_PACKED = ("data", "batch_sizes", *_LAYERS)
+
+
+def _in_order(who: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Arguments by position, where some were given by name."""
+    names = _PACKED if "data" in kwargs or "batch_sizes" in kwargs else _PADDED
+    wanted = names[len(args) :]
+    for name in kwargs:
+        if name not in wanted:
+            raise TypeError(f"{who}() got an unexpected keyword argument '{name}'")
+    missing = [f'"{name}"' for name in wanted if name not in kwargs]
+    if missing:
+        raise TypeError(
+            f"{who}() missing {len(missing)} required positional arguments: {', '.join(missing)}"
+        )
+    return (*args, *[kwargs[name] for name in wanted])
+
+
+def rnn_tanh(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
     """Elman layers with tanh.
 
     Called as (input, hx, params, has_biases, num_layers, dropout, train, bidirectional,
@@ -216,26 +236,30 @@ def rnn_tanh(*args: Any) -> tuple[Any, Any]:
     Returns:
         The outputs of all steps and the last hidden states.
     """
+    args = _in_order("rnn_tanh", args, kwargs) if kwargs else args
     return _layers(_tanh_step, False, *args)  # type: ignore[no-any-return]
 
 
-def rnn_relu(*args: Any) -> tuple[Any, Any]:
+def rnn_relu(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
     """Elman layers with relu; arguments as for `rnn_tanh`."""
+    args = _in_order("rnn_relu", args, kwargs) if kwargs else args
     return _layers(_relu_step, False, *args)  # type: ignore[no-any-return]
 
 
-def gru(*args: Any) -> tuple[Any, Any]:
+def gru(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
     """GRU layers; arguments as for `rnn_tanh`."""
+    args = _in_order("gru", args, kwargs) if kwargs else args
     return _layers(_gru_step, False, *args)  # type: ignore[no-any-return]
 
 
 @fast_under_autocast
-def lstm(*args: Any) -> tuple[Any, Any, Any]:
+def lstm(*args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
     """LSTM layers; arguments as for `rnn_tanh`, with `hx` a pair (h, c).
 
     Returns:
         The outputs of all steps, the last hidden states and the last cell states.
     """
+    args = _in_order("lstm", args, kwargs) if kwargs else args
     return _layers(_lstm_step, True, *args)  # type: ignore[no-any-return]
 
 
