@@ -14,7 +14,17 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from rushlight.codegen import loop_math
-from rushlight.codegen.loop_lanes import INT64, Kind, Lanes, Partial, kind_of
+from rushlight.codegen.loop_lanes import INT64, Kind, Lanes, kind_of
+from rushlight.codegen.loop_memory import (
+    FARTHEST,
+    WIDEST,
+    Count,
+    picked,
+    read,
+    read_at,
+    window,
+    write,
+)
 from rushlight.compiler.kernels.emit import Function, Value
 from rushlight.compiler.loops import Instruction, Kernel, Stage
 
@@ -23,9 +33,6 @@ __all__ = ["Body", "Group"]
 Ints = tuple[int, ...]
 Access = tuple[int, int, Ints]  # buffer, offset, strides
 _DOUBLE = Kind("float64", "f", "double", "double", 8)
-
-
-Count = int | Partial | None
 
 
 class Group(NamedTuple):
@@ -72,6 +79,7 @@ class Body:
         self.fills = self.axes - 1 if rows else self.outer - 1
         self.copies = self.fills - 1 if tiled else self.fills  # the axis of neighbouring vectors
         self.tiles: dict[Access, list[str]] = {}
+        self.windows: dict[tuple[int, Access, int, int], list[str]] = {}
         self.group = Group(1, None, 1, 1)
         self.widths: set[int] = set()
         self.index: dict[int, Value] = {}
@@ -172,9 +180,10 @@ class Body:
         Args:
             s: the stage whose loop it is; None if it is all stages'.
         """
-        before = (self.index, self.pointers, self.near, self.tiles)
+        before = (self.index, self.pointers, self.near, self.tiles, self.windows)
         self.index = {**self.index, **indices}
-        self.pointers, self.near, self.tiles = dict(self.pointers), {}, {}
+        self.pointers = dict(self.pointers)
+        self.near, self.tiles, self.windows = {}, {}, {}
         products: dict[tuple[Value, int], Value] = {}
         for access in self.pointers if s is None else self.accesses[s]:
             moves: list[Value] = []
@@ -187,7 +196,7 @@ class Body:
             if moves:
                 self.pointers[access] = self._moved(access, self.pointers[access], *moves)
         yield
-        self.index, self.pointers, self.near, self.tiles = before
+        self.index, self.pointers, self.near, self.tiles, self.windows = before
 
     def place(self, access: Access, u: int, step: int) -> str:
         """The address for a copy."""
@@ -260,7 +269,7 @@ class Body:
         if ins.name == "reduced":
             return self.reduced[ins.attrs][u if trait.vector else 0]
         if ins.name == "load":
-            return self._load(b, ins, u, step)
+            return self._load(b, s, ins, u, step)
         body = self.kernel.stages[s].body
         if ins.name == "gather":
             return self._gather(b, s, ins, u, step)
@@ -291,7 +300,7 @@ class Body:
 
     # Memory
 
-    def _load(self, b: Lanes, ins: Instruction, u: int, step: int, moved: str = "") -> str:
+    def _load(self, b: Lanes, s: int, ins: Instruction, u: int, step: int, moved: str = "") -> str:
         buffer, offset, strides = ins.attrs
         access = (buffer, offset, self._full(strides))
         kind = kind_of(self.kernel.buffers[buffer])
@@ -300,13 +309,26 @@ class Body:
             if access not in self.tiles:
                 self.tiles[access] = self._read_tile(b, kind, access)
             raw = self.tiles[access][u]
+        elif 1 < b.n <= WIDEST and not moved and 1 < stride <= FARTHEST:
+            raw = self._spaced(b, kind, s, access, u, step)
         else:
             place = self.place(access, u, step)
             if moved:
                 place = self._moved(access, place, moved)
             count = self.group.count if b.n > 1 else None
-            raw = self._read(b, kind, place, 1 if b.n == 1 else stride, count)
+            raw = read(b, kind, place, 1 if b.n == 1 else stride, count)
         return b.cast(kind, kind_of(ins.dtype), b.unpacked(kind, raw))
+
+    def _spaced(self, b: Lanes, kind: Kind, s: int, access: Access, u: int, step: int) -> str:
+        """Elements a few apart: all between are read, once for all steps, and these picked."""
+        stride, steps = access[2][self.fills], self.group.steps
+        together = not self.rows and access[2][-1] == 1 and 1 < steps <= stride
+        first, span = (0, steps) if together else (step, 1)
+        key = (s, access, u, first)
+        if key not in self.windows:
+            place, count = self.place(access, u, first), self.group.count
+            self.windows[key] = window(b, kind, place, stride, span, count)
+        return picked(b, kind, self.windows[key], stride, step - first)
 
     def _across(self, access: Access) -> bool:
         """Whether the memory is dense along a tile's other axis."""
@@ -323,7 +345,7 @@ class Body:
                 lines.append("zeroinitializer")
                 continue
             place = self.near_by(access, lane * stride)
-            lines.append(self._read(b, kind, place, 1, self._tile_count(b)))
+            lines.append(read(b, kind, place, 1, self._tile_count(b)))
         return b.turned(kind.memory, lines)
 
     def _tile_count(self, b: Lanes) -> int | None:
@@ -336,35 +358,7 @@ class Body:
         for lane, line in enumerate(b.turned(kind.memory, values)):
             if not isinstance(count, int) or lane < count:
                 place = self.near_by(access, lane * stride)
-                self._write(b, kind, line, place, 1, self._tile_count(b))
-
-    def _read(self, b: Lanes, kind: Kind, place: str, stride: int, count: Count) -> str:
-        v, size = b.kind(kind.memory), kind.size
-        if isinstance(count, Partial):
-            return self.f.either(
-                count.short,
-                v,
-                lambda: self._read(b, kind, place, stride, count.count),
-                lambda: self._read(b, kind, place, stride, None),
-            )
-        if stride == 1 and count is None:
-            return self.f.load(v, place, size)
-        if stride == 1:
-            rest = f"<{b.n} x i1> {b.first(count)}, {v} zeroinitializer"
-            name = f"@llvm.masked.load.{_suffix(b, kind)}.p0"
-            return self.f.op(f"call {v} {name}(ptr {place}, i32 {size}, {rest})")
-        if stride == -1 and count is None:
-            start = self.f.at(kind.memory, place, 1 - b.n)
-            return _reversed(b, kind, self.f.load(v, start, size))
-        return self._read_at(b, kind, place, b.iota(0, stride), count)
-
-    def _read_at(self, b: Lanes, kind: Kind, place: str, elements: str, count: Count) -> str:
-        """The elements at these distances from a place."""
-        v, size = b.kind(kind.memory), kind.size
-        places = self.f.op(f"getelementptr {kind.memory}, ptr {place}, {b.kind('i64')} {elements}")
-        rest = f"<{b.n} x i1> {b.first(count)}, {v} zeroinitializer"
-        name = f"@llvm.masked.gather.{_suffix(b, kind)}.v{b.n}p0"
-        return self.f.op(f"call {v} {name}(<{b.n} x ptr> {places}, i32 {size}, {rest})")
+                write(b, kind, line, place, 1, self._tile_count(b))
 
     def _gather(self, b: Lanes, s: int, ins: Instruction, u: int, step: int) -> str:
         (check,) = ins.args
@@ -373,14 +367,15 @@ class Body:
             return b.const(kind, 0)  # there is nothing to read; the status says so
         if not self.traits[s][check].vector:
             moved = self.value(s, check, u, step, 1)
-            return self._load(b, ins, u, step, Lanes(self.f, 1).extract("i64", moved, 0))
+            moved = Lanes(self.f, 1).extract("i64", moved, 0)
+            return self._load(b, s, ins, u, step, moved)
         buffer, offset, strides = ins.attrs
         access = (buffer, offset, self._full(strides))
         stored = kind_of(self.kernel.buffers[buffer])
         elements = self.value(s, check, u, step, b.n)
         if access[2][self.fills]:
             elements = b.op("add", "i64", elements, b.iota(0, access[2][self.fills]))
-        raw = self._read_at(b, stored, self.place(access, u, step), elements, self.group.count)
+        raw = read_at(b, stored, self.place(access, u, step), elements, self.group.count)
         return b.cast(stored, kind, b.unpacked(stored, raw))
 
     def _check(self, b: Lanes, ins: Instruction, kinds: list[Kind], args: list[str]) -> str:
@@ -422,42 +417,4 @@ class Body:
                 continue
             stride = access[2][self.fills] if self.axes else 0
             for (u, step), value in zip(copies, values, strict=True):
-                self._write(b, kind, value, self.place(access, u, step), stride, group.count)
-
-    def _write(
-        self, b: Lanes, kind: Kind, value: str, place: str, stride: int, count: Count
-    ) -> None:
-        v, size = b.kind(kind.memory), kind.size
-        if isinstance(count, Partial):
-            for short, lanes in ((True, count.count), (False, None)):
-                condition = count.short if short else self.f.otherwise(count.short)
-                with self.f.when(condition):
-                    self._write(b, kind, value, place, stride, lanes)
-            return
-        mask = f"<{b.n} x i1> {b.first(count)}"
-        if b.n == 1 or (stride == 1 and count is None):
-            self.f.store(v, value, place, size)
-        elif stride == 1:
-            name = f"@llvm.masked.store.{_suffix(b, kind)}.p0"
-            self.f.line(f"call void {name}({v} {value}, ptr {place}, i32 {size}, {mask})")
-        elif stride == -1 and count is None:
-            start = self.f.at(kind.memory, place, 1 - b.n)
-            self.f.store(v, _reversed(b, kind, value), start, size)
-        else:
-            places = self.f.op(
-                f"getelementptr {kind.memory}, ptr {place}, {b.kind('i64')} {b.iota(0, stride)}"
-            )
-            name = f"@llvm.masked.scatter.{_suffix(b, kind)}.v{b.n}p0"
-            pointers = f"<{b.n} x ptr> {places}"
-            self.f.line(f"call void {name}({v} {value}, {pointers}, i32 {size}, {mask})")
-
-
-def _suffix(b: Lanes, kind: Kind) -> str:
-    short = {"float": "f32", "double": "f64"}.get(kind.memory, kind.memory)
-    return f"v{b.n}{short}"
-
-
-def _reversed(b: Lanes, kind: Kind, raw: str) -> str:
-    v = b.kind(kind.memory)
-    mask = ", ".join([f"i32 {i}" for i in range(b.n - 1, -1, -1)])
-    return b.f.op(f"shufflevector {v} {raw}, {v} poison, <{b.n} x i32> <{mask}>")
+                write(b, kind, value, self.place(access, u, step), stride, group.count)

@@ -17,6 +17,7 @@ import numpy as np
 
 from rushlight.codegen.loop_lanes import kind_of
 from rushlight.codegen.loop_math import cost
+from rushlight.codegen.loop_memory import FARTHEST, WIDEST
 from rushlight.compiler.loops import Instruction, Kernel, Stage
 
 __all__ = ["tiled", "collapse", "instruction_cost", "lanes_for", "strides_of", "vector_axis"]
@@ -236,6 +237,8 @@ def _touch(strides: Ints, axis: int, lanes: int) -> float:
     step = strides[axis]
     if step == 0:
         return 0.25
+    if 1 < step <= FARTHEST and lanes <= WIDEST:
+        return 1.5 * step
     return 1.0 if step == 1 else 1.5 if step == -1 else float(lanes)
 
 

@@ -1,0 +1,129 @@
+"""Vectors from memory and back: dense, reversed, spaced or scattered, whole or their first lanes.
+
+In: the address of the first lane's element, and how far apart the lanes' elements are. What does
+not exist is never read or written: beyond `count` lanes vectors are masked.
+"""
+
+from __future__ import annotations
+
+from rushlight.codegen.loop_lanes import Kind, Lanes, Partial
+
+__all__ = ["FARTHEST", "WIDEST", "Count", "picked", "read", "read_at", "window", "write"]
+
+Count = int | Partial | None  # how many lanes there are, None for all
+FARTHEST = 8  # elements apart up to which all between are read
+WIDEST = 16  # lanes of vectors whose elements are picked
+
+
+def read(b: Lanes, kind: Kind, place: str, stride: int, count: Count) -> str:
+    """A vector as in memory; lanes beyond the count are 0."""
+    v, size = b.kind(kind.memory), kind.size
+    if isinstance(count, Partial):
+        return b.f.either(
+            count.short,
+            v,
+            lambda: read(b, kind, place, stride, count.count),
+            lambda: read(b, kind, place, stride, None),
+        )
+    if stride == 1 and count is None:
+        return b.f.load(v, place, size)
+    if stride == 1:
+        rest = f"<{b.n} x i1> {b.first(count)}, {v} zeroinitializer"
+        name = f"@llvm.masked.load.{_suffix(b, kind)}.p0"
+        return b.f.op(f"call {v} {name}(ptr {place}, i32 {size}, {rest})")
+    if stride == -1 and count is None:
+        start = b.f.at(kind.memory, place, 1 - b.n)
+        return _reversed(b, kind, b.f.load(v, start, size))
+    return read_at(b, kind, place, b.iota(0, stride), count)
+
+
+def read_at(b: Lanes, kind: Kind, place: str, elements: str, count: Count) -> str:
+    """The elements at these distances from a place."""
+    v, size = b.kind(kind.memory), kind.size
+    places = b.f.op(f"getelementptr {kind.memory}, ptr {place}, {b.kind('i64')} {elements}")
+    rest = f"<{b.n} x i1> {b.first(count)}, {v} zeroinitializer"
+    name = f"@llvm.masked.gather.{_suffix(b, kind)}.v{b.n}p0"
+    return b.f.op(f"call {v} {name}(<{b.n} x ptr> {places}, i32 {size}, {rest})")
+
+
+def window(b: Lanes, kind: Kind, place: str, stride: int, span: int, count: Count) -> list[str]:
+    """All elements from the first lane's to `span - 1` after the last lane's, as vectors."""
+    whole = (b.n - 1) * stride + span
+    found = []
+    for start in range(0, whole, b.n):
+        at = b.f.at(kind.memory, place, start)
+
+        def some(lanes: int, at: str = at, start: int = start) -> str:
+            there = (lanes - 1) * stride + span - start
+            if there <= 0:
+                return "zeroinitializer"
+            return read(b, kind, at, 1, None if there >= b.n else there)
+
+        if isinstance(count, Partial):
+            short = count.count
+            value = b.f.either(
+                count.short,
+                b.kind(kind.memory),
+                lambda some=some, short=short: some(short),
+                lambda some=some: some(b.n),
+            )
+            found.append(value)
+        else:
+            found.append(some(b.n if count is None else count))
+    return found
+
+
+def picked(b: Lanes, kind: Kind, vectors: list[str], stride: int, step: int) -> str:
+    """Of what a window holds, each `stride`-th element from `step` on."""
+    v = b.kind(kind.memory)
+    total = ""
+    for k, vector in enumerate(vectors):
+        lanes = [lane * stride + step - k * b.n for lane in range(b.n)]
+        if not total:
+            total, before = vector, lanes
+            continue
+        new = [b.n + n if 0 <= n < b.n else -1 for n in lanes]
+        old = [n if 0 <= n < b.n else -1 for n in before]
+        mask = [x if x >= 0 else y for x, y in zip(new, old, strict=True)]
+        listed = ", ".join([f"i32 {n if n >= 0 else 'poison'}" for n in mask])
+        pair = f"{v} {total}, {v} {vector}"
+        total = b.f.op(f"shufflevector {pair}, <{b.n} x i32> <{listed}>")
+        before = [lane if n >= 0 else -1 for lane, n in enumerate(mask)]
+    return total
+
+
+def write(b: Lanes, kind: Kind, value: str, place: str, stride: int, count: Count) -> None:
+    """Stores a vector as in memory, the lanes that there are."""
+    v, size = b.kind(kind.memory), kind.size
+    if isinstance(count, Partial):
+        for short, lanes in ((True, count.count), (False, None)):
+            condition = count.short if short else b.f.otherwise(count.short)
+            with b.f.when(condition):
+                write(b, kind, value, place, stride, lanes)
+        return
+    mask = f"<{b.n} x i1> {b.first(count)}"
+    if b.n == 1 or (stride == 1 and count is None):
+        b.f.store(v, value, place, size)
+    elif stride == 1:
+        name = f"@llvm.masked.store.{_suffix(b, kind)}.p0"
+        b.f.line(f"call void {name}({v} {value}, ptr {place}, i32 {size}, {mask})")
+    elif stride == -1 and count is None:
+        start = b.f.at(kind.memory, place, 1 - b.n)
+        b.f.store(v, _reversed(b, kind, value), start, size)
+    else:
+        ramp = f"{b.kind('i64')} {b.iota(0, stride)}"
+        places = b.f.op(f"getelementptr {kind.memory}, ptr {place}, {ramp}")
+        name = f"@llvm.masked.scatter.{_suffix(b, kind)}.v{b.n}p0"
+        pointers = f"<{b.n} x ptr> {places}"
+        b.f.line(f"call void {name}({v} {value}, {pointers}, i32 {size}, {mask})")
+
+
+def _suffix(b: Lanes, kind: Kind) -> str:
+    short = {"float": "f32", "double": "f64"}.get(kind.memory, kind.memory)
+    return f"v{b.n}{short}"
+
+
+def _reversed(b: Lanes, kind: Kind, raw: str) -> str:
+    v = b.kind(kind.memory)
+    mask = ", ".join([f"i32 {i}" for i in range(b.n - 1, -1, -1)])
+    return b.f.op(f"shufflevector {v} {raw}, {v} poison, <{b.n} x i32> <{mask}>")
