@@ -327,3 +327,12 @@ def test_fractional_max_pool_by_definition():
         F.fractional_max_pool2d(x, 2)
     with pytest.raises(RuntimeError, match="too large relative to input"):
         F.fractional_max_pool2d(x, 4, 4)
+
+
+def test_settings_of_windows_may_be_numpy_integers():
+    two, one = np.int64(2), np.int64(1)
+    x = rl.arange(25.0).view(1, 1, 5, 5)
+    conv = rl.nn.Conv2d(1, 1, two, stride=two, padding=one, dilation=one)
+    assert conv(x).shape == (1, 1, 3, 3)
+    assert rl.nn.MaxPool2d(two, two)(x).tolist() == [[[[6, 8], [16, 18]]]]
+    assert F.avg_pool2d(x, two, one).shape == (1, 1, 4, 4)

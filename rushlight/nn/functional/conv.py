@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import rushlight as rl
@@ -72,8 +73,8 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
 
 
 def _tuple(value: Any, n: int, name: str) -> tuple[int, ...]:
-    if isinstance(value, int):
-        return (value,) * n
+    if isinstance(value, Integral):  # NumPy's integers too
+        return (int(value),) * n
     values = tuple(int(v) for v in value)
     if len(values) == 1:
         return values * n
@@ -145,11 +146,6 @@ def _same_padding(
     return input, tuple(t // 2 for t in totals)
 
 
-# Stride, padding and dilation as the record takes them, by how they were given: all as one int or
-# all as tuples.  What is here was valid once, so that a call needs no more than one look.
-_settings: dict[Any, tuple[Any, ...]] = {}
-
-
 def _convolve(
     n: int,
     input: Any,
@@ -161,14 +157,16 @@ def _convolve(
     groups: int,
 ) -> Any:
     kind = type(stride)
-    alike = (kind is tuple or kind is int) and kind is type(padding) is type(dilation)
-    if alike and (how := _settings.get((n, stride, padding, dilation))) is not None:
+    if (kind is tuple or kind is int) and kind is type(padding) is type(dilation):  # the usual way
+        if kind is int:
+            stride, padding, dilation = (stride,) * n, (padding,) * n, (dilation,) * n
         try:
             usual = input._meta.ndim == weight._meta.ndim == n + 2
         except AttributeError:
             usual = False  # no tensor: refused below
-        if usual:
-            return call(records.conv, (input, weight, bias), (*how, groups))
+        if usual and len(stride) == len(padding) == len(dilation) == n:
+            how = (stride, padding, dilation, groups)
+            return call(records.conv, (input, weight, bias), how)
     _check_rank(input, weight, n)
     input, single = _batched(f"conv{n}d", input, n)
     strides, dilations = _tuple(stride, n, "stride"), _tuple(dilation, n, "dilation")
@@ -181,8 +179,6 @@ def _convolve(
             input, paddings = _same_padding(input, weight, dilations, strides)
     else:
         paddings = _tuple(padding, n, "padding")
-        if alike and len(_settings) < 1000:
-            _settings[n, stride, padding, dilation] = strides, paddings, dilations
     out = call(records.conv, (input, weight, bias), (strides, paddings, dilations, groups))
     return out.squeeze(0) if single else out
 

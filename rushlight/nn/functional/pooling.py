@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import rushlight as rl
@@ -37,8 +38,8 @@ __all__ = [
 
 
 def _tuple(value: Any, n: int) -> tuple[int, ...]:
-    if isinstance(value, int):
-        return (value,) * n
+    if isinstance(value, Integral):  # NumPy's integers too
+        return (int(value),) * n
     values = tuple(int(v) for v in value)
     return values * n if len(values) == 1 else values
 
@@ -149,7 +150,7 @@ def _max_pool(
     name = f"max_pool{n}d"
     x, single = _batched(name, input, n)
     kernel = _checked(name, "kernel_size", kernel_size, n)
-    default = stride is None or stride == [] or stride == ()
+    default = stride is None or (isinstance(stride, (list, tuple)) and not stride)
     steps = kernel if default else _checked(name, "stride", stride, n)
     around = _checked(name, "padding", padding, n)
     _refuse_empty(name, input, n, kernel, around)
@@ -207,7 +208,7 @@ def _avg_pool(n: int, input: Any, how: tuple[Any, ...]) -> Any:
     name = f"avg_pool{n}d"
     x, single = _batched(name, input, n)
     kernel = _checked(name, "kernel_size", kernel_size, n)
-    default = stride is None or stride == [] or stride == ()
+    default = stride is None or (isinstance(stride, (list, tuple)) and not stride)
     steps = kernel if default else _checked(name, "stride", stride, n)
     around = _checked(name, "padding", padding, n)
     _refuse_empty(name, input, n, kernel, around)
