@@ -62,6 +62,8 @@ class _Engine:
         import llvmlite.binding as llvm
 
         self.llvm: Any = llvm
+        # A quarter to a third of the compile time, and these kernels are no faster for it.
+        llvm.set_option("rushlight", "-disable-lsr")
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         target = llvm.Target.from_default_triple()
@@ -73,7 +75,7 @@ class _Engine:
         self.engine: Any = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
         self.cache = CodeCache(default_folder())
         self.engine.set_object_cache(self._made, self._wanted)
-        self.identity = f"{llvm.llvm_version_info} {self.host.cpu} {self.host.feature_text}"
+        self.identity = f"{llvm.llvm_version_info} {self.host.cpu} {self.host.feature_text} no-lsr"
         self.modules: dict[str, Any] = {}
 
     def key(self, ir: str) -> str:
