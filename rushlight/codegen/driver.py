@@ -4,8 +4,10 @@ In: a program as int64 words in memory (`WORDS` says which), made by `compiler/p
 its steps have run.  One call from Python does it all: pointers of arrays outside are copied into
 the argument blocks (the table holds `id(array)`, and an ndarray object keeps the address of its
 data 16 bytes behind its start, which is checked once; where that fails the table holds addresses),
-run-time numbers likewise, counters are set to 0, then every thread walks the steps.  Where a step
-needs what another thread may still be making, all meet at a barrier.
+run-time numbers likewise, counters are set to 0, then every thread walks the steps and asks at
+each for the next part that nobody has.  Where a step needs what earlier ones make, threads wait
+until all parts of these are done: for the work, not for each other, because on a busy machine some
+threads are not running.
 """
 
 from __future__ import annotations
@@ -19,21 +21,31 @@ import numpy as np
 
 from rushlight.codegen import engine, threads
 
-__all__ = ["BARRIER", "DATA", "HEAD", "STEP_WORDS", "STOP", "WORDS", "Driver", "driver", "word"]
+__all__ = [
+    "BARRIER",
+    "COUNT_WORDS",
+    "DATA",
+    "STEP_WORDS",
+    "STOP",
+    "WORDS",
+    "Driver",
+    "driver",
+    "word",
+]
 
-# Words of a program's head.  Counts of the barrier have cache lines of their own.
+# Words of a program's head.
 WORDS = (
     ("steps", "first", "last", "moves", "move_count", "numbers_moved", "numbers_count")
     + ("zeros", "zero_count", "bads", "bad_count", "table", "numbers", "objects", "status")
+    + ("counts",)
 )  # fmt: skip
-_ARRIVED, _PHASE, _SLEEPERS, HEAD = 16, 24, 32, 40  # HEAD: how many words the head has
 STEP_WORDS = 4  # kernel, argument block, parts, flags
-BARRIER, STOP = 1, 2  # flags: wait for the others first; end here if a check failed
+COUNT_WORDS = 8  # the next part of a step, the parts that are done; a cache line
+BARRIER, STOP = 1, 2  # flags: wait for what came before; end here if a check failed
 DATA = 16  # where an ndarray object keeps the address of its data
 _SPINS = 1500
 
 _IR = """
-declare i64 @syscall(i64, ...)
 declare i32 @sched_yield()
 {pause_declaration}
 
@@ -144,58 +156,57 @@ exit:
   ret void
 }}
 
-define internal void @rl_program_meet(ptr %p, i64 %parts) {{
+; Waits until the steps from %from to before %to are done.
+define internal void @rl_program_wait(ptr %counts, ptr %steps, i64 %from, i64 %to) {{
 entry:
-  %arrived.at = getelementptr i64, ptr %p, i64 {ARRIVED}
-  %phase.at = getelementptr i64, ptr %p, i64 {PHASE}
-  %sleepers.at = getelementptr i64, ptr %p, i64 {SLEEPERS}
-  %seen = load atomic i64, ptr %phase.at acquire, align 8
-  %before = atomicrmw add ptr %arrived.at, i64 1 acq_rel, align 8
-  %mine = add i64 %before, 1
-  %last = icmp eq i64 %mine, %parts
-  br i1 %last, label %open, label %spin
-open:
-  store atomic i64 0, ptr %arrived.at monotonic, align 8
-  %phase = add i64 %seen, 1
-  %old = atomicrmw xchg ptr %phase.at, i64 %phase seq_cst, align 8
-  %sleepers = load atomic i64, ptr %sleepers.at seq_cst, align 8
-  %asleep = icmp ne i64 %sleepers, 0
-  br i1 %asleep, label %wake, label %exit
-wake:
-  {wake}
-  br label %exit
+  br label %next
+next:
+  %i = phi i64 [%from, %entry], [%j, %done]
+  %more = icmp ult i64 %i, %to
+  br i1 %more, label %look, label %exit
+look:
+  %row = mul i64 %i, {STEP_WORDS}
+  %kernel.at = getelementptr i64, ptr %steps, i64 %row
+  %parts.at = getelementptr i64, ptr %kernel.at, i64 2
+  %parts = load i64, ptr %parts.at
+  %line = mul i64 %i, {COUNT_WORDS}
+  %next.at = getelementptr i64, ptr %counts, i64 %line
+  %done.at = getelementptr i64, ptr %next.at, i64 1
+  br label %spin
 spin:
-  %tries = phi i64 [0, %entry], [%tries.next, %again], [0, %slept]
-  %now = load atomic i64, ptr %phase.at acquire, align 8
-  %opened = icmp ne i64 %now, %seen
-  br i1 %opened, label %exit, label %again
+  %tries = phi i64 [0, %look], [%tries.next, %again], [0, %yield]
+  %finished = load atomic i64, ptr %done.at acquire, align 8
+  %all = icmp eq i64 %finished, %parts
+  br i1 %all, label %done, label %again
 again:
   {pause}
   %tries.next = add i64 %tries, 1
   %tired = icmp ugt i64 %tries.next, {SPINS}
-  br i1 %tired, label %slept, label %spin
-slept:
-  %plus = atomicrmw add ptr %sleepers.at, i64 1 seq_cst, align 8
-  %low = trunc i64 %seen to i32
-  {sleep}
-  %minus = atomicrmw sub ptr %sleepers.at, i64 1 seq_cst, align 8
+  br i1 %tired, label %yield, label %spin
+yield:
+  %ignored = call i32 @sched_yield()
   br label %spin
+done:
+  %j = add i64 %i, 1
+  br label %next
 exit:
   ret void
 }}
 
-define void @rl_program_walk(ptr %p, i64 %part, i64 %parts) {{
+define void @rl_program_walk(ptr %p) {{
 entry:
   %steps.at = getelementptr i64, ptr %p, i64 {steps}
   %steps = load ptr, ptr %steps.at
+  %counts.at = getelementptr i64, ptr %p, i64 {counts}
+  %counts = load ptr, ptr %counts.at
   %first.at = getelementptr i64, ptr %p, i64 {first}
   %first = load i64, ptr %first.at
   %last.at = getelementptr i64, ptr %p, i64 {last}
   %last = load i64, ptr %last.at
-  %together = icmp ugt i64 %parts, 1
   br label %loop
 loop:
-  %i = phi i64 [%first, %entry], [%next, %done]
+  %i = phi i64 [%first, %entry], [%next, %over]
+  %since = phi i64 [%first, %entry], [%since.now, %over]
   %more = icmp ult i64 %i, %last
   br i1 %more, label %step, label %exit
 step:
@@ -204,37 +215,70 @@ step:
   %kernel = load ptr, ptr %kernel.at
   %block.at = getelementptr i64, ptr %kernel.at, i64 1
   %block = load ptr, ptr %block.at
-  %most.at = getelementptr i64, ptr %kernel.at, i64 2
-  %most = load i64, ptr %most.at
+  %parts.at = getelementptr i64, ptr %kernel.at, i64 2
+  %parts = load i64, ptr %parts.at
   %flags.at = getelementptr i64, ptr %kernel.at, i64 3
   %flags = load i64, ptr %flags.at
+  %line = mul i64 %i, {COUNT_WORDS}
+  %ask.at = getelementptr i64, ptr %counts, i64 %line
+  %done.at = getelementptr i64, ptr %ask.at, i64 1
   %plain = icmp eq i64 %flags, 0
-  br i1 %plain, label %share, label %flagged
-flagged:
-  %barrier.flag = and i64 %flags, {BARRIER}
-  %wanted = icmp ne i64 %barrier.flag, 0
-  %waits = and i1 %wanted, %together
-  br i1 %waits, label %meet, label %met
-meet:
-  call void @rl_program_meet(ptr %p, i64 %parts)
-  br label %met
-met:
+  br i1 %plain, label %ask, label %wait
+wait:
+  call void @rl_program_wait(ptr %counts, ptr %steps, i64 %since, i64 %i)
   %stop.flag = and i64 %flags, {STOP}
   %stops = icmp ne i64 %stop.flag, 0
-  br i1 %stops, label %check, label %share
+  br i1 %stops, label %check, label %ask
 check:
   %failed = call i64 @rl_program_failed(ptr %p)
   %bad = icmp ne i64 %failed, 0
-  br i1 %bad, label %exit, label %share
-share:
-  %fewer = icmp ult i64 %most, %parts
-  %hands = select i1 %fewer, i64 %most, i64 %parts
-  %mine = icmp ult i64 %part, %hands
-  br i1 %mine, label %run, label %done
+  br i1 %bad, label %exit, label %ask
+ask:
+  %since.now = phi i64 [%since, %step], [%i, %wait], [%i, %check], [%since.now, %run]
+  %part = atomicrmw add ptr %ask.at, i64 1 acq_rel, align 8
+  %mine = icmp ult i64 %part, %parts
+  br i1 %mine, label %run, label %over
 run:
-  call void %kernel(ptr %block, i64 %part, i64 %hands)
-  br label %done
-done:
+  call void %kernel(ptr %block, i64 %part, i64 %parts)
+  %before = atomicrmw add ptr %done.at, i64 1 acq_rel, align 8
+  br label %ask
+over:
+  %next = add i64 %i, 1
+  br label %loop
+exit:
+  ret void
+}}
+
+define internal void @rl_program_steps(ptr %p) {{
+entry:
+  %steps.at = getelementptr i64, ptr %p, i64 {steps}
+  %steps = load ptr, ptr %steps.at
+  %first.at = getelementptr i64, ptr %p, i64 {first}
+  %first = load i64, ptr %first.at
+  %last.at = getelementptr i64, ptr %p, i64 {last}
+  %last = load i64, ptr %last.at
+  br label %loop
+loop:
+  %i = phi i64 [%first, %entry], [%next, %run]
+  %more = icmp ult i64 %i, %last
+  br i1 %more, label %step, label %exit
+step:
+  %row = mul i64 %i, {STEP_WORDS}
+  %kernel.at = getelementptr i64, ptr %steps, i64 %row
+  %kernel = load ptr, ptr %kernel.at
+  %block.at = getelementptr i64, ptr %kernel.at, i64 1
+  %block = load ptr, ptr %block.at
+  %flags.at = getelementptr i64, ptr %kernel.at, i64 3
+  %flags = load i64, ptr %flags.at
+  %stop.flag = and i64 %flags, {STOP}
+  %stops = icmp ne i64 %stop.flag, 0
+  br i1 %stops, label %check, label %run
+check:
+  %failed = call i64 @rl_program_failed(ptr %p)
+  %bad = icmp ne i64 %failed, 0
+  br i1 %bad, label %exit, label %run
+run:
+  call void %kernel(ptr %block, i64 0, i64 1)
   %next = add i64 %i, 1
   br label %loop
 exit:
@@ -243,13 +287,12 @@ exit:
 
 define i64 @rl_program_alone(ptr %p) {{
   call void @rl_program_begin(ptr %p)
-  call void @rl_program_walk(ptr %p, i64 0, i64 1)
+  call void @rl_program_steps(ptr %p)
   %failed = call i64 @rl_program_failed(ptr %p)
   ret i64 %failed
 }}
 
-define i64 @rl_program_range(ptr %p, i64 %begin, i64 %first, i64 %last, ptr %run, ptr %state,
-                             i64 %parts) {{
+define i64 @rl_program_range(ptr %p, i64 %begin, i64 %first, i64 %last, ptr %run, ptr %state) {{
 entry:
   %begins = icmp ne i64 %begin, 0
   br i1 %begins, label %start, label %ready
@@ -261,14 +304,29 @@ ready:
   store i64 %first, ptr %first.at
   %last.at = getelementptr i64, ptr %p, i64 {last}
   store i64 %last, ptr %last.at
-  %together = icmp ugt i64 %parts, 1
-  br i1 %together, label %pool, label %single
+  %alone = icmp eq ptr %run, null
+  br i1 %alone, label %single, label %clear
+clear:
+  %counts.at = getelementptr i64, ptr %p, i64 {counts}
+  %counts = load ptr, ptr %counts.at
+  br label %zero
+zero:
+  %i = phi i64 [%first, %clear], [%next, %zeroed]
+  %more = icmp ult i64 %i, %last
+  br i1 %more, label %zeroed, label %pool
+zeroed:
+  %line = mul i64 %i, {COUNT_WORDS}
+  %ask.at = getelementptr i64, ptr %counts, i64 %line
+  %done.at = getelementptr i64, ptr %ask.at, i64 1
+  store i64 0, ptr %ask.at
+  store i64 0, ptr %done.at
+  %next = add i64 %i, 1
+  br label %zero
 pool:
-  %workers = sub i64 %parts, 1
-  call void %run(ptr %state, ptr @rl_program_walk, ptr %p, i64 %parts, i64 %workers)
+  call void %run(ptr %state, ptr @rl_program_walk, ptr %p)
   br label %over
 single:
-  call void @rl_program_walk(ptr %p, i64 0, i64 1)
+  call void @rl_program_steps(ptr %p)
   br label %over
 over:
   %failed = call i64 @rl_program_failed(ptr %p)
@@ -284,16 +342,11 @@ define i64 @rl_program_data(ptr %array) {{
 
 
 def _ir() -> str:
-    sleep, wake = threads.sleeping("%phase.at", "%low")
-    pause_declaration = pause = ""
-    if platform.machine() in ("x86_64", "AMD64"):
-        pause_declaration = "declare void @llvm.x86.sse2.pause()"
-        pause = "call void @llvm.x86.sse2.pause()"
+    pause, pause_declaration = threads.pause()
     places = {name: i for i, name in enumerate(WORDS)}
     return _IR.format(
-        sleep=sleep, wake=wake, pause=pause, pause_declaration=pause_declaration,
-        ARRIVED=_ARRIVED, PHASE=_PHASE, SLEEPERS=_SLEEPERS, SPINS=_SPINS, DATA=DATA,
-        STEP_WORDS=STEP_WORDS, BARRIER=BARRIER, STOP=STOP, **places,
+        pause=pause, pause_declaration=pause_declaration, SPINS=_SPINS, DATA=DATA,
+        STEP_WORDS=STEP_WORDS, COUNT_WORDS=COUNT_WORDS, STOP=STOP, **places,
     )  # fmt: skip
 
 
@@ -314,7 +367,7 @@ class Driver:
         self.alone: Any = ctypes.PYFUNCTYPE(number, pointer)(alone)
         self.alone_unlocked: Any = ctypes.CFUNCTYPE(number, pointer)(alone)
         self.range: Any = engine.function(
-            "rl_program_range", (pointer, number, number, number, pointer, pointer, number), number
+            "rl_program_range", (pointer, number, number, number, pointer, pointer), number
         )
         self.objects = _reads_objects()
 

@@ -1,11 +1,13 @@
 """Native threads that run compiled kernels, one call for all of them.
 
 A kernel is a compiled function ``void kernel(ptr arguments, i64 part, i64 parts)``; ``Pool.run``
-calls it once for each part, the caller's thread taking part 0. How many parts there are is the
-kernel's business (results must not depend on it); the pool only has more hands or fewer.
+calls it once for each part. Results must not depend on how many parts there are, nor on who runs
+them: threads ask for the next part, so that the caller does alone what a worker that the system
+does not let run would have done. A whole program (`codegen/driver.py`) runs the same way.
 
 The workers are Python threads that stay inside one native function and never hold Python's lock.
-Between calls they spin for a moment and then sleep: on a futex on Linux, elsewhere by yielding.
+Between calls they spin for a moment and then sleep: on a futex on Linux, elsewhere by yielding. The
+caller opens a round, works, closes it and waits for those who joined, not for those who sleep.
 After a fork the child has no workers and makes its own when it first needs them. Two Python threads
 may call at once: the one that comes second does its parts alone.
 """
@@ -23,94 +25,98 @@ import numpy as np
 
 from rushlight.codegen import engine
 
-__all__ = ["Pool", "pool", "sleeping"]
+__all__ = ["Pool", "pause", "pool", "sleeping"]
 
 # The words of the shared state, a cache line apart where threads meet.
-_ROUND, _WORK, _ARGUMENTS, _PARTS, _PENDING, _STOP, _WORDS = 0, 8, 9, 10, 16, 24, 32
-_SPINS = 2000  # about 20 us: longer than the gap between two kernels of a step
+_ROUND, _FUNCTION, _ARGUMENT, _ACTIVE, _OPEN, _SLEEPERS, _JOB = 0, 8, 9, 16, 24, 32, 40
+_STOP, _WORDS = 48, 56
+_SPINS = 1500  # about 20 us: longer than the gap between two kernels of a step
 _FUTEX = {"x86_64": 202, "aarch64": 98}
 
 _LOOP = """
 declare i64 @syscall(i64, ...)
 declare i32 @sched_yield()
+{pause_declaration}
 
-define internal void @rl_sleep(ptr %word, i64 %seen) {{
-  %low = trunc i64 %seen to i32
-  {sleep}
-  ret void
-}}
-
-define internal void @rl_wake(ptr %word) {{
-  {wake}
-  ret void
-}}
-
-define void @rl_worker(ptr %state, i64 %part, i64 %first) {{
+define void @rl_worker(ptr %state, i64 %first) {{
 entry:
   %round = getelementptr i64, ptr %state, i64 {ROUND}
   %stop = getelementptr i64, ptr %state, i64 {STOP}
-  %pending = getelementptr i64, ptr %state, i64 {PENDING}
+  %active = getelementptr i64, ptr %state, i64 {ACTIVE}
+  %open.at = getelementptr i64, ptr %state, i64 {OPEN}
+  %sleepers = getelementptr i64, ptr %state, i64 {SLEEPERS}
   br label %wait
 wait:
-  %seen = phi i64 [%first, %entry], [%now.ok, %done]
+  %seen = phi i64 [%first, %entry], [%now, %leave]
   br label %spin
 spin:
-  %tries = phi i64 [0, %wait], [%more, %again], [0, %slept]
-  %now = load atomic i64, ptr %round acquire, align 8
+  %tries = phi i64 [0, %wait], [%more, %again], [0, %asleep]
+  %now = load atomic i64, ptr %round seq_cst, align 8
   %changed = icmp ne i64 %now, %seen
   br i1 %changed, label %go, label %again
 again:
+  {pause}
   %more = add i64 %tries, 1
   %tired = icmp ugt i64 %more, {SPINS}
-  br i1 %tired, label %slept, label %spin
-slept:
-  call void @rl_sleep(ptr %round, i64 %seen)
+  br i1 %tired, label %asleep, label %spin
+asleep:
+  %plus = atomicrmw add ptr %sleepers, i64 1 seq_cst, align 8
+  %low = trunc i64 %seen to i32
+  {sleep}
+  %minus = atomicrmw sub ptr %sleepers, i64 1 seq_cst, align 8
   br label %spin
 go:
-  %now.ok = phi i64 [%now, %spin]
   %ended = load atomic i64, ptr %stop acquire, align 8
   %end = icmp ne i64 %ended, 0
-  br i1 %end, label %exit, label %work
+  br i1 %end, label %exit, label %join
+join:
+  %joined = atomicrmw add ptr %active, i64 1 seq_cst, align 8
+  %open = load atomic i64, ptr %open.at seq_cst, align 8
+  %is.open = icmp ne i64 %open, 0
+  br i1 %is.open, label %work, label %leave
 work:
-  %work.at = getelementptr i64, ptr %state, i64 {WORK}
-  %arguments.at = getelementptr i64, ptr %state, i64 {ARGUMENTS}
-  %parts.at = getelementptr i64, ptr %state, i64 {PARTS}
-  %kernel = load ptr, ptr %work.at
-  %arguments = load ptr, ptr %arguments.at
-  %parts = load i64, ptr %parts.at
-  %mine = icmp ult i64 %part, %parts
-  br i1 %mine, label %run, label %done
-run:
-  call void %kernel(ptr %arguments, i64 %part, i64 %parts)
-  br label %done
-done:
-  %before = atomicrmw sub ptr %pending, i64 1 acq_rel, align 8
+  %function.at = getelementptr i64, ptr %state, i64 {FUNCTION}
+  %argument.at = getelementptr i64, ptr %state, i64 {ARGUMENT}
+  %function = load ptr, ptr %function.at
+  %argument = load ptr, ptr %argument.at
+  call void %function(ptr %argument)
+  br label %leave
+leave:
+  %left = atomicrmw sub ptr %active, i64 1 seq_cst, align 8
   br label %wait
 exit:
   ret void
 }}
 
-define void @rl_run(ptr %state, ptr %kernel, ptr %arguments, i64 %parts, i64 %workers) {{
+define void @rl_run(ptr %state, ptr %function, ptr %argument) {{
 entry:
   %round = getelementptr i64, ptr %state, i64 {ROUND}
-  %pending = getelementptr i64, ptr %state, i64 {PENDING}
-  %work.at = getelementptr i64, ptr %state, i64 {WORK}
-  %arguments.at = getelementptr i64, ptr %state, i64 {ARGUMENTS}
-  %parts.at = getelementptr i64, ptr %state, i64 {PARTS}
-  store ptr %kernel, ptr %work.at
-  store ptr %arguments, ptr %arguments.at
-  store i64 %parts, ptr %parts.at
-  store atomic i64 %workers, ptr %pending release, align 8
-  %old = atomicrmw add ptr %round, i64 1 acq_rel, align 8
-  call void @rl_wake(ptr %round)
-  call void %kernel(ptr %arguments, i64 0, i64 %parts)
+  %active = getelementptr i64, ptr %state, i64 {ACTIVE}
+  %open = getelementptr i64, ptr %state, i64 {OPEN}
+  %sleepers = getelementptr i64, ptr %state, i64 {SLEEPERS}
+  %function.at = getelementptr i64, ptr %state, i64 {FUNCTION}
+  %argument.at = getelementptr i64, ptr %state, i64 {ARGUMENT}
+  store ptr %function, ptr %function.at
+  store ptr %argument, ptr %argument.at
+  store atomic i64 1, ptr %open seq_cst, align 8
+  %old = atomicrmw add ptr %round, i64 1 seq_cst, align 8
+  %asleep = load atomic i64, ptr %sleepers seq_cst, align 8
+  %some = icmp ne i64 %asleep, 0
+  br i1 %some, label %wake, label %work
+wake:
+  {wake}
+  br label %work
+work:
+  call void %function(ptr %argument)
+  store atomic i64 0, ptr %open seq_cst, align 8
   br label %spin
 spin:
-  %tries = phi i64 [0, %entry], [%more, %again], [0, %yield]
-  %left = load atomic i64, ptr %pending acquire, align 8
+  %tries = phi i64 [0, %work], [%more, %again], [0, %yield]
+  %left = load atomic i64, ptr %active seq_cst, align 8
   %over = icmp eq i64 %left, 0
   br i1 %over, label %exit, label %again
 again:
+  {pause}
   %more = add i64 %tries, 1
   %tired = icmp ugt i64 %more, {SPINS}
   br i1 %tired, label %yield, label %spin
@@ -121,15 +127,56 @@ exit:
   ret void
 }}
 
+; A job: kernel, arguments, parts, the next part.
+define internal void @rl_parts(ptr %job) {{
+entry:
+  %arguments.at = getelementptr i64, ptr %job, i64 1
+  %parts.at = getelementptr i64, ptr %job, i64 2
+  %next.at = getelementptr i64, ptr %job, i64 3
+  %kernel = load ptr, ptr %job
+  %arguments = load ptr, ptr %arguments.at
+  %parts = load i64, ptr %parts.at
+  br label %ask
+ask:
+  %part = atomicrmw add ptr %next.at, i64 1 acq_rel, align 8
+  %mine = icmp ult i64 %part, %parts
+  br i1 %mine, label %run, label %exit
+run:
+  call void %kernel(ptr %arguments, i64 %part, i64 %parts)
+  br label %ask
+exit:
+  ret void
+}}
+
+define void @rl_run_parts(ptr %state, ptr %kernel, ptr %arguments, i64 %parts) {{
+  %job = getelementptr i64, ptr %state, i64 {JOB}
+  %arguments.at = getelementptr i64, ptr %job, i64 1
+  %parts.at = getelementptr i64, ptr %job, i64 2
+  %next.at = getelementptr i64, ptr %job, i64 3
+  store ptr %kernel, ptr %job
+  store ptr %arguments, ptr %arguments.at
+  store i64 %parts, ptr %parts.at
+  store i64 0, ptr %next.at
+  call void @rl_run(ptr %state, ptr @rl_parts, ptr %job)
+  ret void
+}}
+
 define void @rl_stop(ptr %state) {{
   %round = getelementptr i64, ptr %state, i64 {ROUND}
   %stop = getelementptr i64, ptr %state, i64 {STOP}
   store atomic i64 1, ptr %stop release, align 8
-  %old = atomicrmw add ptr %round, i64 1 acq_rel, align 8
-  call void @rl_wake(ptr %round)
+  %old = atomicrmw add ptr %round, i64 1 seq_cst, align 8
+  {wake}
   ret void
 }}
 """
+
+
+def pause() -> tuple[str, str]:
+    """IR that tells the processor that it waits in a loop, and the declaration that it needs."""
+    if platform.machine() in ("x86_64", "AMD64"):
+        return "call void @llvm.x86.sse2.pause()", "declare void @llvm.x86.sse2.pause()"
+    return "", ""
 
 
 def sleeping(word: str, seen: str) -> tuple[str, str]:
@@ -149,18 +196,13 @@ def sleeping(word: str, seen: str) -> tuple[str, str]:
 
 
 def _loop_ir() -> str:
-    sleep, wake = sleeping("%word", "%low")
+    sleep, wake = sleeping("%round", "%low")
+    wait, declaration = pause()
     return _LOOP.format(
-        sleep=sleep,
-        wake=wake,
-        ROUND=_ROUND,
-        WORK=_WORK,
-        ARGUMENTS=_ARGUMENTS,
-        PARTS=_PARTS,
-        PENDING=_PENDING,
-        STOP=_STOP,
-        SPINS=_SPINS,
-    )
+        sleep=sleep, wake=wake, pause=wait, pause_declaration=declaration, ROUND=_ROUND,
+        FUNCTION=_FUNCTION, ARGUMENT=_ARGUMENT, ACTIVE=_ACTIVE, OPEN=_OPEN, SLEEPERS=_SLEEPERS,
+        JOB=_JOB, STOP=_STOP, SPINS=_SPINS,
+    )  # fmt: skip
 
 
 class Pool:
@@ -189,13 +231,13 @@ class Pool:
         Args:
             kernel: the address of a compiled function (arguments, part, parts).
             arguments: the address of what it works on; it must stay alive until this returns.
-            parts: how many parts the work was cut into, at most ``threads``.
+            parts: how many parts the work was cut into.
         """
         if parts > 1 and self._busy.acquire(blocking=False):
             try:
                 if self._owner != os.getpid():
                     self._start()
-                self._run(self._state.ctypes.data, kernel, arguments, parts, self.threads - 1)
+                self._run(self._state.ctypes.data, kernel, arguments, parts)
                 return
             finally:
                 self._busy.release()
@@ -222,16 +264,16 @@ class Pool:
     def _start(self) -> None:
         engine.compile_ir(_loop_ir())
         pointer, number = ctypes.c_void_p, ctypes.c_int64
-        self._run = engine.function("rl_run", (pointer, pointer, pointer, number, number))
+        self._run = engine.function("rl_run_parts", (pointer, pointer, pointer, number))
         self._entry = engine.address("rl_run")
-        worker = engine.function("rl_worker", (pointer, number, number))
+        worker = engine.function("rl_worker", (pointer, number))
         state = np.zeros(_WORDS + 8, np.int64)
         start = -(state.ctypes.data // 8) % 8  # on a cache line
         self._state = state[start : start + _WORDS]
         self._workers = [
             threading.Thread(
                 target=worker,
-                args=(self._state.ctypes.data, part, 0),
+                args=(self._state.ctypes.data, 0),
                 name=f"rushlight-{part}",
                 daemon=True,
             )

@@ -136,11 +136,11 @@ class Program:
             taken = pool.enter()
             if taken is not None:
                 try:
-                    found: int = call(self._address, begin, first, last, *taken, self._parts)
+                    found: int = call(self._address, begin, first, last, *taken)
                     return found
                 finally:
                     pool.leave()
-        status: int = call(self._address, begin, first, last, None, None, 1)
+        status: int = call(self._address, begin, first, last, None, None)
         return status
 
     def _python(self, step: PythonStep) -> int:
@@ -199,7 +199,6 @@ class Program:
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
-        self._layout.head[16:] = 0  # threads that waited at the barrier are not here
 
 
 def _release(digest: str) -> None:
@@ -231,7 +230,7 @@ class _Layout:
         self.zeros: list[int] = []
         self.bads: list[int] = []
         self.keep: list[Any] = []
-        self.head: Any = aligned_bytes(native.HEAD * 8).view(np.int64)
+        self.head: Any = aligned_bytes(8 * len(native.WORDS)).view(np.int64)
         self.head[:] = 0
         self.status = int(self.head.ctypes.data) + 8 * native.WORDS.index("status")
         self.ranges: list[tuple[int, int]] = []
@@ -315,17 +314,14 @@ class _Layout:
         return memory_at(start + offset, like.shape, like.dtype, home.strides, self.arena)
 
     def find_flags(self, steps: tuple[Step, ...]) -> list[int]:
-        """The flags of each launch: where threads must meet, where a failed check ends the run."""
+        """The flags of each launch: where threads wait, where a failed check ends the run."""
         flags = [0] * len(self.launches)
-        since: list[tuple[set[Any], set[Any], bool]] = []  # reads, writes, by one thread
+        since: list[tuple[set[Any], set[Any]]] = []  # reads, writes
         for step, (first, last) in zip(steps, self.ranges, strict=True):
             reads, writes = self.ranges_of(step.reads), self.ranges_of(step.writes)
             for i in range(first, last):
-                alone = self.launches[i][2] == 1
-                waits = i > first and not (alone and since[-1][2])
-                for r, w, by_one in since:
-                    if by_one and alone:
-                        continue
+                waits = i > first
+                for r, w in since:
                     if _touch(w, reads) or _touch(r, writes) or _touch(w, writes):
                         waits = True
                 if i == first and step.stop:
@@ -334,7 +330,7 @@ class _Layout:
                 if waits:
                     flags[i] |= native.BARRIER
                     since.clear()
-                since.append((reads, writes, alone))
+                since.append((reads, writes))
         return flags
 
     def ranges_of(self, memories: frozenset[Memory]) -> set[Any]:
@@ -375,10 +371,16 @@ class _Layout:
             numbers_moved=lists[2], numbers_count=len(self.number_moves), zeros=lists[3],
             zero_count=len(self.zeros), bads=lists[4], bad_count=len(self.bads),
             table=int(table.ctypes.data), numbers=int(numbers.ctypes.data),
-            objects=int(self.program._native.objects), status=0,
+            objects=int(self.program._native.objects), status=0, counts=self.counts(len(steps)),
         )  # fmt: skip
         for i, name in enumerate(native.WORDS):
             self.head[i] = values[name]
+
+    def counts(self, steps: int) -> int:
+        """Room for the steps' counts, each on a cache line."""
+        memory = aligned_bytes(8 * native.COUNT_WORDS * max(steps, 1))
+        self.keep.append(memory)
+        return int(memory.ctypes.data)
 
     def list_of(self, rows: list[Any]) -> int:
         array = np.array(rows or [0], np.int64)
