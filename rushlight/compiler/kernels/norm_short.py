@@ -1,12 +1,12 @@
 """Batch normalisation where a channel has few positions: vectors run over channels.
 
-In memory the positions of `lanes` neighbouring channels of one image follow each other, as few
-whole vectors. The formulas are those of ``norm.py``:
+In memory the positions of neighbouring channels of one image follow each other: a group of channels
+is some whole vectors. The formulas are those of ``norm.py``:
 
-    for group of `lanes` channels, shared by the threads:
-        for vector of the group: sums over the images, each lane for itself, in float64
+    for group of channels, shared by the threads:
+        for some vectors of the group: sums over the images, each lane for itself, in float64
         for channel: add up its lanes; its constants are repeated for each of its positions
-        for image: for vector of the group: write the result
+        for some vectors of the group: for image: write the result
 
 A group is a unit, so threads do not change a bit.
 """
@@ -29,9 +29,12 @@ from rushlight.compiler.kernels.windows import PARAMETERS
 
 __all__ = ["MOST_POSITIONS", "backward_name", "forward_name", "module"]
 
-MOST_POSITIONS = 15  # areas on the stack have room for so many
+MOST_POSITIONS = 31  # areas on the stack have room for so many
+
+_TOGETHER = 4  # vectors: neighbours in memory are read together
 
 Vectors = Callable[[list[str], Value], Sequence[str]]
+Body = Callable[[list[str], Value, list[str]], None]
 
 
 def forward_name(t: VectorType) -> str:
@@ -58,40 +61,47 @@ class _Group:
         self.positions = f.field("positions")
         self.channels = f.field("channels")
         self.images = f.field("images")
+        few = f.compare("slt", self.positions, _TOGETHER)
+        self.size = f.select(few, "i64", _TOGETHER * t.lanes, t.lanes)  # channels of a group
         self.areas: dict[str, str] = {}
         self.c0: Value = 0
         self.count: Value = 0
 
     def area(self, name: str, kind: str) -> None:
         """Memory for one number a lane; to be asked for before any loop."""
-        room = self.t.lanes * (MOST_POSITIONS + 1)
+        room = self.t.lanes * (MOST_POSITIONS + _TOGETHER * _TOGETHER)
         self.areas[name] = self.f.op(f"alloca [{room} x {kind}], align 64")
 
     def groups(self) -> Value:
         """How many groups there are."""
-        up = self.f.add(self.channels, self.t.lanes - 1)
-        return self.f.op(f"udiv i64 {up}, {self.t.lanes}")
+        up = self.f.sub(self.f.add(self.channels, self.size), 1)
+        return self.f.op(f"udiv i64 {up}, {self.size}")
 
     def begin(self, unit: Value) -> None:
         """Goes to a group."""
         f = self.f
-        self.c0 = f.mul(unit, self.t.lanes)
-        self.count = f.least(self.t.lanes, f.sub(self.channels, self.c0))
+        self.c0 = f.mul(unit, self.size)
+        self.count = f.least(self.size, f.sub(self.channels, self.c0))
 
-    def _vectors(self, names: Sequence[str], body: Callable[[list[str], Value, str], None]) -> None:
-        """Runs body(pointers of these arrays, place, mask) for each vector of the group."""
-        f = self.f
+    def _vectors(self, names: Sequence[str], body: Body) -> None:
+        """Runs body(pointers of these arrays, place, masks) for a few vectors of the group."""
+        f, t = self.f, self.t
         words = f.mul(self.count, self.positions)
         start = f.mul(self.c0, self.positions)
-        arrays = [f.at(self.t.scalar, f.field(n, "ptr"), start) for n in names]
-        with f.loop(0, words, self.t.lanes) as v:
-            mask = f"<{self.t.lanes} x i1> {f.first_lanes(self.t, f.sub(words, v))}"
-            body([f.at(self.t.scalar, a, v) for a in arrays], v, mask)
+        arrays = [f.at(t.scalar, f.field(n, "ptr"), start) for n in names]
+        with f.loop(0, words, _TOGETHER * t.lanes) as v:
+            left = f.sub(words, v)
+            masks = [
+                f"<{t.lanes} x i1> {f.first_lanes(t, f.sub(left, u * t.lanes))}"
+                for u in range(_TOGETHER)
+            ]
+            body([f.at(t.scalar, a, v) for a in arrays], v, masks)
 
-    def _read(self, pointer: str, mask: str) -> str:
+    def _read(self, pointer: str, u: int, mask: str) -> str:
         t = self.t
+        place = self.f.at(t.scalar, pointer, u * t.lanes)
         return self.f.op(
-            f"call {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr {pointer}, i32 {t.itemsize}, "
+            f"call {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr {place}, i32 {t.itemsize}, "
             f"{mask}, {t.vector} zeroinitializer)"
         )
 
@@ -105,20 +115,26 @@ class _Group:
         wide = f"<{t.lanes} x double>"
         step = f.mul(self.channels, self.positions)
 
-        def body(pointers: list[str], v: Value, mask: str) -> None:
+        def body(pointers: list[str], v: Value, masks: list[str]) -> None:
             first: list[tuple[str, Value]] = [("i64", 0), *[("ptr", p) for p in pointers]]
-            loop = f.begin(first + [(wide, "zeroinitializer")] * len(targets))
-            places = loop.values[1 : 1 + len(pointers)]
+            loop = f.begin(first + [(wide, "zeroinitializer")] * (_TOGETHER * len(targets)))
+            places, totals = loop.values[1 : len(first)], loop.values[len(first) :]
             f.test(loop, f.compare("slt", loop.values[0], self.images))
-            found = terms([self._read(p, mask) for p in places], v)
-            totals = [
+            found = [
+                value
+                for u, mask in enumerate(masks)
+                for value in terms([self._read(p, u, mask) for p in places], f.add(v, u * t.lanes))
+            ]
+            after = [
                 binary(f, wide, "fadd", old, widened(f, t, new, True))
-                for old, new in zip(loop.values[1 + len(pointers) :], found, strict=True)
+                for old, new in zip(totals, found, strict=True)
             ]
             following = [f.at(t.scalar, p, step) for p in places]
-            f.end(loop, [f.add(loop.values[0], 1), *following, *totals])
-            for target, value in zip(targets, loop.values[1 + len(pointers) :], strict=True):
-                f.store(wide, value, f.at("double", self.areas[target], v), 64)
+            f.end(loop, [f.add(loop.values[0], 1), *following, *after])
+            for i, value in enumerate(totals):
+                u, m = divmod(i, len(targets))
+                place = f.at("double", self.areas[targets[m]], f.add(v, u * t.lanes))
+                f.store(wide, value, place, 64)
 
         self._vectors(names, body)
 
@@ -151,16 +167,19 @@ class _Group:
         f, t = self.f, self.t
         step = f.mul(self.channels, self.positions)
 
-        def body(pointers: list[str], v: Value, mask: str) -> None:
+        def body(pointers: list[str], v: Value, masks: list[str]) -> None:
             carried: list[tuple[str, Value]] = [("i64", 0), *[("ptr", p) for p in pointers]]
             loop = f.begin(carried)
             f.test(loop, f.compare("slt", loop.values[0], self.images))
             places = loop.values[1:]
-            (value,) = result([self._read(p, mask) for p in places[:-1]], v)
-            f.line(
-                f"call void @llvm.masked.store.{t.suffix}.p0({t.vector} {value}, "
-                f"ptr {places[-1]}, i32 {t.itemsize}, {mask})"
-            )
+            for u, mask in enumerate(masks):
+                values = [self._read(p, u, mask) for p in places[:-1]]
+                (value,) = result(values, f.add(v, u * t.lanes))
+                to = f.at(t.scalar, places[-1], u * t.lanes)
+                f.line(
+                    f"call void @llvm.masked.store.{t.suffix}.p0({t.vector} {value}, "
+                    f"ptr {to}, i32 {t.itemsize}, {mask})"
+                )
             f.end(loop, [f.add(loop.values[0], 1), *[f.at(t.scalar, p, step) for p in places]])
 
         self._vectors([*names, target], body)
