@@ -15,7 +15,10 @@ from rushlight.codegen import engine, loop_math, loops
 from rushlight.compiler.loops import Kernel
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
-FLOATS = [np.dtype(d) for d in ("float16", "float32", "float64")] + [BF16]
+HALF = np.dtype(np.float16)
+FLOATS = [np.dtype(np.float32), np.dtype(np.float64), BF16]
+if loops.supports(reduction("add", HALF, (), (1,), (1,))):  # the host can convert it
+    FLOATS.append(HALF)
 INTEGERS = [np.dtype(f"{u}int{n}") for u in ("", "u") for n in (8, 16, 32, 64)]
 DTYPES = [np.dtype(bool), *INTEGERS, *FLOATS]
 ARITHMETIC = (

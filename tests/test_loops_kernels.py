@@ -17,6 +17,9 @@ from rushlight.compiler.loops import Kernel
 
 F32, I64 = np.dtype(np.float32), np.dtype(np.int64)
 BF16 = np.dtype(ml_dtypes.bfloat16)
+HALVES = [BF16]
+if loops.supports(reduction("add", np.float16, (), (1,), (1,))):  # the host can convert it
+    HALVES.append(np.dtype(np.float16))
 
 
 def check(
@@ -221,7 +224,7 @@ def test_long_sums_are_as_accurate_as_pairwise_ones(n: int, layout: str) -> None
 
 
 def test_half_sums_are_rounded_once() -> None:
-    for dtype in (np.dtype(np.float16), BF16):
+    for dtype in HALVES:
         x = np.random.default_rng(4).uniform(0, 1, (3, 300)).astype(dtype)
         expected = x.astype(np.float32).sum(1).astype(dtype)
         check(reduction("add", dtype, (3,), (300,), (300, 1)), [x], [expected])
@@ -354,9 +357,9 @@ def test_what_loops_do_not_know_is_refused() -> None:
     assert math.prod(x.shape) == 40
 
 
-@pytest.mark.parametrize("dtype", ["float32", "int64", "float16", "bool"])
+@pytest.mark.parametrize("dtype", ["float32", "int64", *HALVES, "bool"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (2, 16, 16), (1, 33, 40), (20, 9, 17), (3, 64, 8)])
-def test_turned_matrices(dtype: str, shape: tuple[int, int, int]) -> None:
+def test_turned_matrices(dtype: Any, shape: tuple[int, int, int]) -> None:
     """out[k, i, j] = where(x[k, j, i], or y[i], j > i), and its mirror, whose store is turned."""
     kind = np.dtype(dtype)
     n, rows, columns = shape
@@ -376,3 +379,19 @@ def test_turned_matrices(dtype: str, shape: tuple[int, int, int]) -> None:
         given = x if source == "turned" else x.transpose(0, 2, 1).copy()
         want = expected if target == "plain" else expected.transpose(0, 2, 1).copy()
         check(kernel, [given, y], [want])
+
+
+@pytest.mark.parametrize("step", [2, 3, 5, 8])
+@pytest.mark.parametrize("n", [1, 5, 16, 37, 64])
+def test_elements_a_few_apart(step: int, n: int) -> None:
+    """A heavy body, and sums over what lies between; memory ends with the last element."""
+    x = np.random.default_rng(8).uniform(-1, 1, (n - 1) * step + 1).astype(F32)
+    b = Build()
+    b.store(b.op("tanh", b.load(F32, 0, (step,))), 1, (1,))
+    kernel = Kernel((n,), (), (F32, F32), 0, (b.stage(),))
+    check(kernel, [x], [np.tanh(x[::step].astype(np.float64)).astype(F32)], rtol=3e-7)
+    for width in range(1, step + 1):
+        y = np.random.default_rng(9).uniform(-1, 1, (n - 1) * step + width).astype(F32)
+        rows = np.lib.stride_tricks.as_strided(y, (n, width), (4 * step, 4))
+        expected = rows.astype(np.float64).sum(1).astype(F32)
+        check(reduction("add", F32, (n,), (width,), (step, 1)), [y], [expected], rtol=1e-6)

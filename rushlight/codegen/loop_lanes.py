@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rushlight.codegen import engine
 from rushlight.compiler.kernels.emit import Function, VectorType
 
 __all__ = ["Kind", "Lanes", "Partial", "kind_of", "number"]
@@ -63,6 +64,9 @@ INT64 = _KINDS["int64"]
 
 @lru_cache(maxsize=64)
 def _kind(dtype: Any) -> Kind | None:
+    host = engine.host()
+    if dtype.name == "float16" and not host.features.get("f16c", "x86" not in host.triple):
+        return None  # conversions would be calls of functions that the process may not have
     return _KINDS.get(dtype.name)
 
 
@@ -70,7 +74,8 @@ def kind_of(dtype: Any) -> Kind:
     """The element type of a NumPy dtype.
 
     Raises:
-        NotImplementedError: loops have no such type (complex numbers, strings).
+        NotImplementedError: loops have no such type (complex numbers, strings; float16 on
+            processors that cannot convert it).
     """
     kind = _kind(np.dtype(dtype))
     if kind is None:

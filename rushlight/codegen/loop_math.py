@@ -538,6 +538,7 @@ def _library(name: str) -> Emit:
     return emit
 
 
+_LONG = frozenset(("sin", "cos"))  # so many instructions that one value is not worth them
 _WIDE = frozenset(("exp", "exp2", "expm1", "log", "log1p", "sigmoid"))  # float64 in vecmath
 
 
@@ -546,7 +547,7 @@ def _function(name: str) -> Emit:
     vector = vecmath.FUNCTIONS[name]
 
     def emit(b: Lanes, k: Kind, x: str) -> str:
-        if k.register == "double" and name not in _WIDE:
+        if (k.register == "double" and name not in _WIDE) or (b.n == 1 and name in _LONG):
             return _library(name)(b, k, x)
         return vector(Vec(b.f, b.vector_type(k), x)).text
 
@@ -566,7 +567,7 @@ def _power(b: Lanes, k: Kind, x: str, y: str, exponent: Any) -> str:
         return _whole_power(b, k, x, y) if exponent is None else _product(b, k, x, int(exponent))
     if exponent is not None and exponent in _SIMPLE_POWERS:
         return _SIMPLE_POWERS[exponent](b, k, x)
-    if k.register == "double":
+    if k.register == "double" or b.n == 1:
         return _library("power")(b, k, x, y)
     t = b.vector_type(FLOAT)
     return vecmath.pow(Vec(b.f, t, x), Vec(b.f, t, y)).text
