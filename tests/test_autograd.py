@@ -142,7 +142,9 @@ def test_two_threads_train_at_once():
     for t in threads:
         t.join()
     train(results, 2)
-    assert results[0] == results[1] == results[2]
+    assert results[0] == results[1]
+    # the main thread's steps are compiled: sums may be added up in another order
+    assert results[0] == pytest.approx(results[2], rel=1e-5)
     assert results[2][-1] < results[2][0]
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rushlight.compiler.capture import capture
+from rushlight.compiler.values import NotCaptured
 from rushlight.ir.graph import Graph, Store, Value, const, row_major
 from rushlight.ir.meta import Meta
 from rushlight.ir.trace import Call, Expression, Item, Number, Region
@@ -92,7 +93,10 @@ class _Lowering:
     def compute(self, call: Call) -> None:
         inputs = [self.operand(x) for x in call.inputs]
         attrs = tuple([self.operand(a) if _varies(a) else a for a in call.attrs])
-        results = capture(call.op, call.plan, inputs, attrs)
+        try:
+            results = capture(call.op, call.plan, inputs, attrs)
+        except NotCaptured as error:
+            raise Unsupported(str(error)) from None
         for region, value in zip(call.outs, results, strict=True):
             self.write(region, value)
 

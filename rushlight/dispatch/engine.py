@@ -58,6 +58,8 @@ def run_backward(
         the gradients of ``inputs`` (None where there is no path), if not accumulating.
     """
     run = _Run(retain_graph, create_graph)
+    if watch[0] is not None:
+        watch[0].edge(None)
     was = modes.state.grad
     modes.state.grad = create_graph
     try:

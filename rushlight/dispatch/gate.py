@@ -14,7 +14,7 @@ from typing import Any
 from rushlight import dtypes
 from rushlight.codegen import NATIVE, NATIVE_LARGE, NATIVE_PRODUCTS
 from rushlight.devices import CPU
-from rushlight.dispatch import modes, tape, views
+from rushlight.dispatch import modes, symbolic, tape, views
 from rushlight.dispatch.doors import EAGER, WRITE, door, interrupt
 from rushlight.dispatch.tensor import Tensor, memory_of, new, raw_memory
 from rushlight.ir.meta import Meta, meta, scalar_meta
@@ -31,6 +31,7 @@ PLAIN: set[type] = {Tensor, int, float, bool, complex, type(None)}  # types with
 _METAS: dict[type, Any] = {
     **{kind: scalar_meta(kind) for kind in (bool, int, float, complex)},
     type(None): None,
+    symbolic.Symbol: scalar_meta(float),
 }
 _plans: dict[Any, Plan] = {}
 _MOST_PLANS = 20_000
@@ -171,6 +172,8 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
     if plan.outs and plan.outs[0].device is not CPU:
         return [new(Tensor, Storage(_extent(m), m.device), m) for m in plan.outs]
     operands = [x if type(x) in _METAS else memory_of(x) for x in inputs]
+    if symbolic.used:
+        operands = list(symbolic.plain(tuple(operands)))
     kernel = None
     if op.name in NATIVE or (op.name in NATIVE_LARGE and plan.outs[0].numel >= cpu.WORTH_COMPILED):
         kernel = _native(op, operands, attrs)
@@ -290,6 +293,8 @@ def _write_now(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Tenso
     m = target._meta
     if m.device is CPU:
         operands = [x if type(x) in _METAS else memory_of(x) for x in inputs]
+        if symbolic.used:
+            operands = list(symbolic.plain(tuple(operands)))
         if op.kind == "random":
             plan = Plan(m, plan.compute)
         if (

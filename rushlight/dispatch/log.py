@@ -1,4 +1,4 @@
-"""``RUSHLIGHT_LOG=trace,compile``: what recording, replaying and compiling do, on standard error."""
+"""``RUSHLIGHT_LOG=trace,compile``: what recording, replaying and compiling do, line by line."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The matcher: one generated function an event, which takes the event if it is the expected one.
 
-In: a point of the tree.  Out: ``match(op, inputs, attrs, kind)``, which checks all guards before any
-effect, hands out tensors whose values are pending, and puts the next matcher into the door.  What
-does not fit goes to ``miss``.  Source is generated because a closure with constants is the
+In: a point of the tree.  Out: ``match(op, inputs, attrs, kind)``, which checks all guards before
+any effect, hands out tensors whose values are pending, and puts the next matcher into the door.
+What does not fit goes to ``miss``.  Source is generated because a closure with constants is the
 cheapest thing that CPython runs (0.2-0.4 us an event).
 """
 
@@ -146,13 +146,17 @@ def build_match(point: Point, flight: Flight, path: Any, cells: dict[int, Any], 
     if event.kind is not GRAD and n:
         s.add(2, f"{', '.join(f'a{i}' for i in range(n))}, = inputs")
     checks, effects = _inputs(s, point, cells, path)
-    checks += _attributes(s, event)
+    if not event.windows:
+        checks += _attributes(s, event)
     if point.parent is None:
         checks += _mode_checks(path.recording.grad)
         effects.append(f"watch[0] = {s.constant(path.watcher)}")
         effects.append(f"{s.constant(flight)}.launched = None")
     elif not any(r[0] == "slot" for r in point.references):
         checks.append("get_ident() == owner")
+    if event.windows:
+        _windows(s, point, path, checks, effects)
+        return s.function("match", point)
     more_checks, more_effects, result = _kind(s, point, cells, path)
     checks += more_checks
     s.add(2, f"if {' and '.join(checks) or 'True'}:")
@@ -212,7 +216,9 @@ def _inputs(
             first.add(n)
             place, m, offset = path.outside[n]
             checks.append(f"type({a}) is Tensor and {a}._meta is {s.constant(m)}")
-            if point.event.kind not in (DETACH, DATA):
+            if path.had_history(place):
+                checks.append(f"{a}._requires_grad and {a}._node is not None and {a}._node.ran")
+            elif point.event.kind not in (DETACH, DATA):
                 checks.append(f"not {a}._requires_grad")
                 checks.append(f"({a}._view is None or not {a}._view.base._requires_grad)")
             other = path.first_of(place)
@@ -245,6 +251,10 @@ def _attributes(s: _Source, event: Event) -> list[str]:
         return []
     if not attrs:
         return ["not attrs"]
+    if event.op is not None and event.op.kind == "random":
+        known = s.constant(attrs[:-1])
+        types = s.constant(tuple(map(type, attrs[:-1])))
+        return [f"attrs[:-1] == {known} and tuple(map(type, attrs[:-1])) == {types}"]
     name = s.constant(attrs)
     if not any(isinstance(x, (bool, int, float, complex)) for x in attrs):
         return [f"attrs == {name}"]
@@ -286,6 +296,27 @@ def _view_of_outside(event: Event, path: Any) -> bool:
         return False
     place = path.recording.places[event.outs[0].place] if event.outs else None
     return place is not None and (not place.made or place.hosted)
+
+
+def _windows(s: _Source, point: Point, path: Any, checks: list[str], effects: list[str]) -> None:
+    """The rest of the function for a view of data, whose part may be another in each flight."""
+    event = point.event
+    s.names.update(run=EAGER[event.kind], NEXT=point.next)
+    s.add(2, f"if {' and '.join(checks) or 'True'}:")
+    s.add(3, "result = run(op, inputs, attrs)")
+    s.add(3, "outs = result if type(result) is tuple else (result,)")
+    metas = [f"outs[{i}]._meta is {s.constant(o.meta)}" for i, o in enumerate(event.outs)]
+    metas.append("not outs[0]._requires_grad")
+    if path.written_storages:
+        metas.append(f"outs[0]._storage not in {s.constant(path.written_storages)}")
+    s.add(3, f"if len(outs) == {len(event.outs)} and {' and '.join(metas)}:")
+    s.add(4, *effects, "POINT.attrs = attrs")
+    for i, (slot, cell) in enumerate(zip(event.outs, point.cells, strict=True)):
+        c, n = s.constant(cell), path.variable(slot.place)
+        s.add(4, f"t = outs[{i}]; {c}[0] = t; {c}[1] = t._storage; X[{n}] = t")
+        s.add(4, f"R[{n}] = snapshot(t)")
+    s.add(4, "door[0] = NEXT[0]", "return result")
+    s.add(1, "return miss(POINT, op, inputs, attrs, kind)")
 
 
 def _hosted(s: _Source, point: Point) -> tuple[list[str], list[str], str]:
@@ -426,10 +457,11 @@ def build_launch(
     s.names.update(POINT=point, T=phase.program.table, N=phase.program.numbers)
     s.names.update(run=phase.program.run, failed=failed, widen=widen, bind=_bind, FLIGHT=flight)
     s.add(0, "def launch():")
-    spare = [cells[k] for k in phase.spare if k in cells]
-    if spare:
-        counts = " + ".join(f"getrefcount({s.constant(c)}[0])" for c in spare)
-        s.add(1, f"if {counts} != {len(spare) * (_HELD_ONCE - 1)}:", "    return widen(POINT)")
+    phase.expected = _expected(phase, path, cells)
+    if phase.expected:
+        held = [s.constant(cells[k]) for k in phase.expected]
+        counts = " + ".join([f"getrefcount({c}[0]) + getrefcount({c}[1])" for c in held])
+        s.add(1, f"if {counts} != {sum(phase.expected.values())}:", "    return widen(POINT)")
     for slot, place in enumerate(phase.places):
         n, cell = path.variable(place), path.maker(place)
         if n is not None:
@@ -452,6 +484,22 @@ def build_launch(
             s.add(1, f"{s.constant(counter)}.value += {times}")
     s.add(1, "return True")
     return s.function("launch", point)
+
+
+def count(cell: list[Any]) -> int:
+    """How many references there are to a handed-out tensor and to its storage."""
+    return sys.getrefcount(cell[0]) + sys.getrefcount(cell[1])
+
+
+def _expected(phase: Any, path: Any, cells: dict[int, Any]) -> dict[int, int]:
+    """For each slot that the program does not deliver, its `count` if nobody holds it."""
+    found = {}
+    places = [s.place for s in path.recording.slots]
+    for k in phase.spare:
+        if k in cells:
+            sharing = sum([places[j] == places[k] for j in cells])
+            found[k] = 2 * (_HELD_ONCE - 1) + 2 * sharing - 1
+    return found
 
 
 def _bind(cell: list[Any]) -> int:

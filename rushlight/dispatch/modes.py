@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.dispatch.doors import interrupt
+from rushlight.dispatch.doors import EAGER, GRAD, event, interrupt
 
 __all__ = ["no_grad", "state"]
 
@@ -31,6 +31,13 @@ class _State(threading.local):
 state = _State()
 
 
+def _set_grad_mode(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:
+    state.grad = inputs[0]
+
+
+EAGER[GRAD] = _set_grad_mode
+
+
 class no_grad:
     """Context in which the framework's own code records no gradients."""
 
@@ -38,10 +45,10 @@ class no_grad:
 
     def __enter__(self) -> None:
         self.was = state.grad
-        state.grad = False
+        event(GRAD, (False,))
 
     def __exit__(self, *exc: object) -> None:
-        state.grad = self.was
+        event(GRAD, (self.was,))
 
 
 class pushed:

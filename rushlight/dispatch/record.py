@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rushlight.dispatch import doors, gate, modes
+from rushlight.dispatch import doors, gate, modes, symbolic
 from rushlight.dispatch.doors import (
     BACKWARD,
     CLEAR,
@@ -35,8 +35,10 @@ __all__ = ["Event", "Place", "Recorder", "Recording", "Slot"]
 
 state = modes.state
 gate.PLAIN.add(Symbol)  # numbers, for the functions that read arguments
+symbolic.used.append(True)
 _MOST_EVENTS = 4000
 _COMES_ROUND = 3
+_TRAINING = 1000  # events since a backward pass within which a program is thought to train
 _SURELY = 200  # occurrences after which even an open graph does not keep a stretch going
 
 
@@ -49,9 +51,13 @@ class Place:
         tensor: of memory that was there before, the tensor by which it was first seen.
         base: where that tensor starts in it, in elements; regions count from there.
         written: whether the recording writes to it.
+        windows: whether views of it count as places of their own, since another flight may view
+            another part (``x[i : i + 32]``).
     """
 
-    __slots__ = ("base", "hosted", "index", "made", "nbytes", "serial", "tensor", "written")
+    __slots__ = (
+        *("base", "hosted", "index", "made", "nbytes", "serial", "tensor", "windows", "written"),
+    )
 
     def __init__(self, serial: int, index: int, storage: Any, tensor: Any, base: int) -> None:
         self.serial = serial
@@ -62,6 +68,7 @@ class Place:
         self.made = tensor is None
         self.hosted = False
         self.written = False
+        self.windows = False
 
 
 class Slot:
@@ -99,11 +106,12 @@ class Event:
         open: then also the slots whose nodes have not run and could; `saved`, what they keep.
         single: whether the call returned one tensor rather than a tuple.
         hosted: whether eager code runs it in each flight (random draws).
+        windows: whether it views data; another flight may view another part.
     """
 
     __slots__ = (
         *("alive", "attrs", "calls", "detail", "hosted", "inputs", "kind", "node_class", "op"),
-        *("open", "outs", "saved", "single"),
+        *("open", "outs", "saved", "single", "windows"),
     )
 
     def __init__(
@@ -119,6 +127,7 @@ class Event:
         self.detail: Any = None
         self.hosted = False
         self.single = True
+        self.windows = False
         self.open: tuple[int, ...] = ()
         self.saved: set[int] = set()
         self.node_class: Any = None
@@ -139,6 +148,7 @@ class Recording:
         self.slots: list[Slot] = []
         self.numbers: list[float] = []
         self.items = 0
+        self.decided: set[Any] = set()  # numbers on whose value Python decided
         self.steppers: list[Any] = []  # optimisers whose step left a graph open
         self.passes = 0  # backward passes so far
         self.seen: dict[Any, tuple[int, int]] = {}
@@ -180,15 +190,18 @@ class Recorder:
     """Records the events of one thread.
 
     Args:
-        finished: called with each recording that has ended, and why nothing follows it yet.
+        finished: called with each recording that has ended.
+        resume: asked before an event is recorded whether a known stretch begins with it; it returns
+            the event's result in a tuple if so.
     """
 
-    def __init__(self, finished: Callable[[Recording], None]) -> None:
+    def __init__(self, finished: Callable[[Recording], None], resume: Any = None) -> None:
         self.finished = finished
+        self.resume = resume
         self.depth = 0
         self.stepping: Any = None  # the event of the optimiser's step that is running
         self.serial = 0
-        self.trains = True  # whether the last recording had a backward pass
+        self.since_backward = 0  # events recorded since the last backward pass
         self.closers: set[int] = set()  # optimisers whose steps end stretches, graph open or not
         self.now = Recording(0)
 
@@ -211,6 +224,10 @@ class Recorder:
             self.cut()
             return doors.door[0](op, inputs, attrs, kind)
         trace = self.now
+        if trace.events and self.resume is not None and not trace.graph_open():
+            result = self.resume(op, inputs, attrs, kind)
+            if result is not None:
+                return result[0]
         event = Event(kind, op, (), attrs, len(trace.calls))
         self.depth = 1
         self.stepping = event if kind is STEP else None
@@ -254,8 +271,13 @@ class Recorder:
 
     def history(self, t: Any) -> None:
         """Somebody looks at a tensor's place in the graph."""
-        if self._slot_of(t) is not None:
+        if t._requires_grad and self._slot_of(t) is not None:
             self._trouble("a tensor's history is looked at")
+
+    def edge(self, t: Any) -> None:
+        """Somebody takes up a tensor's place in the graph, for a node or a backward pass."""
+        if self.depth == 0:
+            self._trouble("a graph used by something other than backward()")
 
     def interrupt(self, reason: str) -> None:
         """Something happens that cannot be replayed."""
@@ -287,6 +309,8 @@ class Recorder:
         if state.stack:
             self._trouble("a mode was active")
         if kind is None or kind is WRITE:
+            if self.now.problem is None and op.kind == "elementwise":
+                inputs = self._with_symbols(op, inputs, attrs)
             result = EAGER[kind](op, inputs, attrs)
             event.attrs = attrs
             if self.now.problem is None:
@@ -298,14 +322,28 @@ class Recorder:
             return EAGER[STEP](op, inputs, (event.detail.groups,))
         return EAGER[kind](op, inputs, attrs)
 
+    def _with_symbols(self, op: Any, inputs: Any, attrs: Any) -> Any:
+        """The inputs with the floats that may be others next time as Symbols.
+
+        The node of the call keeps them, so the backward pass shows how it depends on them.
+        """
+        if float not in map(type, inputs):
+            return inputs
+        trace = self.now
+        found = []
+        for x in inputs:
+            if type(x) is float:
+                found.append(Symbol.of(x, Number(len(trace.numbers)), trace.decided))
+                trace.numbers.append(x)
+            else:
+                found.append(x)
+        return tuple(found)
+
     def _inner(self, op: Any, inputs: Any, attrs: Any, kind: Any) -> Any:
         """An operator called by an event: only the computation counts."""
         if kind is not None and kind is not WRITE:
             return EAGER[kind](op, inputs, attrs)
-        if self.stepping is not None:
-            result = EAGER[kind](op, plain(inputs), plain(attrs))
-        else:
-            result = EAGER[kind](op, inputs, attrs)
+        result = EAGER[kind](op, inputs, plain(attrs))
         if self.now.problem is None:
             self._note_call(op, inputs, attrs, result, kind, None)
         return result
@@ -353,6 +391,11 @@ class Recorder:
         place = self._place_of(t._storage)
         if place is None:
             place = self._new_place(t._storage, t, t._offset)
+        elif place.windows and t is not place.tensor:
+            place = t._window
+            if place is None or place.serial != self.serial:
+                self._trouble("an unknown view of data")
+                return Region(0, t._meta, 0)
         if t._meta.conj or t._meta.neg:
             self._trouble("a lazily conjugated tensor")
         return self._within(place, t)
@@ -362,30 +405,38 @@ class Recorder:
     ) -> None:
         """Notes the computation of an operator's call; views compute nothing."""
         if op.kind == "movement":
+            window = inputs[0]._window
+            if event is None and window is not None and window.serial == self.serial:
+                for t in result if type(result) is tuple else (result,):
+                    t._window = window
             return
         trace = self.now
-        shown = plain(inputs) if self.stepping is not None else inputs
-        plan = gate.plan_of(op, shown, plain(attrs) if self.stepping is not None else attrs)
+        plan = gate.plan_of(op, inputs, plain(attrs))
         outs = result if type(result) is tuple else (result,)
         if op.kind == "random" or op.name == "empty":
             self._note_hosted(inputs, outs, kind, event)
             return
         arguments = []
-        for i, x in enumerate(inputs):
+        for x in inputs:
             if isinstance(x, Tensor):
                 if type(x) not in gate.PLAIN:
                     self._trouble("a tensor subclass")
                     return
                 arguments.append(self._region(x))
-            elif type(x) is float and event is not None and _varies(op, plan):
-                arguments.append(Number(len(trace.numbers)))
-                trace.numbers.append(x)
+            elif type(x) is Symbol:
+                varies = _varies(op, plan)
+                arguments.append(x.expression if varies else x.decide())
             else:
-                arguments.append(x.expression if isinstance(x, Symbol) else x)
+                arguments.append(x)
         for t in outs:
             if kind is WRITE:
-                self._region(t)
-                self._place_of(t._storage).written = True  # type: ignore[union-attr]
+                place = self._place_of(t._storage)
+                if place is None:
+                    place = self._new_place(t._storage, t, t._offset)
+                if place.windows:
+                    self._trouble("a write to data that is viewed")
+                    return
+                place.written = True
                 if self.stepping is not None:
                     counters = self.stepping.detail.counters
                     counters[t._counter] = counters.get(t._counter, 0) + 1
@@ -427,7 +478,7 @@ class Recorder:
             event.inputs = tuple(
                 [
                     ("number", own[i].index)
-                    if own and type(own[i]) is Number
+                    if type(x) is float and own and type(own[i]) is Number
                     else self._reference(x)
                     for i, x in enumerate(inputs)
                 ]
@@ -462,9 +513,11 @@ class Recorder:
         if slot is not None:
             return ("slot", slot.index)
         place = self._place_of(x._storage) or self._new_place(x._storage, x, x._offset)
+        if place.windows and x is not place.tensor:
+            self._trouble("an unknown view of data")
         if place.made:
             self._trouble("an alias that no event made")
-        if x._requires_grad and x._node is not None and not detaches:
+        if x._requires_grad and x._node is not None and not (detaches or x._node.ran):
             self._trouble("a graph from before the stretch")
         return ("outside", place.index, x, x._offset - place.base)
 
@@ -472,6 +525,11 @@ class Recorder:
         place = self._place_of(t._storage)
         if place is None:
             place = self._new_place(t._storage, t, t._offset)
+        elif self._views_data(event, place):
+            place.windows = event.windows = True
+            note = t._storage.note
+            place = t._window = self._new_place(t._storage, t, t._offset)
+            t._storage.note = note
         slot = Slot(len(self.now.slots), t, place.index, t._offset - place.base)
         slot.serial = self.serial
         if t._node is not None:
@@ -479,6 +537,16 @@ class Recorder:
         t._slot = slot
         self.now.slots.append(slot)
         event.outs.append(slot)
+
+    def _views_data(self, event: Event, place: Place) -> bool:
+        """Whether an event views memory that is only read: part of a data set, a batch."""
+        if place.made or place.written or place.tensor is None:
+            return False
+        owner = place.tensor
+        if owner._is_parameter or owner._requires_grad:
+            return False
+        moves = event.op is not None and event.op.kind == "movement"
+        return moves or (event.kind in (DETACH, DATA) and place.windows)
 
     def _note_write(self, event: Event, target: Tensor) -> None:
         """What a write did to the history of its target, and of the target's base."""
@@ -522,8 +590,10 @@ class Recorder:
         occurrences with another one in between count: what one iteration repeats is no period.
         """
         trace = self.now
+        self.since_backward += 1
         if kind is BACKWARD:
             trace.passes += 1
+            self.since_backward = 0
         if kind is GRAD:
             return False
         marks = [
@@ -540,7 +610,7 @@ class Recorder:
         trace.seen[sign] = (count + 1, trace.passes)
         if count + 1 < _COMES_ROUND:
             return False
-        if not self.trains or count + 1 >= _SURELY:
+        if self.since_backward > _TRAINING or count + 1 >= _SURELY:
             return True
         return not trace.graph_open()
 
@@ -584,12 +654,11 @@ class Recorder:
                         return False
                 elif r[0] == "value" and r[1] is not x:
                     return False
-        return not self.trains or not self.now.graph_open()
+        return self.since_backward > _TRAINING or not self.now.graph_open()
 
     def cut(self) -> None:
         """Ends the recording here."""
         ended = self.now
-        self.trains = ended.passes > 0
         if ended.events and ended.events[-1].alive is None:
             ended.mark(ended.events[-1])
         self.finished(ended)

@@ -15,7 +15,7 @@ from rushlight.compiler.functional import Unsupported
 from rushlight.dispatch import doors, gate
 from rushlight.dispatch.doors import BACKWARD, DEMAND, EAGER, GRAD, STEP, WRITE
 from rushlight.dispatch.log import log
-from rushlight.dispatch.match import NOT_ME, Flight, build_end, build_launch, build_match
+from rushlight.dispatch.match import NOT_ME, Flight, build_end, build_launch, build_match, count
 from rushlight.dispatch.modes import state
 from rushlight.dispatch.record import Recorder, Recording
 from rushlight.dispatch.tensor import Tensor
@@ -27,6 +27,7 @@ __all__ = ["Replay", "Statistics", "begin", "replay", "stop"]
 _TIMES = 2  # a stretch is compiled when it has come this often
 _MOST_KEYS = 512
 _MOST_PATHS = 64
+_MOST_MISSES = 4  # flights begun in the middle of a recording that may go wrong
 
 
 class Statistics:
@@ -79,7 +80,8 @@ class Replay:
 
     def __init__(self) -> None:
         self.statistics = Statistics()
-        self.recorder = Recorder(self.finished)
+        self.recorder = Recorder(self.finished, self._resume)
+        self.resumed: Point | None = None  # the root at which a flight began out of a recording
         self.flight = Flight()
         self.known: dict[Any, _Known] = {}
         self.roots: list[Point] = []
@@ -99,7 +101,7 @@ class Replay:
         end = None
         if recording.problem is not None:
             self.statistics.refused[recording.problem] += 1
-        elif recording.events and recording.calls:
+        elif recording.events:
             end = self._learn(recording)
         self._expect(end)
 
@@ -157,11 +159,10 @@ class Replay:
                 point.event, point.phase, point.references = event, phase, path.references[i]
                 point.size = i + 1 - start
                 start = i + 1
+                numbers = phase.program.numbers
+                numbers[:] = recording.numbers[: len(numbers)]
                 if event.kind is STEP:
-                    event.detail.tables.append(phase.program.numbers)
-                    for *_, n in event.detail.sources:
-                        if n < len(phase.program.numbers):
-                            phase.program.numbers[n] = recording.numbers[n]
+                    event.detail.fill(phase.program.numbers, recording.numbers)
                 point.launch = build_launch(
                     point, self.flight, path, cells, self._failed, self._widen
                 )
@@ -193,6 +194,21 @@ class Replay:
     def _arm(self, root: Point) -> None:
         doors.watch[0] = None
         doors.door[0] = root.match
+
+    def _resume(self, op: Any, inputs: Any, attrs: Any, kind: Any) -> Any:
+        """An event that begins a known stretch ends a recording (the way into a loop, say)."""
+        for root in self.roots:
+            if root.misses <= _MOST_MISSES:
+                recording = self.recorder.now
+                result = root.match(op, inputs, attrs, kind, _not_me)
+                if result is not NOT_ME:
+                    self.resumed = root
+                    flight = doors.door[0], doors.watch[0]
+                    recording.mark(recording.events[-1])
+                    self.finished(recording)
+                    doors.door[0], doors.watch[0] = flight
+                    return (result,)
+        return None
 
     def forget(self) -> None:
         """Drops all that was compiled."""
@@ -238,6 +254,7 @@ class Replay:
 
     def complete(self, point: Point) -> None:
         """A stretch is over and its programs have run."""
+        self.resumed = None
         if point.event.open:
             points = point.path()
             self._settle(points, _cells(points))
@@ -319,9 +336,18 @@ class Replay:
         if point is None or doors.get_ident() != doors.owner[0]:
             return
         prefix = point if getattr(match, "ended", False) else point.parent
-        if prefix is not None:
+        if prefix is None or not t._requires_grad:
+            return
+        if any([cell[0] is t for p in prefix.path() for cell in p.cells]):
             self.bail(prefix, "a tensor's history is looked at")
             doors.history(t)
+
+    def edge(self, t: Tensor) -> None:
+        """Somebody takes up a tensor's place in the graph, for a node or a backward pass."""
+        if t is None:
+            self.interrupt("a backward pass by something other than backward()")
+        else:
+            self.history(t)
 
     def interrupt(self, reason: str) -> None:
         """Something happens that cannot be replayed."""
@@ -356,8 +382,11 @@ class Replay:
         self.statistics.bailed[reason] += 1
         log("trace", f"bailed out: {reason}")
         points = point.path()
+        points[0].misses += self.resumed is points[0]
+        self.resumed = None
         launched = self.flight.launched
         done = points.index(launched) + 1 if launched is not None and launched in points else 0
+        grad = state.grad
         state.grad = _mode_at(points, done)
         self.start()
         cells = _cells(points)
@@ -374,6 +403,7 @@ class Replay:
         for p in points:
             for cell in p.cells:
                 cell[:] = [None, None, 0]
+        state.grad = grad
 
     def _again(self, point: Point, cells: dict[int, Any]) -> None:
         """Runs a matched event eagerly and makes the tensors it handed out what it gives."""
@@ -390,9 +420,8 @@ class Replay:
                 result = handed[0]
             recorder.adopt(event, inputs, result)
             return
-        result = recorder.record(
-            event.op, inputs, event.attrs if event.kind is not STEP else (), event.kind
-        )
+        attrs = point.attrs if event.windows else () if event.kind is STEP else event.attrs
+        result = recorder.record(event.op, inputs, attrs, event.kind)
         if event.kind is WRITE:
             return
         if event.kind is BACKWARD:
@@ -401,9 +430,8 @@ class Replay:
         else:
             made, leaves = list(result) if type(result) is tuple else [result], []
         for cell, t in zip(point.cells, made, strict=False):
-            old = cell[0]
-            old.__dict__.update(t.__dict__)
-            recorder.renamed(t, old)
+            _become(cell[0], t)
+            recorder.renamed(t, cell[0])
         for leaf, cell in zip(leaves, point.cells, strict=False):
             leaf._grad = cell[0]
 
@@ -438,10 +466,7 @@ class Replay:
         cells = _cells(points)
         phase = point.phase
         assert phase is not None
-        import sys
-
-        held = {k for k in phase.spare if k in cells and sys.getrefcount(cells[k][0]) > 2}
-        del cells
+        held = {k for k, n in phase.expected.items() if count(cells[k]) != n}
         self._prune(point, held)
         self.bail(point, "a tensor is held that was not before")
         return False
@@ -464,6 +489,22 @@ def _mode_at(points: list[Point], n: int) -> bool:
         if p.event.kind is GRAD:
             grad = p.event.inputs[0][1]
     return grad
+
+
+def _become(handed: Tensor, made: Tensor) -> None:
+    """Makes a tensor that was handed out what eager code made, its storage included.
+
+    Others may share the storage by now, so it stays the same object and gets the memory.
+    """
+    old, new = handed._storage, made._storage
+    handed.__dict__.update(made.__dict__)
+    if old is not new and old._bytes is None and old.owner is None:
+        old._bytes, old.owner, old.note = new._bytes, new.owner, new.note
+        handed._storage = made._storage = old
+        for x in made._node.outputs if made._node is not None else ():
+            t = getattr(x, "tensor", None)
+            if t is not None and t._storage is new:
+                t._storage = old
 
 
 def _cells(points: list[Point]) -> dict[int, Any]:

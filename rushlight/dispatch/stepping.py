@@ -105,6 +105,13 @@ class StepRecord:
             checks.append(f"{s.constant(holder)}[{key!r}] is {s.constant(t)}")
         return checks, []
 
+    def fill(self, table: Any, numbers: list[float]) -> None:
+        """Puts the step's numbers into a program's, and keeps them up to date there."""
+        if len(table):
+            self.tables.append(table)
+            for *_, n in self.sources:
+                table[n] = numbers[n]
+
     def renewed(self, at: int) -> bool:
         """Takes over a group's floats if nothing else has changed."""
         group, last = self.optimizer.param_groups[at], self.last[at]

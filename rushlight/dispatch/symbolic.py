@@ -16,6 +16,9 @@ from rushlight.ir.trace import Expression, Number
 __all__ = ["Symbol", "expression", "plain"]
 
 
+used: list[bool] = []  # not empty once there are Symbols that may reach a kernel
+
+
 def expression(name: str, *args: Any) -> Expression:
     """An expression of numbers."""
     return Expression(name, args)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rushlight.dispatch import modes
+from rushlight.dispatch.doors import watch
 from rushlight.dispatch.hooks import RemovableHandle, hooked
 from rushlight.dispatch.tensor import Tensor, new
 from rushlight.ir.op import Op
@@ -432,6 +433,8 @@ def gradient_edge(t: Tensor) -> Edge | None:
     """Where the gradient of a tensor goes: its node and output index; None if it needs none."""
     if not t._requires_grad:
         return None
+    if watch[0] is not None:
+        watch[0].edge(t)
     if t._view is not None:
         from rushlight.dispatch.views import refresh
 

@@ -90,6 +90,7 @@ class Tensor(metaclass=_TensorType):
     _accumulator: Any = None
     _retains = False
     _slot: Any = None  # what the recorder knows of it
+    _window: Any = None  # likewise, of a view of data
     _inference = False
     _value: Any = None  # of a tensor inside vmap: the tensor of the whole batch (func/batched.py)
     _borrowed = False  # a view made under no_grad of what requires grad: its gradient goes nowhere

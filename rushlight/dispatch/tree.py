@@ -42,6 +42,7 @@ class Phase:
         self.delivered = delivered
         self.numbers = numbers
         self.spare: tuple[int, ...] = ()
+        self.expected: dict[int, int] = {}  # of spare slots, the references if nobody holds them
 
 
 class Point:
@@ -59,6 +60,8 @@ class Point:
         self.phase: Phase | None = None
         self.launch: Any = None
         self.ends = False  # whether a stretch ends here
+        self.attrs: tuple[Any, ...] = ()  # of a view of data, in this flight
+        self.misses = 0  # of a root: flights begun in the middle of a recording that went wrong
         self.times = 0  # how often its program has run
         self.size = 0  # the events for which its program stands
         self.grad = True  # the gradient mode at the start of a stretch
@@ -104,6 +107,10 @@ class Path:
             detaches = event.kind in (DETACH, DATA)
             refs = tuple([self._reference(r, known, detaches) for r in event.inputs])
             self.references.append(refs)
+            if event.windows:
+                for slot in event.outs:
+                    known[-1 - slot.index] = len(self.outside)
+                    self.outside.append((slot.place, slot.meta, 0))
             self.keys.append(self._key(event, refs))
         written = [
             p.tensor._storage for p in recording.places if p.written and p.tensor is not None
@@ -116,6 +123,8 @@ class Path:
                     self._makers.setdefault(slot.place, (i, j))
 
     def _reference(self, r: Reference, known: dict[int, int], detaches: bool) -> Reference:
+        if r[0] == "number" and r[1] in self.recording.decided:
+            return ("value", self.recording.numbers[r[1]])
         if r[0] != "outside":
             return r
         _, index, t, offset = r
@@ -130,13 +139,16 @@ class Path:
     def is_fixed(self, t: Any, place: int) -> bool:
         """Whether an outside tensor must be the same object in each flight."""
         written = self.recording.places[place].written
-        return written or t._is_parameter or t._requires_grad
+        ended = t._node is not None and t._node.ran  # a result of a stretch before
+        return written or t._is_parameter or (t._requires_grad and not ended)
 
     def _key(self, event: Event, refs: tuple[Reference, ...]) -> Any:
         inputs = tuple([self._part(r) for r in refs])
         outs = tuple([(s.meta, s.requires_grad, s.place, s.offset) for s in event.outs])
         detail: Any = None
-        attrs = event.attrs
+        attrs = event.attrs if not event.windows else ()
+        if event.op is not None and event.op.kind == "random":
+            attrs = attrs[:-1]  # a loop may make its generator anew
         if event.kind is BACKWARD:
             detail = tuple([(id(p), how, self._grad_part(k)) for p, how, k in event.detail])
         elif event.kind is STEP:
@@ -199,6 +211,11 @@ class Path:
                 found = aligned_bytes(where.nbytes)
             self._memories[place] = found
         return found
+
+    def had_history(self, place: int) -> bool:
+        """Whether an outside tensor was a result with a graph that has been run."""
+        t = self.recording.places[place].tensor
+        return t is not None and t._requires_grad and t._node is not None
 
     def settles(self, point: Point) -> bool:
         """Whether graphs are open at a stretch's end, whose nodes must then be made."""
@@ -272,7 +289,7 @@ def compile_phases(path: Path, alive: dict[int, set[int]]) -> dict[int, Phase]:
         else:
             program, table, numbers = NOTHING, (), ()
         hyper = event.detail.numbers() if event.kind is STEP else set()
-        rest = tuple([n for n in numbers if n not in hyper])
+        rest = tuple([n for n in numbers if n not in hyper | recording.decided])
         phase = phases[i] = Phase(program, table, wanted, rest)
         handed = [s for e in recording.events[: i + 1] for s in e.outs]
         spare = [s.index for s in handed if s.place in made_at and s.place not in delivered]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rushlight.dispatch import modes, tape
+from rushlight.dispatch.doors import GRAD, event
 from rushlight.dispatch.engine import run_backward
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tensor import Tensor
@@ -55,14 +56,14 @@ class recording:
 
     def __enter__(self) -> bool:
         self.was = state.grad
-        state.grad = True
+        event(GRAD, (True,))
         self.mode = current_mode()
         if self.mode is not None:
             self.mode.transforms += 1
         return self.was
 
     def __exit__(self, *exc: object) -> None:
-        state.grad = self.was
+        event(GRAD, (self.was,))
         if self.mode is not None:
             self.mode.transforms -= 1
 
