@@ -296,7 +296,7 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
         native_conv._depthwise_functions.cache_clear()
         native_conv._fill_function.cache_clear()
         native_batch._function.cache_clear()
-        native_weight._function.cache_clear()
+        native_weight._functions.cache_clear()
         native_pixels._function.cache_clear()
         native_pixels._pack_function.cache_clear()
         native_batch.turn_function.cache_clear()

@@ -26,15 +26,17 @@ from rushlight.compiler.kernels.gemm import Tile
 __all__ = ["weight_gradient"]
 
 _SUMMED = 1024  # positions summed before a sum is added to memory
+_UNITS = 8  # wanted: with fewer, images are split
 _FEWEST = 4  # input channels: below, sums wait for each other
 _FULL = 0.7  # least part of the lanes that must be of use
 
 
 @lru_cache(maxsize=64)
-def _function(itemsize: int, tile: Tile) -> int:
+def _functions(itemsize: int, tile: Tile) -> tuple[int, int]:
     t = native.vector_type(itemsize)
     engine.compile_ir(weight_rows.module(t, tile))
-    return engine.address(weight_rows.name_of(t, tile))
+    gradient, total = weight_rows.names(t, tile)
+    return engine.address(gradient), engine.address(total)
 
 
 def _meeting(axis: Axis) -> list[tuple[int, int]]:
@@ -73,13 +75,15 @@ def weight_gradient(
     plane = y.positions * column.positions
     chunk_images = max(1, _SUMMED // plane)
     chunk_rows = y.positions if plane <= _SUMMED else max(1, _SUMMED // column.positions)
+    splits, split_images = _split(x.shape[0], chunk_images, panels * blocks)
+    units = panels * blocks * splits
     xs = strides(x)
     sums = tile.rows * taps * width * x.itemsize
     values = {
         "channels": c,
         "k": k,
         "panels": panels,
-        "units": panels * blocks,
+        "units": units,
         "images": x.shape[0],
         "rows": y.positions,
         "y_taps": y.taps,
@@ -87,6 +91,8 @@ def weight_gradient(
         "chunk_images": chunk_images,
         "chunk_rows": chunk_rows,
         "scratch_words": sums,
+        "splits": splits,
+        "split_images": split_images,
         "x_n": xs[0],
         "x_c": xs[1],
         "x_y": y.stride * xs[3],
@@ -98,16 +104,26 @@ def weight_gradient(
     }
     block, own = weight_rows.block(values, _meeting(y), _meeting(column))
     work = x.shape[0] * plane * taps * c * k
-    parts = min(threads if work > native.SHARED_WORK else 1, values["units"])
+    parts = min(threads if work > native.SHARED_WORK else 1, units)
     field = weight_rows.FIELDS.index
     operands = (
         *((field("x"), 1, 0), (field("g"), *place), (field("out"), 2, 0)),
         (field("scratch"), SCRATCH, g_bytes),
     )
-    scratch = g_bytes + parts * sums
-    function = _function(x.itemsize, tile)
-    launch = Bound(function, block, operands, own, (weight_rows.COUNT,), parts, scratch)
-    return [*[b._replace(scratch=scratch) for b in launches], launch]
+    scratch = g_bytes + (parts if splits == 1 else units) * sums
+    gradient, total = _functions(x.itemsize, tile)
+    launch = Bound(gradient, block, operands, own, (weight_rows.COUNT,), parts, scratch)
+    launches = [*[b._replace(scratch=scratch) for b in launches], launch]
+    if splits > 1:
+        launches.append(launch._replace(kernel=total, parts=min(parts, panels * blocks)))
+    return launches
+
+
+def _split(images: int, chunk: int, units: int) -> tuple[int, int]:
+    """Into how many parts the images are split, and how many images a part has: whole chunks."""
+    chunks = -(-images // chunk)
+    each = -(-chunks // min(chunks, -(-_UNITS // units))) * chunk
+    return -(-images // each), each
 
 
 def _gradient(
