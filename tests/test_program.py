@@ -219,3 +219,25 @@ def test_seeing_it() -> None:
     times = program.describe_times()
     assert len(times) == len(program.steps) and all([t > 0 for _, t in times])
     assert "define void" in program.ir()
+
+
+def test_a_program_dies_with_its_last_reference() -> None:
+    import gc
+    import weakref
+
+    from rushlight.compiler import program as programs
+
+    arrays = [np.ones(63, FLOAT), np.zeros(63, FLOAT), np.zeros((), FLOAT)]
+    before = len(programs._modules)
+    gc.disable()
+    try:
+        program = prepared(sum_graph(63), arrays, [2.0])
+        run = program.run
+        seen = weakref.ref(program)
+        del program
+        assert run() == 0  # what can be called keeps code and memory alive
+        np.testing.assert_allclose(arrays[1], np.full(63, 2 / np.e), rtol=1e-6)
+        del run
+        assert seen() is None and len(programs._modules) == before
+    finally:
+        gc.enable()

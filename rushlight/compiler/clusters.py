@@ -23,7 +23,7 @@ from rushlight.compiler.lower import Cluster, Lowered, Touch, cost, lower, resol
 from rushlight.compiler.steps import Home, Memory
 from rushlight.ir.graph import Graph, Value, row_major
 
-__all__ = ["Node", "Partition", "clash", "partition"]
+__all__ = ["Node", "Partition", "ancestors", "clash", "partition"]
 
 Ints = tuple[int, ...]
 
@@ -77,6 +77,8 @@ class Partition:
         memories: the memory of each slot; constants' homes.
         stored: where the program's stores, or a concatenation, want a root.
         parts: for each concatenation, the roots that it is made of.
+        needed: the nodes that check something, and what these wait for.
+        outside: the stored values that must wait for all checks.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -89,6 +91,8 @@ class Partition:
         self.stored: dict[Value, Home] = {}
         self.parts: dict[Value, list[Value]] = {}
         self.calls: dict[Value, bool] = {}
+        self.needed: set[Node] = set()
+        self.outside: set[Value] = set()
         self.maker: dict[Value, Node] = {}
         self.nodes: dict[Node, None] = {}
 
@@ -152,7 +156,7 @@ class Partition:
         order = list(self.graph.values())
         for s in self.graph.stores:
             if s.value.size:
-                self.store(s.value, Home(self.slots[s.slot], s.offset, s.strides))
+                self.store(s.value, Home(self.slots[s.slot], s.offset, s.strides), s.outside)
         for v in order:
             if v.kind == "reduce" and not self.called(v):
                 self.roots[v] = None
@@ -170,7 +174,7 @@ class Partition:
                 self.lay(v.inputs[0])
         self.dear(order)
 
-    def store(self, v: Value, home: Home) -> Value:
+    def store(self, v: Value, home: Home, outside: bool) -> Value:
         """Notes that a value is wanted somewhere; returns the root that is put there."""
         temporary = home.memory.kind == "temp"
         called = v.kind == "part" or self.called(v)
@@ -181,6 +185,8 @@ class Partition:
         if v.kind in _COMPUTED and not self.called(v):
             self.roots[v] = None
         self.stored[v] = home
+        if outside:
+            self.outside.add(v)
         return v
 
     def gather_parts(self, v: Value) -> None:
@@ -191,7 +197,7 @@ class Partition:
         parts = []
         for x in v.inputs:
             offset = start * whole.strides[v.attrs[0]]
-            parts.append(self.store(x, Home(whole.memory, offset, whole.strides)))
+            parts.append(self.store(x, Home(whole.memory, offset, whole.strides), False))
             start += x.shape[v.attrs[0]]
         self.parts[v] = parts
 
@@ -282,6 +288,7 @@ class Partition:
 
     def merge(self) -> None:
         """Merges clusters, in the graph's order."""
+        self.needed = ancestors([n for n in self.nodes if n.checks])
         readers: dict[Value, list[Node]] = {}
         for node in sorted(self.nodes, key=lambda n: n.order):
             if node.lowered is None:
@@ -306,7 +313,7 @@ class Partition:
 
     def try_merge(self, first: Node, second: Node) -> Node | None:
         """Makes one node of two, if that is possible and worth it."""
-        if _between(first, second) or _between(second, first):
+        if _between(first, second) or _between(second, first) or self.delays(first, second):
             return None
         assert first.lowered is not None and second.lowered is not None
         cluster = self.match(first.lowered, second.lowered)
@@ -320,6 +327,8 @@ class Partition:
         size = sum([len(s.body) for s in k.stages])
         if size > _MOST_INSTRUCTIONS or len(k.buffers) > _MOST_BUFFERS or clash(lowered):
             return None
+        if first in self.needed or second in self.needed:
+            self.needed |= ancestors([first, second])
         first.lowered = lowered
         first.deps = (first.deps | second.deps) - {first, second}
         first.order = max(first.order, second.order)
@@ -331,6 +340,14 @@ class Partition:
                 node.deps.discard(second)
                 node.deps.add(first)
         return first
+
+    def delays(self, first: Node, second: Node) -> bool:
+        """Whether one must run before a check and the other's stores must wait for all checks."""
+        if (first in self.needed) == (second in self.needed):
+            return False
+        later = second if first in self.needed else first
+        assert later.lowered is not None
+        return any([v in self.outside for v in later.lowered.cluster.members])
 
     def match(self, first: Lowered, second: Lowered) -> Cluster | None:
         """One cluster of two, if their axes can be laid on each other."""
@@ -411,6 +428,18 @@ def _rows(v: Value, axes: Ints, at: Access) -> tuple[Ints, int, Access]:
     place = [order.index(i) for i in range(len(axes))]
     new = tuple([axes[i] for i in order])
     return new, len(axes) - len(reduced), at.moved(place, len(axes))
+
+
+def ancestors(nodes: Sequence[Node]) -> set[Node]:
+    """Nodes and all that they wait for."""
+    found: set[Node] = set()
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend(node.deps)
+    return found
 
 
 def _between(first: Node, second: Node) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from rushlight.compiler.access import span
 from rushlight.compiler.calls import call_steps
-from rushlight.compiler.clusters import Node, Partition, clash, partition, same_element
+from rushlight.compiler.clusters import Node, Partition, ancestors, clash, partition, same_element
 from rushlight.compiler.epilogues import epilogues
 from rushlight.compiler.lower import Lowered, Touch, lower, resolve
 from rushlight.compiler.simplify import simplify
@@ -71,7 +71,7 @@ class _Placing:
     def run(self) -> Schedule:
         for node in self.p.nodes:
             self.note_reads(node)
-        self.needed = self.before_checks()
+        self.needed = ancestors([n for n in self.p.nodes if n.checks])
         for v, home in self.p.stored.items():
             self.place(v, home)
         self.settle()
@@ -100,17 +100,6 @@ class _Placing:
                 if home.memory.kind == "slot":
                     part = _bytes(x.shape, home, x.dtype)
                     self.readers[home.memory].append(_Access(node, part))
-
-    def before_checks(self) -> set[Node]:
-        """The nodes that check something, and what these wait for."""
-        found: set[Node] = set()
-        stack = [n for n in self.p.nodes if n.checks]
-        while stack:
-            node = stack.pop()
-            if node not in found:
-                found.add(node)
-                stack.extend(node.deps)
-        return found
 
     # Stores
 

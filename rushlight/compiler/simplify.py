@@ -20,7 +20,7 @@ from rushlight.compiler.access import NotAffine, Split, digits, flat
 from rushlight.compiler.reference import value_of
 from rushlight.ir.graph import Graph, Store, Value, const, row_major, verify
 
-__all__ = ["number_of", "passes", "rewrite", "simplify"]
+__all__ = ["MUST_CHECK", "number_of", "passes", "rewrite", "simplify"]
 
 Ints = tuple[int, ...]
 Rule = Callable[[Value], Value]
@@ -29,14 +29,14 @@ _TINY_PRODUCT = 4096  # multiply-adds up to which a product is loops like any ot
 _FEW_ROWS, _LONG, _CHUNK = 16, 1 << 15, 4096  # which reductions are cut, and into what
 _ASSOCIATIVE = frozenset(("add", "multiply", "maximum", "minimum", "logical_or", "logical_and"))
 _KNOWN_BYTES = 256  # constants up to this size are compared by what they hold
-_MUST_CHECK = os.environ.get("RUSHLIGHT_VERIFY") == "1"
+MUST_CHECK = os.environ.get("RUSHLIGHT_VERIFY") == "1"
 
 
 def simplify(graph: Graph) -> Graph:
     """All passes, one after another."""
     for one in passes:
         graph = rewrite(graph, one)
-        if _MUST_CHECK:
+        if MUST_CHECK:
             verify(graph)
     return graph
 
@@ -278,8 +278,8 @@ def _straight(x: Value) -> Value:
     return Value("view", (x,), (row_major(x.shape), 0), x.shape, x.dtype)
 
 
-def _local(v: Value) -> Value:
-    return elementwise(views(v))
-
-
-passes: list[Rule] = [_local, products, reductions, _local, operands_in_order]
+passes: list[Rule] = [
+    lambda v: elementwise(views(v)),
+    lambda v: reductions(products(v)),
+    lambda v: operands_in_order(elementwise(views(v))),
+]
