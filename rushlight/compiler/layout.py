@@ -55,7 +55,6 @@ class Layout:
         self.keep: list[Any] = []
         self.head: Any = aligned_bytes(8 * len(native.WORDS)).view(np.int64).view(_Head)
         self.head[:] = 0
-        self.head.keep = self  # whoever can run the program keeps its memory
         self.status = int(self.head.ctypes.data) + 8 * native.WORDS.index("status")
         self.ranges: list[tuple[int, int]] = []
         for step in made.steps:
@@ -71,6 +70,8 @@ class Layout:
         self.flags = self.find_flags(made.steps)
         self.segments = self.cut(made.steps)
         self.write()
+        # whoever can run the program keeps its memory
+        self.head.keep = (self.arena, self.blocks, self.keep, table, numbers)
 
     def loop(self, step: LoopStep, kernel: int) -> None:
         """A generated kernel's argument block."""

@@ -65,7 +65,7 @@ class Program:
             functions = self._compile()
         self._layout = Layout(made, functions, threads, self.table, self.numbers)
         if self._digest is not None:  # the code lives as long as what can call it
-            weakref.finalize(self._layout, _release, self._digest)
+            weakref.finalize(self._layout.head, _release, self._digest)
         self._parts = threads if self._layout.together else 1
         self._address: int = self._layout.head.ctypes.data
         self._segments = self._layout.segments
