@@ -27,7 +27,7 @@ __all__ = ["weight_gradient"]
 
 _SUMMED = 1024  # positions summed before a sum is added to memory
 _UNITS = 8  # wanted: with fewer, images are split
-_FEWEST = 4  # input channels: below, sums wait for each other
+_FEW = 4  # input channels: fewer need four vectors, or sums wait for each other
 _FULL = 0.7  # least part of the lanes that must be of use
 
 
@@ -56,9 +56,13 @@ def weight_gradient(
     """The launches for one group; None where others serve."""
     t = native.vector_type(x.itemsize)
     c, k = x.shape[1], g.shape[1]
-    if t.lanes * t.itemsize < 32 or axes[0] != NO_AXIS or c < _FEWEST:
+    if t.lanes * t.itemsize < 32 or axes[0] != NO_AXIS or c < 3:
         return None
     vectors = 2 if k > t.lanes else 1
+    if c < _FEW:
+        if k % (4 * t.lanes) or not many_registers():
+            return None
+        vectors = 4
     width = vectors * t.lanes
     blocks = -(-k // width)
     if k < _FULL * blocks * width:
