@@ -255,3 +255,28 @@ def test_second_derivatives_through_writes_into_views():
 
     assert rl.autograd.gradcheck(f, (x,))
     assert rl.autograd.gradgradcheck(f, (x,))
+
+
+def test_linear_keeps_what_its_gradients_read():
+    """The weight of a first layer may change before backward: only the input is read."""
+    layer, x = rl.nn.Linear(2, 2), rl.ones(3, 2)
+    y = layer(x).sum()
+    with rl.no_grad():
+        layer.weight.zero_()
+    y.backward()
+    assert layer.weight.grad.tolist() == [[3, 3], [3, 3]]
+    hidden = layer(x.requires_grad_())
+    with rl.no_grad():
+        layer.weight.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        hidden.sum().backward()
+    frozen = rl.nn.Linear(2, 1).requires_grad_(False)
+    z = x * 1
+    y = frozen(z).sum()
+    z.detach().zero_()
+    y.backward()
+    for shape in ((2,), (3, 2), (2, 3, 2)):
+        w, x = rl.randn(2, requires_grad=True), rl.randn(shape, requires_grad=True)
+        (rl.nn.functional.linear(x, w) * 2).sum().backward()
+        assert w.grad.shape == (2,)
+        assert x.grad.shape == shape

@@ -12,8 +12,8 @@ with ``o`` the namespace of operators and ``g`` the gradient of the output.  A f
 fewer parameters: it gets the first ones.  A parameter whose name starts with an underscore is given
 only as a Meta (shape, dtype, strides) and its tensor is not kept alive.  An operator whose
 gradients share work has instead ``backward(o, needs, g, inputs, outputs, *attrs)`` returning one
-gradient an input, with ``keeps_inputs`` and ``keeps_outputs`` naming what it reads (the others are
-Metas).
+gradient an input, with ``keeps_inputs`` (perhaps a function of ``needs``) and ``keeps_outputs``
+naming what it reads (the others are Metas).
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class Op:
         kernel: Callable[..., Any] | None = None,
         grads: Sequence[Callable[..., Any] | None] | None = None,
         backward: Callable[..., Any] | None = None,
-        keeps_inputs: tuple[int, ...] = (),
+        keeps_inputs: tuple[int, ...] | Callable[[Any], tuple[int, ...]] = (),
         keeps_outputs: tuple[int, ...] = (),
         materialize: bool = True,
         node: str | Callable[..., str] | None = None,
@@ -232,7 +232,8 @@ class Op:
 
     def _find_keeps(self, needs: tuple[bool, ...]) -> tuple[frozenset[int], frozenset[int]]:
         if self.backward is not None:
-            return frozenset(self.keeps_inputs), frozenset(self.keeps_outputs)
+            kept = self.keeps_inputs
+            return frozenset(kept(needs) if callable(kept) else kept), frozenset(self.keeps_outputs)
         inputs: set[int] = set()
         outputs: set[int] = set()
         n = len(self.inputs)

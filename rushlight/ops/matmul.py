@@ -429,18 +429,18 @@ def _rows(o: Any, x: Any) -> Any:
 def _linear_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any) -> Any:
     """dx = g W, dW = g^T x, db = the sum of g over rows."""
     x, w, b = inputs
-    if w._meta.ndim == 1:
+    of_x, of_w = getattr(x, "_meta", x), getattr(w, "_meta", w)
+    if of_w.ndim == 1:
         g = o.unsqueeze(g, -1)
-        w = o.unsqueeze(w, 0)
     dx = dw = db = None
     if needs[0]:
-        dx = o.mm(_rows(o, g), o.conj(w))
-        if x._meta.ndim != 2:
-            dx = o.reshape(dx, x._meta.shape)
+        dx = o.mm(_rows(o, g), o.conj(o.unsqueeze(w, 0) if of_w.ndim == 1 else w))
+        if of_x.ndim != 2:
+            dx = o.reshape(dx, of_x.shape)
     if needs[1]:
         dw = o.mm(o.t(_rows(o, g)), o.conj(_rows(o, x)))
-        if inputs[1]._meta.ndim == 1:
-            dw = o.reshape(dw, inputs[1]._meta.shape)
+        if of_w.ndim == 1:
+            dw = o.reshape(dw, of_w.shape)
     if needs[2]:
         m = g._meta
         if b.shape == m.shape[-1:]:  # no view: the sum itself becomes the bias's .grad
@@ -448,6 +448,11 @@ def _linear_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any) -> A
         else:
             db = o.sum_to(g, b.shape)
     return dx, dw, db
+
+
+def _linear_keeps(needs: Any) -> tuple[int, ...]:
+    """The gradient of either factor reads the other."""
+    return (*((0,) if needs[1] else ()), *((1,) if needs[0] else ()))
 
 
 def _linear_node(metas: Any, attrs: Any) -> str:
@@ -478,7 +483,7 @@ linear = Op(
     rule=_linear_rule,
     kernel=_linear,
     backward=_linear_backward,
-    keeps_inputs=(0, 1),
+    keeps_inputs=_linear_keeps,
     node=_linear_node,
     chain=_linear_chain,
 )
