@@ -7,23 +7,26 @@
 
 A program is Python source, made from its number alone: parameters and data of small shapes, then
 some steps of random operators with views, writes in place, branches, looks at values, several
-losses and optimisers.  Half of them compute in float64, where rounding cannot hide a mistake.
+losses and optimisers; from number 100000 on, also layers, hooks, errors and changes half-way.
+Half of them compute in float64, where rounding cannot hide a mistake.
 What raises an error raises it in both runs; its text is compared too.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from replay_programs import Out, differences
 
 STEPS = 10
+RICH = 100_000  # programs from this number on have layers and habits, too
 Shape = tuple[int, ...]
 SHAPES: list[Shape] = [(), (3,), (4,), (2, 3), (3, 4), (4, 3), (3, 3), (1, 4), (2, 3, 4)]
 UNARY = "tanh sigmoid relu abs neg square sin cos exp sqrt log1p".split()
@@ -72,6 +75,8 @@ class Writer:
         self.fixed: set[str] = set()  # parameters: not to be written or bound anew
         self.learned: set[str] = set()  # parameters and what was computed from them
         self.count = 0
+        self.rich = number >= RICH
+        self.layers: list[tuple[str, int, int]] = []  # name, features in and out
 
     # Small helpers
 
@@ -299,6 +304,62 @@ class Writer:
         for name in set(self.shapes) - set(before):  # not bound on the other way
             del self.shapes[name]
 
+    # Layers and habits
+
+    def layer(self) -> None:
+        if not self.layers:
+            return
+        name, inputs, outputs = self.random.choice(self.layers)
+        a = self.pick(lambda shape: len(shape) == 2 and shape[1] == inputs and shape[0] > 1)
+        if a is not None:
+            self.bind((self.shapes[a][0], outputs), f"{name}({a})")
+            self.learned.add(list(self.shapes)[-1])
+
+    def evaluation(self) -> None:
+        self.add("with torch.no_grad():")
+        self.depth += 1
+        before = set(self.shapes)
+        for _ in range(self.random.randrange(2, 5)):
+            self.random.choice([self.unary, self.binary, self.reduction, self.view, self.layer])()
+        a = self.pick()
+        self.add(f"score = score + {a}.detach().sum()")
+        if self.random.random() < 0.4:
+            self.add("out(score.item())")
+        self.depth -= 1
+        for name in set(self.shapes) - before:
+            self.learned.discard(name)
+
+    def habit(self) -> None:
+        a, k = self.pick(), self.random.randrange(STEPS)
+        p = self.random.choice(sorted(self.fixed))
+        at, shape = f"if step == {k}: ", self.shapes[p]
+        forms = [
+            f"{at}{p}.requires_grad_(False)",
+            f"if step in ({k}, {k + 1}): {p}.requires_grad_(step != {k})",
+            f"{at}{p}.data = {p}.data * 0.5",
+            f"{at}{p}.data.mul_(0.9)",
+            f"{at}{p}.grad = torch.ones({shape}, dtype=torch.{self.dtype})",
+            f"{at}{p}.grad = None",
+            f"{at}out({a}.detach().numpy().copy().sum())",
+            f"if step % 4 == 1: out({a} @ torch.ones(77, dtype=torch.{self.dtype}))",
+            f"{at}raise ValueError('a user error')",
+            f"{at}{a}.register_hook(lambda g: g * 0.5) if {a}.requires_grad else None",
+            f"if {a}.requires_grad: out(torch.autograd.grad({a}.sum(), {p}, retain_graph=True,"
+            " allow_unused=True)[0] is None)",
+            f"{at}kept.append(copy.deepcopy({p}))",
+            f"kept.append({a}.detach().clone())",
+            f"del {a}" if a[0] == "v" else "pass",
+            f"score = {a}.detach().sum() * 0.1 + score",
+            f"{at}opt0.load_state_dict(copy.deepcopy(opt0.state_dict()))",
+            f"{at}out(opt0.state_dict()['state'])",
+            f"out({a}._version, {a}.grad_fn is None, {a}.is_contiguous())",
+        ]
+        line = self.random.choice(forms)
+        self.add(line)
+        if line.startswith("del "):
+            del self.shapes[a]
+            self.learned.discard(a)
+
     def operator(self) -> None:
         """One random operator."""
         kinds: dict[Callable[[], None], int] = {
@@ -316,6 +377,8 @@ class Writer:
             self.cut: 1,
             self.look: 1,
         }
+        if self.rich:
+            kinds |= {self.layer: 5, self.habit: 2, self.evaluation: 1}
         self.random.choices(list(kinds), list(kinds.values()))[0]()
 
     # The whole
@@ -368,6 +431,29 @@ class Writer:
         if chance() < 0.4:
             self.add("array[...] = step * 0.1")
 
+    def make_layers(self) -> None:
+        """Layers, whose parameters the first optimiser trains, too."""
+        self.add("score = 0")
+        self.add("import copy")
+        for i in range(self.random.randrange(1, 4)):
+            n, m = self.random.choice([3, 4]), self.random.choice([3, 4])
+            form, m = self.random.choice(
+                [
+                    (f"Linear({n}, {m})", m),
+                    (f"Linear({n}, {m}, bias=False)", m),
+                    (f"Sequential(nn.Linear({n}, 5), nn.ReLU(), nn.Linear(5, {m}))", m),
+                    (f"LayerNorm({n})", n),
+                    (f"BatchNorm1d({n})", n),
+                    ("Dropout(0.3)", n),
+                    ("ReLU(inplace=True)", n),
+                    ("Softmax(dim=1)", n),
+                ]
+            )
+            self.layers.append((f"m{i}", n, m))
+            self.add(f"m{i} = torch.nn.{form.replace('nn.', 'torch.nn.')}.to(torch.{self.dtype})")
+            if form.startswith(("Linear", "Seq", "Layer", "Batch")):
+                self.add(f"opt0.add_param_group({{'params': list(m{i}.parameters())}})")
+
     def source(self) -> str:
         """The program."""
         rng = self.random
@@ -394,6 +480,8 @@ class Writer:
             form = rng.choice(OPTIMISERS)
             self.add(f"opt{k} = {form.format('[' + ', '.join(names) + ']')}")
         self.add("kept, rate = [], 0.5")
+        if self.rich:
+            self.make_layers()
         self.add(f"for step in range({STEPS}):")
         self.depth += 1
         self.add("try:")
@@ -412,6 +500,10 @@ class Writer:
         self.add(f"out({', '.join((*parameters, *data))})")
         self.add(f"out({', '.join(name + '.grad' for name in parameters)})")
         self.add("out(kept, torch.rand(1))")
+        if self.rich:
+            self.add("out(score)")
+            for name, _, _ in self.layers:
+                self.add(f"out(dict({name}.state_dict()))")
         return "\n".join(self.lines) + "\n"
 
 
@@ -452,7 +544,7 @@ def check(source: str) -> list[str]:
         return [f"{type(error).__name__}: {error}"]
 
 
-def shrunk(source: str) -> str:
+def shrunk(source: str, check: Callable[[str], list[str]] = check) -> str:
     """A shorter program whose runs still differ: lines are left out as long as that is so."""
     lines = source.splitlines()
     size = len(lines) // 2
@@ -473,7 +565,7 @@ def shrunk(source: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def wrong(numbers: Iterator[int] | range, most: int = 10) -> Iterator[tuple[int, list[str]]]:
+def wrong(numbers: Iterable[int], most: int = 10) -> Iterator[tuple[int, list[str]]]:
     """The programs whose runs differ, with the differences; stops after the first few."""
     for number in numbers:
         found = check(Writer(number).source())
@@ -504,8 +596,12 @@ def main() -> int:
         return 0
     first = given.seed * 1000 if given.only is None else given.only
     count = given.programs if given.only is None else 1
+    numbers = range(first, first + count)
+    if given.only is None:  # as many of one kind as of the other
+        half = range(RICH + first, RICH + first + count // 2)
+        numbers = itertools.chain(range(first, first + count - count // 2), half)
     failed = 0
-    for number, found in wrong(range(first, first + count)):
+    for number, found in wrong(numbers):
         failed += 1
         print(f"program {number} differs:", *found[:5], sep="\n  ")
         if failed <= 3:

@@ -19,7 +19,10 @@ def default_tier():
     rl.compiler.set_tier(None)
 
 
-@pytest.mark.parametrize("first", range(0, 60, 10))
+FIRST = [0, 10, 20, random_steps.RICH, random_steps.RICH + 10, random_steps.RICH + 20]
+
+
+@pytest.mark.parametrize("first", FIRST)
 def test_sample(first):
     found = list(random_steps.wrong(range(first, first + 10)))
     assert not found, "\n".join(
@@ -33,12 +36,15 @@ def test_programs_depend_on_their_number_alone():
 
 
 def test_most_programs_run_to_their_end():
-    said = [random_steps.said_by(source(number), rl) for number in range(40)]
+    said = [
+        random_steps.said_by(source(number), rl)
+        for number in (*range(20), *range(random_steps.RICH, random_steps.RICH + 20))
+    ]
     broken = [s for s in said if any(isinstance(x, str) and x.endswith("Error") for x in s)]
     assert len(broken) < 12
 
 
-@pytest.mark.parametrize("first", range(0, 60, 10))
+@pytest.mark.parametrize("first", FIRST)
 def test_as_torch(first):
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
