@@ -214,3 +214,54 @@ def test_windows_like_numpy(name):
     plain = getattr(rl, name + "_window")(9, periodic=False, dtype=rl.float64)
     np.testing.assert_allclose(plain.numpy(), want, atol=1e-7)
     assert getattr(rl, name + "_window")(8).shape == (8,)
+
+
+WIDE_AND_TALL = [(3, 5), (2, 4), (4, 6), (6, 4), (7, 5), (5, 9), (9, 5), (2, 3, 6), (1, 4)]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("shape", WIDE_AND_TALL)
+def test_basis_of_the_null_space(shape, dtype):
+    rng = np.random.default_rng(3)
+    a = rng.standard_normal(shape).astype(dtype)
+    if dtype == "complex128":
+        a += 1j * rng.standard_normal(shape)
+    u, s, vh = (t.numpy() for t in rl.linalg.svd(rl.from_numpy(a)))
+    for q in (u, vh):
+        eye = np.broadcast_to(np.eye(q.shape[-1]), q.shape)
+        np.testing.assert_allclose(q.conj().swapaxes(-1, -2) @ q, eye, atol=1e-12)
+    k = s.shape[-1]
+    np.testing.assert_allclose((u[..., :k] * s[..., None, :]) @ vh[..., :k, :], a, atol=1e-12)
+    torch = pytest.importorskip("torch")
+    want = torch.linalg.svd(torch.from_numpy(a))
+    np.testing.assert_allclose(np.abs(u), want[0].abs().numpy(), atol=1e-9)
+    np.testing.assert_allclose(np.abs(vh), want[2].abs().numpy(), atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (6, 3)])
+def test_basis_of_a_singular_matrix(shape):
+    for a in (np.zeros(shape), np.ones(shape)):
+        for q in rl.linalg.svd(rl.from_numpy(a))[::2]:
+            np.testing.assert_allclose((q @ q.T).numpy(), np.eye(len(q)), atol=1e-12)
+
+
+def test_results_lie_as_lapack_leaves_them():
+    a, b = rl.randn(5, 5, dtype=rl.float64), rl.randn(5, 2, dtype=rl.float64)
+    la = rl.linalg
+    assert la.householder_product(a, rl.ones(5, dtype=rl.float64)).stride() == (1, 5)
+    assert rl.ormqr(a, rl.ones(5, dtype=rl.float64), b).stride() == (1, 5)
+    assert la.lstsq(a[:, :3], b)[0].stride() == (1, 5) and la.lstsq(a[:3], b[:3])[0].stride() == (
+        1,
+        5,
+    )
+    assert la.solve(rl.stack([a, a]), b.T).stride() == (1, 2)
+    assert la.solve_triangular(a, b.T.contiguous(), upper=True, left=False).stride() == (1, 2)
+    assert la.lu_solve(*la.lu_factor(a), b, adjoint=True).stride() == (1, 5)
+
+
+def test_norms_of_empty_matrices():
+    for shape, ord in (((0, 0), 2), ((5, 0), 1), ((0, 5), float("inf")), ((0, 0), "nuc")):
+        found = rl.linalg.norm(rl.empty(shape), ord, keepdim=True)
+        assert found.tolist() == [[0.0]]
+    with pytest.raises(IndexError, match="Expected reduction dim"):
+        rl.linalg.norm(rl.empty(5, 0), -1)

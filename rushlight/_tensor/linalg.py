@@ -340,6 +340,13 @@ def _matrix_dims(A: Tensor, dim: Any) -> tuple[int, int]:
     return a, b
 
 
+def _reduced(x: Tensor, name: str, dim: int, keepdim: bool) -> Any:
+    """A reduction of sizes, which cannot be negative: the largest of none is 0."""
+    if name == "amax" and not x._meta.shape[dim]:
+        name = "sum"
+    return getattr(x, name)(dim, keepdim)
+
+
 def matrix_norm(
     input: Tensor,
     ord: Any = "fro",
@@ -352,7 +359,7 @@ def matrix_norm(
     """A norm of matrices.
 
     Args:
-        A: a floating point or complex tensor of at least two dimensions.
+        input: a floating point or complex tensor of at least two dimensions.
         ord: ``"fro"`` (the root of the sum of squares), ``"nuc"`` (the sum of singular values),
             2 or -2 (the largest or smallest singular value), 1 or -1 (of column sums), inf or
             -inf (of row sums).
@@ -380,16 +387,16 @@ def matrix_norm(
     if ord == "nuc" or abs(ord) == 2:
         records.need_float(name, input._meta)
         s = svdvals(input.movedim((a, b), (-2, -1)))
-        found = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord > 0 else s.amin(-1)
+        how = "sum" if ord == "nuc" else "amax" if ord > 0 else "amin"
+        found = _reduced(s, how, -1, keepdim)
         if keepdim:
-            for d in sorted((a, b)):
-                found = found.unsqueeze(d)
+            found = found.unsqueeze(-1).movedim((-2, -1), (a, b))
         return result_or_out(found, out)
     over, best = (a, b) if abs(ord) == 1 else (b, a)
     sums = vector_norm(input, 1, over, keepdim)
     if not keepdim and over < best:
         best -= 1
-    return result_or_out(sums.amax(best, keepdim) if ord > 0 else sums.amin(best, keepdim), out)
+    return result_or_out(_reduced(sums, "amax" if ord > 0 else "amin", best, keepdim), out)
 
 
 FUNCTIONS["_matrix_norm"] = matrix_norm
@@ -572,8 +579,8 @@ def pinv(
     """
     if input._meta.ndim < 2 or input._meta.dtype.is_integral or input._meta.dtype.itemsize == 2:
         raise RuntimeError(
-            f"linalg.pinv({input._meta.dtype.title}{{{list(input._meta.shape)}}}): expected a tensor "
-            "with 2 or more dimensions of float, double, cfloat or cdouble types"
+            f"linalg.pinv({input._meta.dtype.title}{{{list(input._meta.shape)}}}): expected a "
+            "tensor with 2 or more dimensions of float, double, cfloat or cdouble types"
         )
     rtol = rcond if rtol is None else rtol
     return result_or_out(call(orthogonal.pinv, (input, atol, rtol), (bool(hermitian),)), out)

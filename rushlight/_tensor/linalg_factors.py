@@ -117,6 +117,11 @@ def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) 
     return result_or_out((parts[0], parts[1]), out)
 
 
+def _by_columns(x: Tensor) -> Tensor:
+    """The same matrices, each column by column in memory, as LAPACK leaves them."""
+    return o.clone_strided(x, records.columns_first(x._meta.shape))  # type: ignore[no-any-return]
+
+
 def linalg_lu_solve(
     LU: Tensor,
     pivots: Tensor,
@@ -135,11 +140,12 @@ def linalg_lu_solve(
         )
     if not left:  # X A = B: A^H X^H = B^H
         flipped = linalg_lu_solve(LU, pivots, B.mH, left=True, adjoint=not adjoint)
-        return result_or_out(flipped.mH, out)
+        return result_or_out(flipped.mH if flipped._meta.numel else flipped.mT, out)
     p, lower, upper = lu_unpack(LU, pivots)
     if adjoint:
         half = solve_triangular(upper.mH, B, upper=False)
         found = p @ solve_triangular(lower.mH, half, upper=True, unitriangular=True)
+        found = _by_columns(found)
     else:
         half = solve_triangular(lower, p.mT @ B, upper=False, unitriangular=True)
         found = solve_triangular(upper, half, upper=True)
@@ -203,7 +209,7 @@ def householder_product(input: Tensor, tau: Tensor, *, out: Any = None) -> Any:
             "tau.shape[-1]"
         )
     eye = o.expand(o.eye(*m.shape[-2:], m.dtype, m.device), tuple(m.shape))
-    return result_or_out(_reflected(input, tau, eye, True, False), out)
+    return result_or_out(_by_columns(_reflected(input, tau, eye, True, False)), out)
 
 
 @both
@@ -238,7 +244,7 @@ def ormqr(
         found = _reflected(input, tau, other, not transpose, transpose)
     else:  # C Q = (Q^H C^H)^H
         found = _reflected(input, tau, other.mH, transpose, not transpose).mH
-    return result_or_out(found, out)
+    return result_or_out(_by_columns(found), out)
 
 
 # L D L^T
@@ -326,6 +332,10 @@ def lstsq(
         difference = input @ found - right
         residuals = difference.abs().square().sum(-2)
         residuals = residuals.squeeze(-1) if vector and residuals._meta.ndim > 1 else residuals
+    if m > n:  # LAPACK has B and X in one place, which has room for the larger
+        below = found.new_zeros((*found._meta.shape[:-2], m - n, found._meta.shape[-1]))
+        found = FUNCTIONS["cat"]([found, below], -2)
+    found = _by_columns(found).narrow(-2, 0, n)
     solution = found.squeeze(-1) if vector else found
     return _LSTSQ(solution, residuals, rank, values)
 

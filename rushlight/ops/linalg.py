@@ -256,7 +256,8 @@ def _solve_rule(a: Meta, b: Meta, left: bool) -> Plan:
     lead = broadcast(a.shape[:-2], rows[:-2])
     shape = (*lead, *rows[-2:])
     if vector:
-        return Plan((a.like(shape=shape[:-1]), meta(lead, dtypes.int32, None, a.device)))
+        flat = fortran(a, shape[:-1]) if lead else a.like(shape=shape[:-1])
+        return Plan((flat, meta(lead, dtypes.int32, None, a.device)))
     order = fortran(a, shape) if left else a.like(shape=shape)
     return Plan((order, meta(a.shape[:-2], dtypes.int32, None, a.device)))
 
@@ -334,7 +335,7 @@ def _triangular_rule(a: Meta, b: Meta, upper: bool, left: bool, unit: bool) -> P
             f"{b.shape[-2]}x{b.shape[-1]})"
         )
     shape = (*broadcast(a.shape[:-2], b.shape[:-2]), *b.shape[-2:])
-    return Plan(fortran(a, shape) if left else a.like(shape=shape))
+    return Plan(fortran(a, shape))
 
 
 def _solve_triangular(a: Any, b: Any, upper: bool, left: bool, unit: bool) -> Any:

@@ -21,6 +21,7 @@ from rushlight.ops.linalg import (
     need_square,
     svd_failed,
 )
+from rushlight.ops.null_space import complement
 
 
 def _svd_rule(a: Meta, full: bool) -> Plan:
@@ -37,7 +38,10 @@ def _svd_rule(a: Meta, full: bool) -> Plan:
 def _svd(a: Any, full: bool) -> Any:
     if not np.isfinite(a).all():
         raise svd_failed()
-    return tuple(np.linalg.svd(a, full_matrices=full))
+    u, s, vh = np.linalg.svd(a, full_matrices=full)
+    if full and a.size:
+        complement(a, u, vh)
+    return u, s, vh
 
 
 def _svd_backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, full: bool) -> Any:

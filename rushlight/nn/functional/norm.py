@@ -189,6 +189,6 @@ def rms_norm(
     if eps is None:
         eps = rl.finfo(input.dtype).eps
     wide = input.float() if input.dtype in (rl.float16, rl.bfloat16) else input
-    out = wide * rl.rsqrt((wide * wide.conj()).mean(dims, keepdim=True) + eps)
+    out = wide * rl.rsqrt((wide * wide).mean(dims, keepdim=True) + eps)
     out = out.to(input.dtype)
     return out if weight is None else out * weight
