@@ -46,11 +46,6 @@ def _reduction(size_average: Any, reduce: Any, reduction: str) -> str:
 
 def _warn_sizes(input: Any, target: Any) -> None:
     """Warns if the sizes differ."""
-    try:
-        if input._meta is target._meta:
-            return
-    except AttributeError:
-        pass  # not a tensor itself, but it may stand in for one
     if target.size() != input.size():
         warnings.warn(
             f"Using a target size ({target.size()}) that is different to the input size "
@@ -92,7 +87,12 @@ def mse_loss(
         >>> torch.nn.functional.mse_loss(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
         tensor(2.)
     """
-    _warn_sizes(input, target)
+    try:
+        alike = input._meta is target._meta
+    except AttributeError:
+        alike = False  # not a tensor itself, but it may stand in for one
+    if not alike:
+        _warn_sizes(input, target)
     if size_average is not None or reduce is not None or reduction not in _REDUCTIONS:
         reduction = _reduction(size_average, reduce, reduction)
     if weight is not None:
