@@ -154,6 +154,20 @@ def test_a_call_that_fails_changes_nothing_outside() -> None:
     np.testing.assert_array_equal(arrays[2], [1, 3, 1, 1, 1])
 
 
+def test_scatters_leave_their_base_alone() -> None:
+    x, i, j = memory(0, (40, 30)), memory(1, (500,), INT), memory(2, (500,), INT)
+    base = ufunc("sin", x)
+    added = made.scatter(base, memory(3, (500, 30)), [i], "add")
+    put = made.scatter(base, memory(4, (500,)), [i, j], "set")
+    stores = (store(ufunc("add", added, base), 5), store(put, 6), store(base, 7))
+    random = np.random.RandomState(0)
+    arrays = [random.rand(40, 30).astype(FLOAT), random.randint(-40, 40, 500)]
+    arrays += [random.randint(-30, 30, 500), random.rand(500, 30).astype(FLOAT)]
+    arrays += [random.rand(500).astype(FLOAT)] + [np.zeros((40, 30), FLOAT) for _ in range(3)]
+    one, two = [both(Graph(stores, 8, 0), arrays, (), threads) for threads in (1, 2)]
+    assert all([a.tobytes() == b.tobytes() for a, b in zip(one, two, strict=True)])
+
+
 def sum_graph(n: int) -> Graph:
     x = memory(0, (n,))
     e = ufunc("exp", ufunc("negative", ufunc("multiply", x, x)))

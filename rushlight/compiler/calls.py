@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rushlight import dtypes
-from rushlight.codegen import native, native_matmul
+from rushlight.codegen import native, native_matmul, native_scatter
+from rushlight.compiler.clusters import in_place, read_by
 from rushlight.compiler.lower import resolve
 from rushlight.compiler.steps import CallStep, Home, Memory, Place, PythonStep
 from rushlight.ir.graph import Value, operands, row_major
@@ -35,11 +36,13 @@ def call_steps(
     if v.kind == "concat":
         return []  # its parts are in place
     inputs = []
-    for x in v.inputs:
+    for x in read_by(v):
         found = resolve(x, home)
         assert found is not None, f"{x} lies nowhere"
         inputs.append(found)
     results = _results(v, targets)
+    if in_place(v):
+        return [_scatter(v, inputs, results[0], threads)]
     if v.kind == "matmul":
         return [_product(v, inputs, results[0], threads)]
     if v.kind == "kernel":
@@ -82,6 +85,17 @@ def _product(v: Value, inputs: list[Home], result: Home | None, threads: int) ->
     bounds = native_matmul.bind(v.dtype, batch, m, n, k, sa, sb, sc, threads, *finish)
     homes = (*inputs[:2], result, *inputs[2:])
     return _call(f"matmul {(*batch, m, n, k)}", bounds, homes, [v.dtype] * len(homes), (0, 1, 3))
+
+
+def _scatter(v: Value, inputs: list[Home], result: Home | None, threads: int) -> CallStep:
+    """Values put at indices, in place."""
+    indices = v.inputs[2:]
+    mode = v.attrs[0]
+    count = indices[0].size
+    bound = native_scatter.bind(v.dtype, mode, v.shape, len(indices), count, threads)
+    kinds = [x.dtype for x in (*v.inputs[1:], v)]
+    step = _call(f"scatter {mode}", [bound], (*inputs, result), kinds, range(len(inputs)))
+    return step._replace(reads=step.reads | step.writes)
 
 
 def _product_steps(shape: Ints, strides: Ints, batch: Ints) -> tuple[Ints, int, int]:

@@ -16,14 +16,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight.codegen import loops
+from rushlight.codegen import loops, native_scatter
 from rushlight.compiler.access import Access, NotAffine, identity, span
 from rushlight.compiler.loops import Instruction, Kernel, Reduce, Stage
 from rushlight.compiler.lower import Cluster, Lowered, Touch, cost, lower, resolve
 from rushlight.compiler.steps import Home, Memory
 from rushlight.ir.graph import Graph, Value, row_major
 
-__all__ = ["Node", "Partition", "ancestors", "clash", "partition"]
+__all__ = ["Node", "Partition", "ancestors", "clash", "in_place", "partition", "read_by"]
 
 Ints = tuple[int, ...]
 
@@ -77,6 +77,7 @@ class Partition:
         memories: the memory of each slot; constants' homes.
         stored: where the program's stores, or a concatenation, want a root.
         parts: for each concatenation, the roots that it is made of.
+        changed: temporaries that a call changes after others have written them.
         needed: the nodes that check something, and what these wait for.
         outside: the stored values that must wait for all checks.
     """
@@ -91,6 +92,7 @@ class Partition:
         self.stored: dict[Value, Home] = {}
         self.parts: dict[Value, list[Value]] = {}
         self.calls: dict[Value, bool] = {}
+        self.changed: set[Memory] = set()
         self.needed: set[Node] = set()
         self.outside: set[Value] = set()
         self.maker: dict[Value, Node] = {}
@@ -101,7 +103,7 @@ class Partition:
         if v.kind == "input":
             slot, strides, offset = v.attrs
             return Home(self.slots[slot], offset, strides)
-        if v.kind == "const" and v.shape:
+        if v.kind == "const" and (v.shape or v in self.constants):
             return self.constant(v)
         if v in self.roots or v.kind == "part" or (v.dtype is not None and self.called(v)):
             memory = self.virtual.get(v)
@@ -138,9 +140,9 @@ class Partition:
         base = v
         while base.kind == "view" and base not in self.roots:
             base = base.inputs[0]
-        scalar = base.kind == "const" and not base.shape
-        computed = base.kind in ("map", "index", "number", "iota") and not self.called(base)
-        if scalar or computed:
+        if base.kind == "const":
+            self.constant(base)
+        elif base.kind in ("map", "index", "number", "iota") and not self.called(base):
             self.roots[base] = None
         if resolve(v, self.home) is None:
             self.roots[v] = None
@@ -164,9 +166,14 @@ class Partition:
             if v.kind == "concat":
                 self.gather_parts(v)
             elif self.called(v):
-                for x in v.inputs:
+                if in_place(v):  # it starts with its base in the place of its result
+                    whole = self.home(v)
+                    assert whole is not None
+                    self.parts[v] = [self.store(v.inputs[0], whole, False)]
+                    self.changed.add(whole.memory)
+                for x in read_by(v):
                     self.lay(x)
-                    if v.kind == "kernel":
+                    if v.kind in ("kernel", "scatter"):
                         self.straighten(x)
                 if v.kind == "matmul" and len(v.inputs) == 3:
                     self.straighten(v.inputs[2])
@@ -178,7 +185,7 @@ class Partition:
         """Notes that a value is wanted somewhere; returns the root that is put there."""
         temporary = home.memory.kind == "temp"
         called = v.kind == "part" or self.called(v)
-        made = called and (temporary or v.kind == "concat")
+        made = called and (temporary or v.kind == "concat" or in_place(v))
         if v.kind in _LEAVES or v in self.stored or made:
             v = Value("view", (v,), (row_major(v.shape), 0), v.shape, v.dtype)  # a copy
             self.position[v] = len(self.position)
@@ -278,7 +285,7 @@ class Partition:
             read = [v for v, _ in node.lowered.uses]
         else:
             read = []
-            for x in self.parts.get(node.value, node.value.inputs):
+            for x in (*self.parts.get(node.value, ()), *read_by(node.value)):
                 while x.kind == "view" and x not in self.maker:
                     x = x.inputs[0]
                 read.append(x)
@@ -368,6 +375,16 @@ def partition(graph: Graph) -> Partition:
     p.make()
     p.merge()
     return p
+
+
+def in_place(v: Value) -> bool:
+    """Whether a call changes its first operand, which is put where its result will be."""
+    return v.kind == "scatter" and native_scatter.serves(v.dtype, v.attrs[0])
+
+
+def read_by(v: Value) -> tuple[Value, ...]:
+    """The operands that a call reads where they lie."""
+    return () if v.kind == "concat" else v.inputs[1:] if in_place(v) else v.inputs
 
 
 def in_loops(v: Value) -> bool:

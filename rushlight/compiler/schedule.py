@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 
 from rushlight.compiler.access import span
 from rushlight.compiler.calls import call_steps
-from rushlight.compiler.clusters import Node, Partition, ancestors, clash, partition, same_element
+from rushlight.compiler.clusters import (
+    Node,
+    Partition,
+    ancestors,
+    clash,
+    in_place,
+    partition,
+    read_by,
+    same_element,
+)
 from rushlight.compiler.epilogues import epilogues
 from rushlight.compiler.lower import Lowered, Touch, lower, resolve
 from rushlight.compiler.simplify import simplify
@@ -93,8 +102,8 @@ class _Placing:
             for r in node.lowered.reads:
                 if r.memory.kind == "slot":
                     self.readers[r.memory].append(_Access(node, _range(node.lowered, r)))
-        elif node.value.kind != "concat":
-            for x in node.value.inputs:
+        else:
+            for x in read_by(node.value):
                 home = resolve(x, self.p.home)
                 assert home is not None
                 if home.memory.kind == "slot":
@@ -170,15 +179,15 @@ class _Placing:
             if node.lowered is not None:
                 read.update([v for v, _ in node.lowered.uses])
                 read.update(node.lowered.reloads)
-            elif node.value.kind != "concat":
-                for x in node.value.inputs:
+            else:
+                for x in read_by(node.value):
                     read.add(x)
                     while x.kind == "view" and x not in self.p.roots:
                         x = x.inputs[0]
                         read.add(x)
         for v in self.p.maker:
             placed = self.targets.setdefault(v, [])
-            if v in read and v.kind != "concat":
+            if (v in read or in_place(v)) and v.kind != "concat":
                 if placed and self.lasting(v, placed[0]):
                     self.homes[v] = placed[0]
                 else:
@@ -192,7 +201,7 @@ class _Placing:
         if not home.row_major(v.shape):
             return False
         if home.memory.kind == "temp":
-            return True
+            return home.memory not in self.p.changed
         return not self.crowded(home, _bytes(v.shape, home, v.dtype))
 
     def home(self, v: Value) -> Home | None:

@@ -25,7 +25,9 @@ __all__ = ["MUST_CHECK", "number_of", "passes", "rewrite", "simplify"]
 Ints = tuple[int, ...]
 Rule = Callable[[Value], Value]
 
-_TINY_PRODUCT = 4096  # multiply-adds up to which a product is loops like any other
+# Products that are loops like any other: multiply-adds of tiny ones, of those with a short sum.
+# (Packing costs (100, 2) by (2, 100) four times what loops do.)
+_TINY_PRODUCT, _SHORT, _SHORT_PRODUCT = 4096, 4, 1 << 16
 _FEW_ROWS, _LONG, _CHUNK = 16, 1 << 15, 4096  # which reductions are cut, and into what
 _ASSOCIATIVE = frozenset(("add", "multiply", "maximum", "minimum", "logical_or", "logical_and"))
 _KNOWN_BYTES = 256  # constants up to this size are compared by what they hold
@@ -182,7 +184,7 @@ def products(v: Value) -> Value:
         return v
     a, b = v.inputs
     k = a.shape[-1]
-    if v.size * k > _TINY_PRODUCT:
+    if v.size * k > _TINY_PRODUCT and not (k <= _SHORT and v.size * k <= _SHORT_PRODUCT):
         return v
     m, n = v.shape[-2:]
     lead = len(v.shape) - 2
@@ -263,15 +265,27 @@ def _chunk(
 
 def operands_in_order(v: Value) -> Value:
     """Native kernels of whole operators, and views that walk across, read row-major copies."""
+    if v.kind == "scatter":
+        return _whole_indices(v)
     if v.kind != "kernel" and not (v.kind == "view" and v.inputs[0].kind == "input"):
         return v
-    inputs = [_straight(x) if x.kind == "input" else x for x in v.inputs]
+    inputs = [_straight(x) for x in v.inputs]
     if all([a is b for a, b in zip(inputs, v.inputs, strict=True)]):
         return v
     return Value(v.kind, inputs, v.attrs, v.shape, v.dtype)
 
 
+def _whole_indices(v: Value) -> Value:
+    """A scatter whose indices all have the same shape, and lie in row-major order."""
+    base, put, *indices = v.inputs
+    shape = put.shape[: len(put.shape) - (len(base.shape) - len(indices))]
+    whole = [_straight(values.broadcast_to(i, shape)) for i in indices]
+    return Value("scatter", (base, _straight(put), *whole), v.attrs, v.shape, v.dtype)
+
+
 def _straight(x: Value) -> Value:
+    if x.kind != "input":
+        return x
     plain = zip(x.shape, x.attrs[1], row_major(x.shape), strict=True)
     if all([n == 1 or s == r for n, s, r in plain]):
         return x
