@@ -93,6 +93,8 @@ _INPUT_BYTES = 512 << 10  # of a unit's input
 _B_ROWS = 384  # rows of B that are multiplied at once
 _LARGE_WEIGHT = 256 << 10  # weights from this size on are read once for several tiles
 _SUMMED = 1024  # positions over which a weight's gradient sums before adding up lanes
+_UNPACKED = 16  # output channels up to which a weight's gradient reads the input unpacked
+_FILLED = 0.7  # if its rows fill vectors so far
 _GRADIENT_BYTES = 512 << 10  # of G that is multiplied at once
 
 
@@ -430,6 +432,10 @@ def weight_plan(
     taps = y.taps * x.taps
     row_count = scratch.channels * taps
     tile = conv_weight.tile_for(many_registers(), k, row_count)
+    fill = x.positions / (-(-x.positions // t.lanes) * t.lanes)
+    dense = g_strides[5] * x.o_step == 1 and t.lanes * t.itemsize >= 32
+    if k <= _UNPACKED and fill >= _FILLED and dense:
+        tile = conv_weight.direct_tile_for(many_registers(), k, row_count)
     panels, r_groups = -(-k // tile.rows), -(-row_count // tile.columns)
     unit = _chunk(t, scratch, n * z.positions)
     values = fields_of(scratch, counts, x_strides, g_strides, unit)

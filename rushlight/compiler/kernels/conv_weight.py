@@ -17,7 +17,9 @@ block of positions.
                     for panel of the block: sums[r][k] += lanes of A[k] . B[r]
         write the sums
 
-An element is computed in one unit, chunk after chunk, whatever the number of threads.
+Where few panels would share a B, nothing is packed: the inner kernel reads X in the scratch and G
+where it lies, piece by piece. An element is computed in one unit, chunk after chunk, whatever the
+number of threads.
 """
 
 from __future__ import annotations
@@ -27,14 +29,15 @@ from typing import NamedTuple
 from rushlight.compiler.kernels import windows
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
 
-__all__ = ["WeightTile", "module", "slots", "tile_for"]
+__all__ = ["WeightTile", "direct_tile_for", "module", "slots", "tile_for"]
 
 
 class WeightTile(NamedTuple):
-    """How many sums run at once: rows of G by rows of X."""
+    """How many sums run at once: rows of G by rows of X; and whether both are read unpacked."""
 
     rows: int
     columns: int
+    direct: bool = False
 
 
 def tile_for(many_registers: bool, k: int, r: int) -> WeightTile:
@@ -54,6 +57,18 @@ def tile_for(many_registers: bool, k: int, r: int) -> WeightTile:
     return WeightTile(best[2], best[3])
 
 
+def direct_tile_for(many_registers: bool, k: int, r: int) -> WeightTile:
+    """The tile for k by r sums of what is read unpacked: most loads cross a cache line."""
+    room = 31 if many_registers else 15
+    best = min(
+        (-(-k // a) * -(-r // b) * (max(a * b / 2, a + b, 4) + 2), -a * b, a, b)
+        for a in range(1, 7)
+        for b in range(1, 7)
+        if a * b + b + 1 <= room
+    )
+    return WeightTile(best[2], best[3], True)
+
+
 def slots(t: VectorType, tile: WeightTile) -> int:
     """Elements in which the sums of one tile are kept."""
     return -(-tile.rows * tile.columns // t.lanes) * t.lanes
@@ -61,7 +76,7 @@ def slots(t: VectorType, tile: WeightTile) -> int:
 
 def name_of(t: VectorType, tile: WeightTile) -> str:
     """The name of the function."""
-    return f"rl_conv_weight_{t.tag}_{tile.rows}x{tile.columns}"
+    return f"rl_conv_weight_{t.tag}_{tile.rows}x{tile.columns}{'_direct' * tile.direct}"
 
 
 def module(t: VectorType, tile: WeightTile) -> str:
@@ -72,13 +87,23 @@ def module(t: VectorType, tile: WeightTile) -> str:
             declarations(t),
             windows.pad_function(f"{name}_pad", t),
             windows.pieces_function(f"{name}_pieces", t),
-            _inner_function(f"{name}_inner", t, tile),
-            _gradient_function(f"{name}_gradient", t),
-            _input_function(f"{name}_input", t),
+            *(_direct_parts(name, t, tile) if tile.direct else _packed_parts(name, t, tile)),
             _write_function(f"{name}_write", t, tile),
             _unit_function(name, t, tile),
         ]
     )
+
+
+def _packed_parts(name: str, t: VectorType, tile: WeightTile) -> list[str]:
+    return [
+        _inner_function(f"{name}_inner", t, tile),
+        _gradient_function(f"{name}_gradient", t),
+        _input_function(f"{name}_input", t),
+    ]
+
+
+def _direct_parts(name: str, t: VectorType, tile: WeightTile) -> list[str]:
+    return [_direct_function(f"{name}_inner", t, tile)]
 
 
 def _inner_function(name: str, t: VectorType, tile: WeightTile) -> str:
@@ -103,12 +128,67 @@ def _inner_function(name: str, t: VectorType, tile: WeightTile) -> str:
     after = f.add(i, t.lanes)
     values = [total[place] for place in places]
     f.end_if(loop, f.compare("slt", after, "%count"), [after, *values])
+    _keep(f, t, values)
+    return f.text()
+
+
+def _keep(f: Function, t: VectorType, values: list[str]) -> None:
+    """Adds up the lanes of a tile's sums: stored if `first` holds, else added."""
     for start in range(0, len(values), t.lanes):
         sums = lane_sums(f, t, values[start : start + t.lanes])
         target = f.at(t.scalar, "%sums", start)
         old = f.load(t.vector, target, t.itemsize)
         both = f.op(f"fadd {t.vector} {old}, {sums}")
         f.store(t.vector, f.select("%first", t.vector, sums, both), target, t.itemsize)
+
+
+def _direct_function(name: str, t: VectorType, tile: WeightTile) -> str:
+    """The sums of one tile over the pieces of a chunk, rows k and r and on.
+
+    What lies behind the end of a piece may be infinite, and must not count.
+    """
+    parameters = (
+        *(("ptr", "arguments"), ("ptr", "scratch"), ("ptr", "g"), ("ptr", "sums")),
+        *(("ptr", "pieces"), ("i64", "count"), ("i64", "k"), ("i64", "r"), ("i64", "c0")),
+        ("i1", "first"),
+    )
+    f = Function(name, parameters, windows.FIELDS, internal=True)
+    taps, plane_words, tap_x = f.field("taps"), f.field("plane_words"), f.field("tap_x", "ptr")
+    last = f.sub(f.mul(f.mul(f.field("channels"), f.field("depth")), taps), 1)
+    columns = []
+    for column in range(tile.columns):  # rows that do not exist repeat the last one
+        c, tap = f.divide(f.least(f.add("%r", column), last), taps)
+        offset = f.load("i64", f.at("i64", tap_x, tap))
+        place = f.add(f.mul(f.sub(c, "%c0"), plane_words), offset)
+        columns.append(f.at(t.scalar, "%scratch", place))
+    k_last, o_k = f.sub(f.field("k"), 1), f.field("o_k")
+    rows = [
+        f.at(t.scalar, "%g", f.mul(f.least(f.add("%k", r), k_last), o_k)) for r in range(tile.rows)
+    ]
+    places = [(r, c) for r in range(tile.rows) for c in range(tile.columns)]
+    carried: list[tuple[str, Value]] = [("i64", 0)]
+    loop = f.begin(carried + [(t.vector, "zeroinitializer")] * len(places))
+    number = loop.values[0]
+    total = dict(zip(places, loop.values[1:], strict=True))
+    piece = f.at("i64", "%pieces", f.mul(number, windows.PIECE_WORDS))
+    source, position, length = (f.load("i64", f.at("i64", piece, w)) for w in (0, 2, 3))
+    mask = f"<{t.lanes} x i1> {f.first_lanes(t, length)}"
+
+    def read(row: str, place: Value) -> str:
+        return f.op(
+            f"call {t.vector} @llvm.masked.load.{t.suffix}.p0(ptr {f.at(t.scalar, row, place)}, "
+            f"i32 {t.itemsize}, {mask}, {t.vector} zeroinitializer)"
+        )
+
+    x = [read(column, source) for column in columns]
+    for r, row in enumerate(rows):
+        g = read(row, position)
+        for c in range(tile.columns):
+            total[r, c] = f.fma(t, g, x[c], total[r, c])
+    after = f.add(number, 1)
+    values = [total[place] for place in places]
+    f.end_if(loop, f.compare("slt", after, "%count"), [after, *values])
+    _keep(f, t, values)
     return f.text()
 
 
@@ -267,27 +347,37 @@ def _products(
     with f.loop(0, panels, step) as panel0:
         panel1 = f.least(panels, f.add(panel0, step))
         k0, k1 = f.mul(panel0, tile.rows), f.mul(panel1, tile.rows)
-        f.call(
-            f"{name}_gradient",
-            *(("ptr", "%arguments"), ("ptr", a_area), *listed),
-            *(("ptr", g), ("i64", k0), ("i64", k1), ("i64", positions)),
-        )
+        if not tile.direct:
+            f.call(
+                f"{name}_gradient",
+                *(("ptr", "%arguments"), ("ptr", a_area), *listed),
+                *(("ptr", g), ("i64", k0), ("i64", k1), ("i64", positions)),
+            )
         with f.loop(r0, r1) as group:
-            for column in range(tile.columns):
+            first_r = f.mul(group, tile.columns)
+            for column in range(0 if tile.direct else tile.columns):
                 f.call(
                     f"{name}_input",
                     *(("ptr", "%arguments"), ("ptr", base)),
                     *(("ptr", f.at(t.scalar, b_area, f.mul(padded, column))), *listed),
-                    *(("i64", f.add(f.mul(group, tile.columns), column)), ("i64", c0)),
+                    *(("i64", f.add(first_r, column)), ("i64", c0)),
                     ("i64", positions),
                 )
             area = f.mul(f.sub(group, r0), panels)
             with f.loop(panel0, panel1) as panel:
-                a = f.mul(f.mul(f.sub(panel, panel0), tile.rows), padded)
                 place = f.mul(f.add(area, panel), slots(t, tile))
-                f.call(
-                    f"{name}_inner",
-                    *(("ptr", f.at(t.scalar, a_area, a)), ("ptr", b_area)),
-                    *(("ptr", f.at(t.scalar, sums, place)), ("i64", positions)),
-                    *(("i64", padded), ("i1", first)),
-                )
+                target = ("ptr", f.at(t.scalar, sums, place))
+                if tile.direct:
+                    f.call(
+                        f"{name}_inner",
+                        *(("ptr", "%arguments"), ("ptr", base), ("ptr", g), target, *listed),
+                        *(("i64", f.mul(panel, tile.rows)), ("i64", first_r), ("i64", c0)),
+                        ("i1", first),
+                    )
+                else:
+                    a = f.mul(f.mul(f.sub(panel, panel0), tile.rows), padded)
+                    f.call(
+                        f"{name}_inner",
+                        *(("ptr", f.at(t.scalar, a_area, a)), ("ptr", b_area), target),
+                        *(("i64", positions), ("i64", padded), ("i1", first)),
+                    )
