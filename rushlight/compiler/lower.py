@@ -298,12 +298,21 @@ class _Lowering:
             if x in seen:
                 continue
             seen.add(x)
-            if x.kind == "reduce" or (self.home(x) is not None and x not in self.cluster.members):
+            if x is not v and self.at_hand(x):
                 total += 0.5
                 continue
             total += cost(x)
             stack.extend(x.inputs)
         return total > 4.0
+
+    def at_hand(self, x: Value) -> bool:
+        """Whether a value need only be read: it lies elsewhere, or an earlier stage has made it."""
+        if x.kind == "reduce":
+            return True
+        if x not in self.cluster.members:
+            return self.home(x) is not None
+        earlier = self.cluster.inside(x) and self.level(x) < self.level_of_stage()
+        return earlier and bool(self.targets(x)) and self.dear(x)
 
     def load(self, v: Value, at: Access, home: Home) -> int:
         offset, steps = flat(at, home.strides, home.offset, len(self.cluster.axes))
