@@ -9,7 +9,7 @@ several neighbouring vectors or steps at once (copies), instruction by instructi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from rushlight.codegen.loop_memory import (
     picked,
     read,
     read_at,
+    regular,
     window,
     write,
 )
@@ -64,6 +65,8 @@ class Body:
 
     Args:
         rows: whether the last inner axis fills the vectors; if not, the last outer one does.
+        pair: if not 0, vectors hold so many elements of the axis that fills them, all it has, for
+            each of several positions of the outer axis before that.
         tiled: whether neighbouring vectors are those along the outer axis before that (tiles), so
             that memory in which that axis is the dense one is read and written in vectors too.
 
@@ -72,12 +75,16 @@ class Body:
         widths: how many lanes vectors of this kernel have.
     """
 
-    def __init__(self, f: Function, kernel: Kernel, rows: bool, tiled: bool = False) -> None:
+    def __init__(
+        self, f: Function, kernel: Kernel, rows: bool, tiled: bool = False, pair: int = 0
+    ) -> None:
         self.f, self.kernel, self.rows = f, kernel, rows
         self.outer = len(kernel.outer)
         self.axes = self.outer + len(kernel.inner)
         self.fills = self.axes - 1 if rows else self.outer - 1
-        self.copies = self.fills - 1 if tiled else self.fills  # the axis of neighbouring vectors
+        self.pair, self.tiled = pair, tiled
+        # the axis of neighbouring vectors
+        self.copies = self.fills - 1 if tiled or pair else self.fills
         self.tiles: dict[Access, list[str]] = {}
         self.windows: dict[tuple[int, Access, int, int], list[str]] = {}
         self.group = Group(1, None, 1, 1)
@@ -104,7 +111,21 @@ class Body:
     def _depth(self, axis: int) -> int:
         if axis >= self.outer:
             return 2 + axis - self.outer
+        if self.pair and axis == self.fills:
+            return -1
         return 1 if axis in (self.fills, self.copies) else 0
+
+    def _fills(self, axes: Sequence[int]) -> bool:
+        """Whether what changes along these axes differs from lane to lane."""
+        return self.fills in axes or (self.pair > 0 and self.copies in axes)
+
+    def elements(self, access: Access, lanes: int) -> list[int]:
+        """How far from the first lane's element each lane's is."""
+        stride = access[2][self.fills] if self.axes else 0
+        if not self.pair:
+            return [stride * i for i in range(lanes)]
+        step = access[2][self.copies]
+        return [i // self.pair * step + i % self.pair * stride for i in range(lanes)]
 
     def _traits(self, s: int) -> list[_Traits]:
         stage = self.kernel.stages[s]
@@ -119,14 +140,14 @@ class Body:
                 buffer, _, strides = ins.attrs
                 moving = [a for a, n in enumerate(strides) if n]
                 depth = max([depth, *map(self._depth, moving)])
-                vector, copied = vector or self.fills in moving, copied or self.copies in moving
+                vector, copied = vector or self._fills(moving), copied or self.copies in moving
                 if buffer in here:
                     depth = self.innermost(s)
                 elif buffer in self.stored:
                     depth = max(depth, base)
             elif ins.name == "axis":
                 axis = ins.attrs[0]
-                depth, vector, copied = self._depth(axis), axis == self.fills, axis == self.copies
+                depth, vector, copied = self._depth(axis), self._fills([axis]), axis == self.copies
             elif ins.name == "reduced":
                 depth, vector, copied = base, not self.rows, not self.rows
             found.append(_Traits(depth, vector, copied))
@@ -201,7 +222,8 @@ class Body:
     def place(self, access: Access, u: int, step: int) -> str:
         """The address for a copy."""
         strides = access[2]
-        each = 1 if self.copies != self.fills else self.group.lanes
+        each = 1 if self.tiled else self.group.lanes
+        each = each // self.pair if self.pair else each
         elements = u * each * strides[self.copies] if self.axes else 0
         return self.near_by(access, elements + (step * strides[-1] if step else 0))
 
@@ -290,13 +312,24 @@ class Body:
 
     def _axis(self, b: Lanes, axis: int, u: int, step: int) -> str:
         index = self.index.get(axis, 0)
+        if self.pair and axis in (self.fills, self.copies):
+            return self._pair_axis(b, axis, index, u)
         if axis == self.fills:
-            return b.iota(self.f.add(index, u * b.n) if self.copies == self.fills else index)
+            return b.iota(index if self.tiled else self.f.add(index, u * b.n))
         if axis == self.copies:
             index = self.f.add(index, u)
         if axis == self.axes - 1:
             index = self.f.add(index, step)
         return b.literal("i64", index) if isinstance(index, int) else b.splat("i64", index)
+
+    def _pair_axis(self, b: Lanes, axis: int, index: Value, u: int) -> str:
+        lanes = range(b.n)
+        places = [i % self.pair if axis == self.fills else i // self.pair for i in lanes]
+        ramp = f"<{', '.join([f'i64 {p}' for p in places])}>"
+        if axis == self.fills:
+            return ramp
+        start = self.f.add(index, u * (b.n // self.pair))
+        return b.op("add", "i64", b.splat("i64", str(start)), ramp)
 
     # Memory
 
@@ -304,37 +337,52 @@ class Body:
         buffer, offset, strides = ins.attrs
         access = (buffer, offset, self._full(strides))
         kind = kind_of(self.kernel.buffers[buffer])
-        stride = access[2][self.fills] if self.axes else 0
+        elements = self.elements(access, b.n)
+        there = elements[: self.group.count] if isinstance(self.group.count, int) else elements
+        stride = regular(there) if b.n > 1 else 1
+        near = min(elements) >= 0 and max(elements) <= FARTHEST * b.n and b.n <= WIDEST
         if b.n > 1 and not moved and self._across(access):
             if access not in self.tiles:
                 self.tiles[access] = self._read_tile(b, kind, access)
             raw = self.tiles[access][u]
-        elif 1 < b.n <= WIDEST and not moved and 1 < stride <= FARTHEST:
-            raw = self._spaced(b, kind, s, access, u, step)
+        elif near and not moved and stride not in (0, 1):
+            raw = self._spaced(b, kind, s, access, elements, u, step)
         else:
             place = self.place(access, u, step)
             if moved:
                 place = self._moved(access, place, moved)
             count = self.group.count if b.n > 1 else None
-            raw = read(b, kind, place, 1 if b.n == 1 else stride, count)
+            if stride is None:
+                listed = f"<{', '.join([f'i64 {n}' for n in elements])}>"
+                raw = read_at(b, kind, place, listed, count)
+            else:
+                raw = read(b, kind, place, stride, count)
         return b.cast(kind, kind_of(ins.dtype), b.unpacked(kind, raw))
 
-    def _spaced(self, b: Lanes, kind: Kind, s: int, access: Access, u: int, step: int) -> str:
+    def _spaced(
+        self,
+        b: Lanes,
+        kind: Kind,
+        s: int,
+        access: Access,
+        elements: list[int],
+        u: int,
+        step: int,
+    ) -> str:
         """Elements a few apart: all between are read, once for all steps, and these picked."""
-        stride, steps = access[2][self.fills], self.group.steps
-        together = not self.rows and access[2][-1] == 1 and 1 < steps <= stride
+        steps = self.group.steps
+        together = not self.rows and access[2][-1] == 1 and 1 < steps <= FARTHEST
         first, span = (0, steps) if together else (step, 1)
         key = (s, access, u, first)
         if key not in self.windows:
             place, count = self.place(access, u, first), self.group.count
-            self.windows[key] = window(b, kind, place, stride, span, count)
-        return picked(b, kind, self.windows[key], stride, step - first)
+            self.windows[key] = window(b, kind, place, elements, span, count)
+        return picked(b, kind, self.windows[key], [n + step - first for n in elements])
 
     def _across(self, access: Access) -> bool:
         """Whether the memory is dense along a tile's other axis."""
         strides = access[2]
-        tiled = self.copies != self.fills
-        return tiled and strides[self.copies] == 1 and strides[self.fills] not in (0, 1, -1)
+        return self.tiled and strides[self.copies] == 1 and strides[self.fills] not in (0, 1, -1)
 
     def _read_tile(self, b: Lanes, kind: Kind, access: Access) -> list[str]:
         """A tile's vectors, read along its other axis and turned."""
@@ -373,8 +421,10 @@ class Body:
         access = (buffer, offset, self._full(strides))
         stored = kind_of(self.kernel.buffers[buffer])
         elements = self.value(s, check, u, step, b.n)
-        if access[2][self.fills]:
-            elements = b.op("add", "i64", elements, b.iota(0, access[2][self.fills]))
+        moves = self.elements(access, b.n)
+        if any(moves):
+            listed = f"<{', '.join([f'i64 {n}' for n in moves])}>"
+            elements = b.op("add", "i64", elements, listed)
         raw = read_at(b, stored, self.place(access, u, step), elements, self.group.count)
         return b.cast(stored, kind, b.unpacked(stored, raw))
 
@@ -415,6 +465,7 @@ class Body:
             if b.n > 1 and self._across(access):
                 self._write_tile(b, kind, values, access)
                 continue
-            stride = access[2][self.fills] if self.axes else 0
+            stride = regular(self.elements(access, b.n)) if b.n > 1 else 1
+            assert stride is not None, "pairs of axes are dense where they are stored"
             for (u, step), value in zip(copies, values, strict=True):
                 write(b, kind, value, self.place(access, u, step), stride, group.count)

@@ -6,9 +6,11 @@ not exist is never read or written: beyond `count` lanes vectors are masked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rushlight.codegen.loop_lanes import Kind, Lanes, Partial
 
-__all__ = ["FARTHEST", "WIDEST", "Count", "picked", "read", "read_at", "window", "write"]
+__all__ = ["FARTHEST", "WIDEST", "Count", "picked", "read", "read_at", "regular", "window", "write"]
 
 Count = int | Partial | None  # how many lanes there are, None for all
 FARTHEST = 8  # elements apart up to which all between are read
@@ -49,15 +51,20 @@ def read_at(b: Lanes, kind: Kind, place: str, elements: str, count: Count) -> st
     return b.f.op(f"call {v} {name}(<{b.n} x ptr> {places}, i32 {size}, {rest})")
 
 
-def window(b: Lanes, kind: Kind, place: str, stride: int, span: int, count: Count) -> list[str]:
-    """All elements from the first lane's to `span - 1` after the last lane's, as vectors."""
-    whole = (b.n - 1) * stride + span
+def window(
+    b: Lanes, kind: Kind, place: str, elements: Sequence[int], span: int, count: Count
+) -> list[str]:
+    """All elements from a place to `span - 1` after the last lane's, as vectors.
+
+    Args:
+        elements: how far from the place each lane's element is, none before it.
+    """
     found = []
-    for start in range(0, whole, b.n):
+    for start in range(0, max(elements) + span, b.n):
         at = b.f.at(kind.memory, place, start)
 
         def some(lanes: int, at: str = at, start: int = start) -> str:
-            there = (lanes - 1) * stride + span - start
+            there = max(elements[:lanes]) + span - start
             if there <= 0:
                 return "zeroinitializer"
             return read(b, kind, at, 1, None if there >= b.n else there)
@@ -76,23 +83,26 @@ def window(b: Lanes, kind: Kind, place: str, stride: int, span: int, count: Coun
     return found
 
 
-def picked(b: Lanes, kind: Kind, vectors: list[str], stride: int, step: int) -> str:
-    """Of what a window holds, each `stride`-th element from `step` on."""
+def picked(b: Lanes, kind: Kind, vectors: list[str], elements: Sequence[int]) -> str:
+    """These elements of what a window holds."""
     v = b.kind(kind.memory)
-    total = ""
-    for k, vector in enumerate(vectors):
-        lanes = [lane * stride + step - k * b.n for lane in range(b.n)]
-        if not total:
-            total, before = vector, lanes
-            continue
-        new = [b.n + n if 0 <= n < b.n else -1 for n in lanes]
-        old = [n if 0 <= n < b.n else -1 for n in before]
-        mask = [x if x >= 0 else y for x, y in zip(new, old, strict=True)]
+    total, have = vectors[0], [n if n < b.n else -1 for n in elements]
+    for k, vector in enumerate([*vectors[1:], "poison"]):
+        if vector == "poison" and (k or have == list(range(b.n))):
+            break
+        new = [n - k * b.n if 0 <= n - (k + 1) * b.n < b.n else -1 for n in elements]
+        mask = [x if x >= 0 else y for x, y in zip(new, have, strict=True)]
         listed = ", ".join([f"i32 {n if n >= 0 else 'poison'}" for n in mask])
         pair = f"{v} {total}, {v} {vector}"
         total = b.f.op(f"shufflevector {pair}, <{b.n} x i32> <{listed}>")
-        before = [lane if n >= 0 else -1 for lane, n in enumerate(mask)]
+        have = [lane if n >= 0 else -1 for lane, n in enumerate(mask)]
     return total
+
+
+def regular(elements: Sequence[int]) -> int | None:
+    """The stride, if all are equally far apart."""
+    stride = elements[1] - elements[0] if len(elements) > 1 else 1
+    return stride if list(elements) == [stride * i for i in range(len(elements))] else None
 
 
 def write(b: Lanes, kind: Kind, value: str, place: str, stride: int, count: Count) -> None:

@@ -242,7 +242,29 @@ def _touch(strides: Ints, axis: int, lanes: int) -> float:
     return 1.0 if step == 1 else 1.5 if step == -1 else float(lanes)
 
 
-def vector_axis(kernel: Kernel, lanes: int) -> bool:
+def paired(kernel: Kernel, lanes: int) -> int:
+    """The size of the last outer axis if vectors shall hold several positions of the one before.
+
+    It must be short, stores dense, and what is read must lie near by. Else 0.
+    """
+    if len(kernel.outer) < 2 or lanes > WIDEST or 0 in kernel.outer:
+        return 0
+    rows, size = kernel.outer[-2:]
+    last = len(kernel.outer) - 1
+    several = min(lanes // size, rows)
+    if several < 2:
+        return 0
+    stores = [t.strides for s in kernel.stages for t in s.stores]
+    if any([(t[last - 1], t[last]) != (size, 1) for t in stores]):
+        return 0
+    for strides in _accesses(kernel):
+        step, stride = strides[last - 1], strides[last]
+        if min(step, stride) < 0 or (several - 1) * step + (size - 1) * stride > 4 * lanes:
+            return 0
+    return size
+
+
+def vector_axis(kernel: Kernel, lanes: int, pair: int) -> bool:
     """Whether the last inner axis fills the vectors; if not, the last outer one does."""
     if not kernel.inner:
         return False
@@ -258,7 +280,11 @@ def vector_axis(kernel: Kernel, lanes: int) -> bool:
     rows *= positions * (walk // max(last, 1)) * math.ceil(last / lanes)
     rows += positions * (8 * reduces + 4)
     columns = sum([_touch(s, outer, lanes) for s in accesses]) + work
-    columns *= (positions // max(n, 1)) * math.ceil(n / lanes) * walk
+    if pair:
+        rest = positions // (n * kernel.outer[-2])
+        columns *= rest * math.ceil(kernel.outer[-2] / (lanes // pair)) * walk
+    else:
+        columns *= (positions // max(n, 1)) * math.ceil(n / lanes) * walk
     return rows <= columns
 
 

@@ -19,7 +19,14 @@ from rushlight.codegen.loop_body import Body, Group
 from rushlight.codegen.loop_declare import declarations
 from rushlight.codegen.loop_lanes import Lanes, Partial, kind_of
 from rushlight.codegen.loop_reduce import Reduction
-from rushlight.codegen.loop_shape import collapse, instruction_cost, lanes_for, tiled, vector_axis
+from rushlight.codegen.loop_shape import (
+    collapse,
+    instruction_cost,
+    lanes_for,
+    paired,
+    tiled,
+    vector_axis,
+)
 from rushlight.compiler.kernels.emit import Function, Value
 from rushlight.compiler.loops import Kernel, Stage
 
@@ -80,7 +87,11 @@ def _function(name: str, kernel: Kernel) -> str:
     if tiles is not None:
         _Tiles(f, tiles, lanes).write()
     else:
-        (_Rows if vector_axis(ready, lanes) else _Columns)(f, ready, lanes).write()
+        pair = paired(ready, lanes)
+        if vector_axis(ready, lanes, pair):
+            _Rows(f, ready, lanes).write()
+        else:
+            _Columns(f, ready, lanes, pair).write()
     return f.text()
 
 
@@ -92,10 +103,16 @@ class _Loops:
     """A kernel's function under construction: what rows and columns have in common."""
 
     def __init__(
-        self, f: Function, kernel: Kernel, rows: bool, lanes: int, tiled: bool = False
+        self,
+        f: Function,
+        kernel: Kernel,
+        rows: bool,
+        lanes: int,
+        tiled: bool = False,
+        pair: int = 0,
     ) -> None:
         self.f, self.kernel = f, kernel
-        self.body = Body(f, kernel, rows, tiled)
+        self.body = Body(f, kernel, rows, tiled, pair)
         self.costs = [self._cost(s, lanes) for s in range(len(kernel.stages))]
 
     def _cost(self, s: int, lanes: int) -> int:
@@ -444,30 +461,44 @@ class _Rows(_Loops):
 
 
 class _Columns(_Loops):
-    """The last outer axis fills the vectors; inner axes, if any, are walked step by step."""
+    """The last outer axis fills the vectors; inner axes, if any, are walked step by step.
 
-    def __init__(self, f: Function, kernel: Kernel, lanes: int) -> None:
+    Args:
+        pair: the last outer axis's size, if vectors hold several positions of the one before.
+    """
+
+    def __init__(self, f: Function, kernel: Kernel, lanes: int, pair: int) -> None:
         if not kernel.outer:
             kernel = _with_an_axis(kernel)
-        super().__init__(f, kernel, False, lanes)
-        self.length = kernel.outer[-1]
+        super().__init__(f, kernel, False, lanes, pair=pair)
+        self.axis = len(kernel.outer) - (2 if pair else 1)  # along which vectors follow each other
+        self.length = math.prod(kernel.outer[self.axis :])
         self.lanes = min(lanes, _power_above(self.length))
+        self.each = self.lanes // pair if pair else self.lanes  # positions along it in a vector
+        self.used = self.each * pair if pair else self.lanes  # lanes
         self.walked = any([s.inner for s in kernel.stages])
-        steps = self.length // self.lanes
-        split = _masked(max(self.costs), self.length, self.lanes)
+        steps = self.length // self.used
+        split = None if pair else _masked(max(self.costs), self.length, self.lanes)
         if split is None:
             wanted = _columns_copies(max(self.costs), self.walked, steps)
             split = _Split(wanted, steps // wanted, steps % wanted)
         self.split = split
         tail = self.length % self.lanes
-        self.tail_lanes = _power_above(tail)
+        self.tail_lanes = self.lanes if pair else _power_above(tail)
         self.body.widths = {self.lanes, self.tail_lanes} if tail else {self.lanes}
+
+    def group(self, vectors: int, count: int | Partial | None = None) -> Group:
+        """Some whole vectors."""
+        if count is None and self.used < self.lanes:
+            count = self.used
+        return Group(self.lanes, count, vectors, 1)
 
     def write(self) -> None:
         """The function's body."""
-        axes = len(self.kernel.outer) - 1
+        axes = self.axis
         rows = math.prod(self.kernel.outer[:axes])
         main = self.split.main
+        self.body.group = self.group(1)
         self.body.enter()
         if rows >= _MANY_ROWS or (main < 2 and rows > 1):
             start, stop = self.share(rows)
@@ -486,37 +517,37 @@ class _Columns(_Loops):
         Args:
             last: the part that does what follows the blocks; None if this one does.
         """
+        self.body.group = self.group(1)
         for s in range(len(self.kernel.stages)):
             self.body.instructions(s, 0)
         copies, main, rest, masked = self.split
-        width = copies * self.lanes
         if bounds == (0, 1):
-            self.chunk(0, Group(self.lanes, None, copies, 1))
+            self.chunk(0, self.group(copies))
         elif main:
             with self.f.loop(*bounds) as block:
-                start = self.f.mul(block, width)
+                start = self.f.mul(block, copies * self.each)
                 count = self.partial(self.length, start, self.lanes) if masked else None
-                self.chunk(start, Group(self.lanes, count, copies, 1))
+                self.chunk(start, self.group(copies, count))
         done = main * copies
         if last is None:
             self.ends(done, rest)
-        elif rest or done * self.lanes < self.length:
+        elif rest or done * self.used < self.length:
             with self.only(last):
                 self.ends(done, rest)
 
     def ends(self, done: int, rest: int) -> None:
         """What follows the blocks."""
         if rest:
-            self.chunk(done * self.lanes, Group(self.lanes, None, rest, 1))
-        start = (done + rest) * self.lanes
-        tail = self.length - start
+            self.chunk(done * self.each, self.group(rest))
+        done += rest
+        tail = self.length - done * self.used
         if tail > 0:
             count = tail if tail < self.tail_lanes else None
-            self.chunk(start, Group(self.tail_lanes, count, 1, 1))
+            self.chunk(done * self.each, Group(self.tail_lanes, count, 1, 1))
 
     def chunk(self, start: Value, group: Group) -> None:
         """Some neighbouring vectors of outer positions: all stages."""
-        with self.body.inside({len(self.kernel.outer) - 1: start}):
+        with self.body.inside({self.axis: start}):
             for s, stage in enumerate(self.kernel.stages):
                 self.body.group = group
                 self.body.instructions(s, 1)
