@@ -13,6 +13,7 @@ axes and each reads of the other only what the same loop position has made.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from rushlight.compiler.access import Access, NotAffine, identity, span
 from rushlight.compiler.loops import Instruction, Kernel, Reduce, Stage
 from rushlight.compiler.lower import Cluster, Lowered, Touch, cost, lower, resolve
 from rushlight.compiler.steps import Home, Memory
-from rushlight.ir.graph import Graph, Value, row_major
+from rushlight.ir.graph import Graph, Store, Value, row_major
 
 __all__ = ["Node", "Partition", "ancestors", "clash", "in_place", "partition", "read_by"]
 
@@ -87,7 +88,7 @@ class Partition:
         self.position = {v: i for i, v in enumerate(graph.values())}
         self.slots = [Memory("slot", slot=i) for i in range(graph.slots)]
         self.constants: dict[Value, Memory] = {}
-        self.virtual: dict[Value, Memory] = {}
+        self.virtual: dict[Value, Home] = {}
         self.roots: dict[Value, None] = {}
         self.stored: dict[Value, Home] = {}
         self.parts: dict[Value, list[Value]] = {}
@@ -106,11 +107,16 @@ class Partition:
         if v.kind == "const" and (v.shape or v in self.constants):
             return self.constant(v)
         if v in self.roots or v.kind == "part" or (v.dtype is not None and self.called(v)):
-            memory = self.virtual.get(v)
-            if memory is None:
-                memory = self.virtual[v] = Memory("temp", nbytes=v.size * v.dtype.itemsize)
-            return Home(memory, 0, row_major(v.shape))
+            found = self.virtual.get(v)
+            if found is None:
+                memory = Memory("temp", nbytes=v.size * v.dtype.itemsize)
+                found = self.virtual[v] = Home(memory, 0, row_major(v.shape))
+            return found
         return None
+
+    def shown(self, memory: Memory) -> bool:
+        """Whether memory is a slot where reads and writes must be in order."""
+        return memory.kind == "slot" and self.slots[memory.slot] is memory
 
     def constant(self, v: Value) -> Home:
         """Where a constant lies."""
@@ -156,16 +162,21 @@ class Partition:
     def choose(self) -> None:
         """Finds the roots."""
         order = list(self.graph.values())
+        self.build_in_place(order)
         for s in self.graph.stores:
-            if s.value.size:
+            if s.value.size and not self.built(s):
                 self.store(s.value, Home(self.slots[s.slot], s.offset, s.strides), s.outside)
+        users = Counter([s.value for s in self.graph.stores])
+        for v in order:
+            users.update(v.inputs)
+        for v in reversed(order):
+            if v.kind == "concat":
+                self.gather_parts(v, users)
         for v in order:
             if v.kind == "reduce" and not self.called(v):
                 self.roots[v] = None
         for v in order:
-            if v.kind == "concat":
-                self.gather_parts(v)
-            elif self.called(v):
+            if v.kind != "concat" and self.called(v):
                 if in_place(v):  # it starts with its base in the place of its result
                     whole = self.home(v)
                     assert whole is not None
@@ -181,9 +192,26 @@ class Partition:
                 self.lay(v.inputs[0])
         self.dear(order)
 
+    def build_in_place(self, order: list[Value]) -> None:
+        """Lets what is made of parts, or in place, grow in a slot that nothing else uses."""
+        used = Counter([s.slot for s in self.graph.stores])
+        used.update({v.attrs[0] for v in order if v.kind == "input"})
+        for s in self.graph.stores:
+            v = s.value
+            fits = used[s.slot] == 1 and not s.outside and v not in self.virtual
+            if fits and (v.kind == "concat" or in_place(v)):
+                home = Home(Memory("slot", slot=s.slot), s.offset, s.strides)
+                if home.row_major(v.shape):
+                    self.virtual[v] = home._replace(strides=row_major(v.shape))
+
+    def built(self, s: Store) -> bool:
+        """Whether a stored value grows where it is wanted."""
+        home = self.virtual.get(s.value)
+        return home is not None and home.memory.slot == s.slot
+
     def store(self, v: Value, home: Home, outside: bool) -> Value:
         """Notes that a value is wanted somewhere; returns the root that is put there."""
-        temporary = home.memory.kind == "temp"
+        temporary = not self.shown(home.memory)
         called = v.kind == "part" or self.called(v)
         made = called and (temporary or v.kind == "concat" or in_place(v))
         if v.kind in _LEAVES or v in self.stored or made:
@@ -196,15 +224,20 @@ class Partition:
             self.outside.add(v)
         return v
 
-    def gather_parts(self, v: Value) -> None:
+    def gather_parts(self, v: Value, users: Counter[Value]) -> None:
         """The values that are concatenated are stored in their parts of the whole."""
         whole = self.home(v)
         assert whole is not None
         start = 0
         parts = []
         for x in v.inputs:
-            offset = start * whole.strides[v.attrs[0]]
-            parts.append(self.store(x, Home(whole.memory, offset, whole.strides), False))
+            offset = whole.offset + start * whole.strides[v.attrs[0]]
+            place = Home(whole.memory, offset, whole.strides)
+            if x.kind == "concat" and x not in self.virtual and users[x] == 1:
+                self.virtual[x] = place  # a whole that is a part
+                parts.append(x)
+            else:
+                parts.append(self.store(x, place, False))
             start += x.shape[v.attrs[0]]
         self.parts[v] = parts
 

@@ -100,13 +100,13 @@ class _Placing:
     def note_reads(self, node: Node) -> None:
         if node.lowered is not None:
             for r in node.lowered.reads:
-                if r.memory.kind == "slot":
+                if self.p.shown(r.memory):
                     self.readers[r.memory].append(_Access(node, _range(node.lowered, r)))
         else:
             for x in read_by(node.value):
                 home = resolve(x, self.p.home)
                 assert home is not None
-                if home.memory.kind == "slot":
+                if self.p.shown(home.memory):
                     part = _bytes(x.shape, home, x.dtype)
                     self.readers[home.memory].append(_Access(node, part))
 
@@ -115,7 +115,7 @@ class _Placing:
     def place(self, v: Value, home: Home) -> None:
         """Lets a value's node write it where it is wanted, or copies it at the end."""
         node = self.p.maker[v]
-        if home.memory.kind == "temp":  # its part of a concatenation
+        if not self.p.shown(home.memory):  # its part of a concatenation
             self.targets[v] = [home]
             return
         part = _bytes(v.shape, home, v.dtype)
@@ -200,7 +200,7 @@ class _Placing:
         """Whether a value can be read where it was stored."""
         if not home.row_major(v.shape):
             return False
-        if home.memory.kind == "temp":
+        if not self.p.shown(home.memory):
             return home.memory not in self.p.changed
         return not self.crowded(home, _bytes(v.shape, home, v.dtype))
 
