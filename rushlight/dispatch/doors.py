@@ -15,7 +15,18 @@ from typing import Any
 from rushlight import config
 from rushlight.compiler import control
 
-__all__ = ["EAGER", "Kind", "door", "event", "forget", "history", "interrupt", "look", "watch"]
+__all__ = [
+    "EAGER",
+    "Kind",
+    "aside",
+    "door",
+    "event",
+    "forget",
+    "history",
+    "interrupt",
+    "look",
+    "watch",
+]
 
 
 class Kind:
@@ -65,6 +76,16 @@ calls = [0]
 door: list[Callable[..., Any]] = [_cold if config.tier() is None else eager]
 watch: list[Any] = [None]  # an object with `look(tensor)` and `interrupt(reason)`
 owner: list[int] = [get_ident()]
+
+
+def aside(run: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function of which nothing is recorded or matched."""
+    was = door[0], watch[0]
+    door[0], watch[0] = eager, None
+    try:
+        return run(*arguments)
+    finally:
+        door[0], watch[0] = was
 
 
 def event(kind: Kind, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rushlight.dispatch import modes
-from rushlight.dispatch.doors import interrupt, watch
+from rushlight.dispatch.doors import aside, interrupt, watch
 from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tape import AccumulateGrad, Edge, Node, alias, gradient_edge
 from rushlight.dispatch.tensor import Tensor, array_of
@@ -57,9 +57,9 @@ def run_backward(
     Returns:
         the gradients of ``inputs`` (None where there is no path), if not accumulating.
     """
+    if watch[0] is not None and watch[0].edge(None):  # not in an event: nothing of it is replayed
+        return aside(run_backward, roots, retain_graph, create_graph, inputs, accumulate)  # type: ignore[no-any-return]
     run = _Run(retain_graph, create_graph)
-    if watch[0] is not None:
-        watch[0].edge(None)
     was = modes.state.grad
     modes.state.grad = create_graph
     try:
@@ -303,6 +303,8 @@ def _tell_origin(node: Node) -> None:
 def _accumulate(run: _Run, leaf: Tensor, grad: Tensor) -> None:
     """Adds to ``leaf.grad``: a fresh gradient is taken over, an existing one is added to."""
     have = leaf._grad
+    if not leaf._requires_grad and leaf._node is None:  # it did when the graph was made
+        return
     if watch[0] is not None:
         watch[0].accumulated(leaf, have is None)
     if have is None:

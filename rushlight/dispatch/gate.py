@@ -233,7 +233,7 @@ def note_on_tape(
 
 def _node_class(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) -> Any:
     """The class of the nodes for calls with this plan; kept with the plan."""
-    metas = tuple([x._meta if isinstance(x, Tensor) else scalar_meta(type(x)) for x in inputs])
+    metas = tuple([x._meta if isinstance(x, Tensor) else _METAS[type(x)] for x in inputs])
     plan.node = tape.class_for(op, metas, attrs)
     return plan.node
 

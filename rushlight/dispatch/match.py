@@ -301,9 +301,10 @@ def _view_of_outside(event: Event, path: Any) -> bool:
 def _windows(s: _Source, point: Point, path: Any, checks: list[str], effects: list[str]) -> None:
     """The rest of the function for a view of data, whose part may be another in each flight."""
     event = point.event
-    s.names.update(run=EAGER[event.kind], NEXT=point.next)
+    point.real = True
+    s.names.update(run=EAGER[event.kind], aside=doors.aside, NEXT=point.next)
     s.add(2, f"if {' and '.join(checks) or 'True'}:")
-    s.add(3, "result = run(op, inputs, attrs)")
+    s.add(3, "result = aside(run, op, inputs, attrs)")
     s.add(3, "outs = result if type(result) is tuple else (result,)")
     metas = [f"outs[{i}]._meta is {s.constant(o.meta)}" for i, o in enumerate(event.outs)]
     metas.append("not outs[0]._requires_grad")
@@ -321,8 +322,9 @@ def _windows(s: _Source, point: Point, path: Any, checks: list[str], effects: li
 
 def _hosted(s: _Source, point: Point) -> tuple[list[str], list[str], str]:
     """Events that run eagerly in each flight; their results are real at once."""
-    s.names["run"] = EAGER[point.event.kind]
-    effects = ["result = run(op, inputs, attrs)"]
+    point.real = True
+    s.names.update(run=EAGER[point.event.kind], aside=doors.aside)
+    effects = ["result = aside(run, op, inputs, attrs)"]
     if point.event.kind is WRITE:
         return [], effects, "result"
     if len(point.cells) == 1:

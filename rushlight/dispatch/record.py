@@ -199,6 +199,7 @@ class Recorder:
         self.finished = finished
         self.resume = resume
         self.depth = 0
+        self.again = False  # whether events of a flight run once more, not to be cut
         self.stepping: Any = None  # the event of the optimiser's step that is running
         self.serial = 0
         self.since_backward = 0  # events recorded since the last backward pass
@@ -220,14 +221,15 @@ class Recorder:
             return EAGER[kind](op, inputs, attrs)
         if self.depth:
             return self._inner(op, inputs, attrs, kind)
-        if self._recurs(op, inputs, attrs, kind) or self._comes_round(op, inputs, attrs, kind):
-            self.cut()
-            return doors.door[0](op, inputs, attrs, kind)
+        if not self.again:
+            if self._recurs(op, inputs, attrs, kind) or self._comes_round(op, inputs, attrs, kind):
+                self.cut()
+                return doors.door[0](op, inputs, attrs, kind)
+            if self.now.events and self.resume is not None and not self.now.graph_open():
+                result = self.resume(op, inputs, attrs, kind)
+                if result is not None:
+                    return result[0]
         trace = self.now
-        if trace.events and self.resume is not None and not trace.graph_open():
-            result = self.resume(op, inputs, attrs, kind)
-            if result is not None:
-                return result[0]
         event = Event(kind, op, (), attrs, len(trace.calls))
         self.depth = 1
         self.stepping = event if kind is STEP else None
@@ -274,10 +276,15 @@ class Recorder:
         if t._requires_grad and self._slot_of(t) is not None:
             self._trouble("a tensor's history is looked at")
 
-    def edge(self, t: Any) -> None:
-        """Somebody takes up a tensor's place in the graph, for a node or a backward pass."""
+    def edge(self, t: Any) -> bool:
+        """Somebody takes up a tensor's place in the graph, for a node or a backward pass.
+
+        Returns:
+            whether that is no part of an event.
+        """
         if self.depth == 0:
             self._trouble("a graph used by something other than backward()")
+        return self.depth == 0
 
     def interrupt(self, reason: str) -> None:
         """Something happens that cannot be replayed."""
@@ -309,6 +316,8 @@ class Recorder:
         if state.stack:
             self._trouble("a mode was active")
         if kind is None or kind is WRITE:
+            if not gate.PLAIN.issuperset(map(type, inputs)):
+                self._trouble("a tensor subclass")
             if self.now.problem is None and op.kind == "elementwise":
                 inputs = self._with_symbols(op, inputs, attrs)
             result = EAGER[kind](op, inputs, attrs)
@@ -411,6 +420,9 @@ class Recorder:
                     t._window = window
             return
         trace = self.now
+        if not gate.PLAIN.issuperset(map(type, inputs)):
+            self._trouble("a tensor subclass")
+            return
         plan = gate.plan_of(op, inputs, plain(attrs))
         outs = result if type(result) is tuple else (result,)
         if op.kind == "random" or op.name == "empty":
@@ -419,9 +431,6 @@ class Recorder:
         arguments = []
         for x in inputs:
             if isinstance(x, Tensor):
-                if type(x) not in gate.PLAIN:
-                    self._trouble("a tensor subclass")
-                    return
                 arguments.append(self._region(x))
             elif type(x) is Symbol:
                 varies = _varies(op, plan)

@@ -129,6 +129,10 @@ class Replay:
             self.statistics.refused[known.problem] += 1
             log("trace", f"not compiled: {known.problem}")
             return None
+        except BaseException as error:
+            known.problem = f"{type(error).__name__}: {error}"
+            self.start()  # what follows is recorded afresh
+            raise
         self.statistics.compiled += 1
         self.statistics.paths.append(path)
         self.paths += 1
@@ -160,7 +164,8 @@ class Replay:
                 point.size = i + 1 - start
                 start = i + 1
                 numbers = phase.program.numbers
-                numbers[:] = recording.numbers[: len(numbers)]
+                n = min(len(numbers), len(recording.numbers))
+                numbers[:n] = recording.numbers[:n]
                 if event.kind is STEP:
                     event.detail.fill(phase.program.numbers, recording.numbers)
                 point.launch = build_launch(
@@ -255,6 +260,7 @@ class Replay:
     def complete(self, point: Point) -> None:
         """A stretch is over and its programs have run."""
         self.resumed = None
+        doors.watch[0] = None
         if point.event.open:
             points = point.path()
             self._settle(points, _cells(points))
@@ -316,7 +322,7 @@ class Replay:
         for p in reversed(point.path()):
             if p is self.flight.launched:
                 return False
-            if p.event.hosted:
+            if p.real:
                 continue
             if any([cell[1] is storage for cell in p.cells]):
                 return True
@@ -338,16 +344,17 @@ class Replay:
         prefix = point if getattr(match, "ended", False) else point.parent
         if prefix is None or not t._requires_grad:
             return
-        if any([cell[0] is t for p in prefix.path() for cell in p.cells]):
+        if any([cell[0] is t for p in prefix.path() if not p.real for cell in p.cells]):
             self.bail(prefix, "a tensor's history is looked at")
             doors.history(t)
 
-    def edge(self, t: Tensor) -> None:
-        """Somebody takes up a tensor's place in the graph, for a node or a backward pass."""
+    def edge(self, t: Any) -> bool:
+        """Somebody takes up a tensor's place in the graph; as the recorder's."""
         if t is None:
-            self.interrupt("a backward pass by something other than backward()")
+            self.interrupt("a graph used by something other than backward()")
         else:
             self.history(t)
+        return True
 
     def interrupt(self, reason: str) -> None:
         """Something happens that cannot be replayed."""
@@ -398,8 +405,12 @@ class Replay:
                 for leaf, how, _ in p.event.detail:
                     if how == "new":
                         leaf._grad = None
-        for p in points[done:]:
-            self._again(p, cells)
+        self.recorder.again = True
+        try:
+            for p in points[done:]:
+                self._again(p, cells)
+        finally:
+            self.recorder.again = False
         for p in points:
             for cell in p.cells:
                 cell[:] = [None, None, 0]
@@ -498,13 +509,18 @@ def _become(handed: Tensor, made: Tensor) -> None:
     """
     old, new = handed._storage, made._storage
     handed.__dict__.update(made.__dict__)
-    if old is not new and old._bytes is None and old.owner is None:
-        old._bytes, old.owner, old.note = new._bytes, new.owner, new.note
+    if old is not new:
+        old.note = new.note
+        if old._bytes is None and old.owner is None:
+            old._bytes, old.owner = new._bytes, new.owner
+        else:  # memory of an earlier flight, over which others may have arrays
+            old.bytes[:] = new.bytes
+            handed._array = made._array = None
         handed._storage = made._storage = old
         for x in made._node.outputs if made._node is not None else ():
             t = getattr(x, "tensor", None)
             if t is not None and t._storage is new:
-                t._storage = old
+                t._storage, t._array = old, None
 
 
 def _cells(points: list[Point]) -> dict[int, Any]:

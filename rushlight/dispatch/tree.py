@@ -60,6 +60,7 @@ class Point:
         self.phase: Phase | None = None
         self.launch: Any = None
         self.ends = False  # whether a stretch ends here
+        self.real = False  # whether eager code makes what it hands out
         self.attrs: tuple[Any, ...] = ()  # of a view of data, in this flight
         self.misses = 0  # of a root: flights begun in the middle of a recording that went wrong
         self.times = 0  # how often its program has run
