@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rushlight.codegen import loop_math
 from rushlight.codegen.loop_lanes import INT64, Kind, Lanes, kind_of
@@ -25,6 +25,7 @@ from rushlight.codegen.loop_memory import (
     regular,
     window,
     write,
+    write_together,
 )
 from rushlight.compiler.kernels.emit import Function, Value
 from rushlight.compiler.loops import Instruction, Kernel, Stage
@@ -86,6 +87,7 @@ class Body:
         # the axis of neighbouring vectors
         self.copies = self.fills - 1 if tiled or pair else self.fills
         self.tiles: dict[Access, list[str]] = {}
+        self.known: dict[Any, str] = {}
         self.windows: dict[tuple[int, Access, int, int], list[str]] = {}
         self.group = Group(1, None, 1, 1)
         self.widths: set[int] = set()
@@ -201,10 +203,10 @@ class Body:
         Args:
             s: the stage whose loop it is; None if it is all stages'.
         """
-        before = (self.index, self.pointers, self.near, self.tiles, self.windows)
+        before = (self.index, self.pointers, self.near, self.tiles, self.windows, self.known)
         self.index = {**self.index, **indices}
         self.pointers = dict(self.pointers)
-        self.near, self.tiles, self.windows = {}, {}, {}
+        self.near, self.tiles, self.windows, self.known = {}, {}, {}, dict(self.known)
         products: dict[tuple[Value, int], Value] = {}
         for access in self.pointers if s is None else self.accesses[s]:
             moves: list[Value] = []
@@ -217,7 +219,7 @@ class Body:
             if moves:
                 self.pointers[access] = self._moved(access, self.pointers[access], *moves)
         yield
-        self.index, self.pointers, self.near, self.tiles, self.windows = before
+        self.index, self.pointers, self.near, self.tiles, self.windows, self.known = before
 
     def place(self, access: Access, u: int, step: int) -> str:
         """The address for a copy."""
@@ -246,10 +248,28 @@ class Body:
                 continue
             for u, step in self._copies(s, trait):
                 b = Lanes(self.f, self.group.lanes if trait.vector else 1)
-                value = self._emit(b, s, ins, u, step, trait)
+                key = self._key(b, s, ins, u, step)
+                value = self.known.get(key)
+                if value is None:
+                    value = self.known[key] = self._emit(b, s, ins, u, step, trait)
                 self.values[s, i, u, step] = value
                 if i in self.spreads[s]:
                     self._spread(s, i, u, step, value)
+
+    def _key(self, b: Lanes, s: int, ins: Instruction, u: int, step: int) -> Any:
+        """What makes a value: another stage's with the same key is the same."""
+        vector = [self.traits[s][a].vector for a in ins.args]
+        lanes = [b.n if v else 1 for v in vector]
+        args = tuple([self.value(s, a, u, step, n) for a, n in zip(ins.args, lanes, strict=True)])
+        if ins.name in ("load", "gather"):
+            buffer, offset, strides = ins.attrs
+            if buffer in self.stored:
+                return (s, ins, u, step)
+            place = self.place((buffer, offset, self._full(strides)), u, step)
+            return (ins.name, place, strides, args, b.n)
+        if ins.name in ("axis", "const"):
+            return (s, ins.name, repr(ins.attrs), ins.dtype, u, step, b.n)
+        return (ins.name, ins.attrs, args, ins.dtype, b.n, ins.name == "reduced" and u)
 
     def _copies(self, s: int, trait: _Traits) -> list[tuple[int, int]]:
         stepping = not self.rows and trait.depth >= 2 and trait.depth == self.innermost(s)
@@ -467,5 +487,10 @@ class Body:
                 continue
             stride = regular(self.elements(access, b.n)) if b.n > 1 else 1
             assert stride is not None, "pairs of axes are dense where they are stored"
+            if 1 < stride == group.steps <= FARTHEST and access[2][-1] == 1:
+                for u in range(group.vectors):
+                    several = values[u * stride : (u + 1) * stride]
+                    write_together(b, kind, several, self.place(access, u, 0), group.count)
+                continue
             for (u, step), value in zip(copies, values, strict=True):
                 write(b, kind, value, self.place(access, u, step), stride, group.count)

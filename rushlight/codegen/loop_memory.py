@@ -7,10 +7,22 @@ not exist is never read or written: beyond `count` lanes vectors are masked.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from rushlight.codegen.loop_lanes import Kind, Lanes, Partial
 
-__all__ = ["FARTHEST", "WIDEST", "Count", "picked", "read", "read_at", "regular", "window", "write"]
+__all__ = [
+    "FARTHEST",
+    "WIDEST",
+    "Count",
+    "picked",
+    "read",
+    "read_at",
+    "regular",
+    "window",
+    "write",
+    "write_together",
+]
 
 Count = int | Partial | None  # how many lanes there are, None for all
 FARTHEST = 8  # elements apart up to which all between are read
@@ -27,7 +39,7 @@ def read(b: Lanes, kind: Kind, place: str, stride: int, count: Count) -> str:
             lambda: read(b, kind, place, stride, count.count),
             lambda: read(b, kind, place, stride, None),
         )
-    if stride == 1 and count is None:
+    if stride == 1 and (count is None or count >= b.n):
         return b.f.load(v, place, size)
     if count == 1:
         one = b.f.load(kind.memory, place, size)
@@ -63,24 +75,36 @@ def window(
     for start in range(0, max(elements) + span, b.n):
         at = b.f.at(kind.memory, place, start)
 
-        def some(lanes: int, at: str = at, start: int = start) -> str:
-            there = max(elements[:lanes]) + span - start
-            if there <= 0:
-                return "zeroinitializer"
-            return read(b, kind, at, 1, None if there >= b.n else there)
+        def some(there: int, at: str = at) -> str:
+            return read(b, kind, at, 1, there) if there > 0 else "zeroinitializer"
 
-        if isinstance(count, Partial):
-            short = count.count
-            value = b.f.either(
-                count.short,
-                b.kind(kind.memory),
-                lambda some=some, short=short: some(short),
-                lambda some=some: some(b.n),
-            )
-            found.append(value)
-        else:
-            found.append(some(b.n if count is None else count))
+        whole = min(max(elements) + span - start, b.n)
+        if count is None:
+            found.append(some(whole))
+            continue
+        lanes = count.count if isinstance(count, Partial) else count
+        fewer = min(max(elements[:lanes]) + span - start, b.n)
+        if isinstance(count, int) or fewer == whole:
+            found.append(some(fewer))
+            continue
+        arms = (partial(some, fewer), partial(some, whole))
+        found.append(b.f.either(count.short, b.kind(kind.memory), *arms))
     return found
+
+
+def write_together(b: Lanes, kind: Kind, vectors: list[str], place: str, count: Count) -> None:
+    """Stores the lanes of several vectors in turn, one of each: densely."""
+    if isinstance(count, Partial):
+        for condition, lanes in ((count.short, count.count), (b.f.otherwise(count.short), None)):
+            with b.f.when(condition):
+                write_together(b, kind, vectors, place, lanes)
+        return
+    several = len(vectors)
+    there = several * (b.n if count is None else count)
+    for start in range(0, there, b.n):
+        turns = [divmod(n, several) for n in range(start, start + b.n)]
+        value = picked(b, kind, vectors, [which * b.n + lane for lane, which in turns])
+        write(b, kind, value, b.f.at(kind.memory, place, start), 1, min(there - start, b.n))
 
 
 def picked(b: Lanes, kind: Kind, vectors: list[str], elements: Sequence[int]) -> str:
@@ -115,7 +139,7 @@ def write(b: Lanes, kind: Kind, value: str, place: str, stride: int, count: Coun
                 write(b, kind, value, place, stride, lanes)
         return
     mask = f"<{b.n} x i1> {b.first(count)}"
-    if b.n == 1 or (stride == 1 and count is None):
+    if b.n == 1 or (stride == 1 and (count is None or count >= b.n)):
         b.f.store(v, value, place, size)
     elif count == 1:  # LLVM 22 makes a wide store of a narrowed vector under a mask of one lane
         b.f.store(kind.memory, b.extract(kind.memory, value, 0), place, size)
