@@ -238,3 +238,46 @@ def test_recurrent_layers_take_names():
         rl.gru(input=x, hx=h, params=params, bidirectional=False, **flags)
     with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
         rl.gru(x, h, depth=1)
+
+
+def test_dtype_of_gradients():
+    x = rl.ones(3, requires_grad=True)
+    assert x.grad_dtype is rl.float32
+    x.grad_dtype = rl.float64
+    for _ in range(2):
+        (x * 2).sum().backward()
+    assert x.grad.dtype is rl.float64 and x.grad.tolist() == [4, 4, 4]
+    with pytest.raises(
+        RuntimeError, match="because there is already a gradient with dtype 'double'"
+    ):
+        x.grad_dtype = rl.float16
+    x.grad = None
+    with pytest.raises(
+        RuntimeError, match="with dtype 'float' to a tensor with grad_dtype 'Double'"
+    ):
+        x.grad = rl.ones(3)
+    x.grad_dtype = None
+    x.grad = rl.ones(3, dtype=rl.bfloat16)
+    assert x.grad.dtype is rl.bfloat16
+    with pytest.raises(RuntimeError, match=r"must be a torch.dtype or None, but got int"):
+        x.grad_dtype = 3
+    with pytest.raises(RuntimeError, match=r"can only be accessed on leaf tensors\."):
+        (x * 2).grad_dtype  # noqa: B018
+
+
+def test_writes_that_autograd_cannot_see():
+    x = rl.ones(2, requires_grad=True)
+    y = x * 1
+    z = y * y
+    rl.autograd.graph.increment_version([y])
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.sum().backward()
+
+
+def test_einsum_by_name():
+    a, b = rl.ones(2, 3), rl.ones(3, 4)
+    assert rl.einsum("ij,jk", a, b).equal(a @ b)
+    assert rl.einsum(a, [0, 1], b, [1, 2], [0, 2]).equal(a @ b)
+    assert rl.einsum("ij,jk", [a, b]).equal(a @ b)
+    with pytest.raises(ValueError, match="must specify the equation string"):
+        rl.einsum("ij")

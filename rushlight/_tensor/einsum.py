@@ -210,7 +210,7 @@ def _product(shape: Any, dims: list[int]) -> int:
 
 
 @function
-def einsum(*args: Any) -> Any:
+def einsum(equation: Any = None, *operands: Any) -> Any:
     """Sums of products of tensors, written as subscripts.
 
     Args:
@@ -230,32 +230,32 @@ def einsum(*args: Any) -> Any:
         tensor([[3., 3., 3., 3.],
                 [3., 3., 3., 3.]])
     """
-    if len(args) < 2:
+    if equation is None or not operands:
         raise ValueError(
             "einsum(): must specify the equation string and at least one operand, or at least one "
             "operand and its subscripts list"
         )
-    if isinstance(args[0], Tensor):
-        equation, operands = _from_lists(args)
+    if isinstance(equation, Tensor):
+        equation, factors = _from_lists((equation, *operands))
     else:
-        equation, operands = args[0], list(args[1:])
-        if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-            operands = list(operands[0])
-    terms, given = _parse(equation, len(operands))
+        factors = list(operands)
+        if len(factors) == 1 and isinstance(factors[0], (list, tuple)):
+            factors = list(factors[0])
+    terms, given = _parse(equation, len(factors))
     width = max(
-        (x._meta.ndim - len(t) + 1 for x, t in zip(operands, terms, strict=True) if _DOTS in t),
+        (x._meta.ndim - len(t) + 1 for x, t in zip(factors, terms, strict=True) if _DOTS in t),
         default=0,
     )
     inputs = []
-    for i, (x, names) in enumerate(zip(operands, terms, strict=True)):
-        operands[i], names = _diagonals(x, _expanded(names, x._meta.ndim, i, width), i)
+    for i, (x, names) in enumerate(zip(factors, terms, strict=True)):
+        factors[i], names = _diagonals(x, _expanded(names, x._meta.ndim, i, width), i)
         inputs.append(names)
-    _check_sizes(operands, inputs)
+    _check_sizes(factors, inputs)
     output = _output(terms, given, width)
     summed = [n for n in dict.fromkeys(n for names in inputs for n in names) if n not in output]
     order = output + summed
     last = {n: max(i for i, names in enumerate(inputs) if n in names) for n in summed}
-    aligned = [_aligned(x, names, order) for x, names in zip(operands, inputs, strict=True)]
+    aligned = [_aligned(x, names, order) for x, names in zip(factors, inputs, strict=True)]
     result = aligned[0]
     first = tuple(order.index(n) for n in summed if last[n] == 0)
     if first:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+from rushlight._tensor import grad_dtype
 from rushlight._tensor.api import both, method, tensor_property
 from rushlight.dispatch import modes, tape, views
-from rushlight.dispatch.doors import BACKWARD, CLEAR, DATA, DETACH, EAGER, event, forget, history
-from rushlight.dispatch.doors import interrupt
+from rushlight.dispatch.doors import (
+    BACKWARD,
+    CLEAR,
+    DATA,
+    DETACH,
+    EAGER,
+    event,
+    forget,
+    history,
+    interrupt,
+)
 from rushlight.dispatch.hooks import hooked
 from rushlight.dispatch.tensor import Tensor, Version, alias, point
 
@@ -209,10 +219,11 @@ def _set_grad(self: Tensor, value: Any) -> None:
         if value is self:
             raise RuntimeError("can't assign Variable as its own grad")
         have, want = value._meta, self._meta
-        if have.dtype is not want.dtype:
+        kind = grad_dtype.of(self)
+        if kind is not None and have.dtype is not kind:
             raise RuntimeError(
                 f"attempting to assign a gradient with dtype '{_C_NAMES[have.dtype.name]}' to a "
-                f"tensor with grad_dtype '{want.dtype.title}'. The gradient must match the "
+                f"tensor with grad_dtype '{kind.title}'. The gradient must match the "
                 "tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's "
                 "grad_dtype attribute with a specific dtype, or None to allow any dtype. Set "
                 "grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may "

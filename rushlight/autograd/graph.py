@@ -14,6 +14,7 @@ __all__ = [
     "Node",
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
+    "increment_version",
     "save_on_cpu",
     "saved_tensors_hooks",
 ]
@@ -92,3 +93,18 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
             "gradients"
         )
     return GradientEdge(tape.gradient_edge(tensor) or ())
+
+
+def increment_version(tensor: Any) -> None:
+    """Tells autograd that a tensor, or each of several, was written to in a way it cannot see.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.ones(2)
+        >>> torch.autograd.graph.increment_version(x)
+        >>> x._version
+        1
+    """
+    for t in (tensor,) if isinstance(tensor, Tensor) else tensor:
+        if not t._inference:
+            t._counter.value += 1
