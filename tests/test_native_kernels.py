@@ -274,6 +274,13 @@ def test_long_sums_are_cut_in_blocks() -> None:
     Case(rng, "float32", (16, 300, 1, 1), (50, 300, 3, 3), PLAIN).check()
 
 
+def test_narrow_planes_take_tiles_of_two_rows() -> None:
+    rng = np.random.default_rng(2)
+    how = ((2, 3), (1, 3), (1, 2), 1)
+    Case(rng, "float64", (5, 64, 11, 9), (31, 64, 3, 3), how).check()
+    Case(rng, "float32", (3, 40, 9, 5), (32, 40, 3, 3), PLAIN).check()
+
+
 def test_large_images_are_cut_in_bands() -> None:
     rng = np.random.default_rng(1)
     Case(rng, "float32", (2, 8, 120, 150), (6, 8, 3, 3), PLAIN).check()

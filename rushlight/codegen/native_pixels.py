@@ -34,6 +34,7 @@ __all__ = ["convolution"]
 
 _SUMMED = 512  # products summed before a sum is added to memory
 _LEAST = 128  # products a sum: for fewer, turning the results costs too much
+_MOST_ROWS = 64  # of planes where a tile has two rows: they are not cut in bands
 _FULL = 0.7  # least part of the multiply-adds that must be of use
 _SHARED_PACK = 1 << 16  # packed weights from which threads share the packing
 
@@ -66,7 +67,7 @@ def _tile(lanes: int, rows: int, columns: int, k: int) -> PixelTile | None:
     """The tile for planes of this size, None if too much of it would be idle."""
     most = min(14 if many_registers() else 6, lanes)
     pixels = -(-columns // -(-columns // most))
-    tall = 2 if pixels < 6 and rows > 1 else 1
+    tall = 2 if pixels < 6 and 1 < rows <= _MOST_ROWS else 1
     vectors = 2 if -(-k // lanes) % 2 == 0 or k > 4 * lanes else 1
     full = columns / (-(-columns // pixels) * pixels) * rows / (-(-rows // tall) * tall)
     full *= k / (-(-k // (vectors * lanes)) * vectors * lanes)
@@ -97,8 +98,8 @@ def convolution(itemsize: int, how: Geometry, bias: bool, threads: int) -> list[
     scratch = Scratch(how.axes, channels)
     position = panels * width * scratch.channels * taps  # multiply-adds
     unit = unit_of(t, scratch, n * z.positions, groups, position, threads)
-    if tile.rows > 1 and unit[1] < y.positions:
-        return None
+    if tile.rows > 1:  # a band could be lower than a tile
+        unit = unit[0], y.positions
     values = fields_of(scratch, how.counts, how.x, how.out, unit)
     blocks = -(-scratch.channels * taps // _SUMMED)
     tiles = -(-column.positions // tile.pixels)
