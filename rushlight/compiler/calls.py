@@ -6,6 +6,7 @@ results lie.  Out: its steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from rushlight.ir.graph import Value, operands, row_major
 from rushlight.ir.meta import meta
 
 __all__ = ["call_steps"]
+
+_PRODUCT, _ELEMENT = 0.02, 0.2  # nanoseconds of a multiply-add, of an element that is moved
 
 Ints = tuple[int, ...]
 Homes = Callable[[Value], Home | None]
@@ -84,7 +87,14 @@ def _product(v: Value, inputs: list[Home], result: Home | None, threads: int) ->
     finish = (1, v.attrs[0]) if bias else ()
     bounds = native_matmul.bind(v.dtype, batch, m, n, k, sa, sb, sc, threads, *finish)
     homes = (*inputs[:2], result, *inputs[2:])
-    return _call(f"matmul {(*batch, m, n, k)}", bounds, homes, [v.dtype] * len(homes), (0, 1, 3))
+    return _call(
+        f"matmul {(*batch, m, n, k)}",
+        bounds,
+        homes,
+        [v.dtype] * len(homes),
+        (0, 1, 3),
+        v.size * k * _PRODUCT,
+    )
 
 
 def _scatter(v: Value, inputs: list[Home], result: Home | None, threads: int) -> CallStep:
@@ -94,8 +104,10 @@ def _scatter(v: Value, inputs: list[Home], result: Home | None, threads: int) ->
     count = indices[0].size
     bound = native_scatter.bind(v.dtype, mode, v.shape, len(indices), count, threads)
     kinds = [x.dtype for x in (*v.inputs[1:], v)]
-    step = _call(f"scatter {mode}", [bound], (*inputs, result), kinds, range(len(inputs)))
-    return step._replace(reads=step.reads | step.writes)
+    step = _call(
+        f"scatter {mode}", [bound], (*inputs, result), kinds, range(len(inputs)), v.inputs[1].size
+    )
+    return step._replace(reads=step.reads | step.writes, work=float(v.inputs[1].size))
 
 
 def _product_steps(shape: Ints, strides: Ints, batch: Ints) -> tuple[Ints, int, int]:
@@ -126,7 +138,19 @@ def _native(
             memory = Memory("temp", nbytes=max(m.numel * m.dtype.itemsize, 1))
             homes[len(known) + i] = Home(memory, 0, row_major(m.shape))
     kinds = [m and m.dtype.numpy for m in (*metas, *outs)]
-    return _call(op.name, bounds, homes, kinds, range(len(known)))
+    step = _call(op.name, bounds, homes, kinds, range(len(known)))
+    return step._replace(work=_work(v, outs))
+
+
+def _work(v: Value, outs: Sequence[Any]) -> float:
+    """About how long a whole operator takes: a convolution multiplies, others read and write."""
+    sizes = sorted([x.size for x in v.inputs])
+    moved = float(sum(sizes) + sum([m.numel for m in outs]))
+    if v.attrs[0].kind != "window" or len(sizes) < 2 or len(v.inputs[1].shape) < 3:
+        return moved * _ELEMENT
+    weight = v.inputs[1].shape if v.attrs[0].name != "conv_weight" else outs[0].shape
+    positions = max([m.numel for m in outs] + sizes) / max(weight[0], 1)
+    return float(positions * math.prod(weight) * _PRODUCT + moved * _ELEMENT)
 
 
 def _strides(shape: Ints, home: Home) -> Ints:
@@ -153,4 +177,6 @@ def _call(
     if scratch is not None:
         writes.add(scratch)
     checks = any([b.bad >= 0 for b in bounds])
-    return CallStep(name, tuple(bounds), tuple(places), scratch, reads, frozenset(writes), checks)
+    return CallStep(
+        name, tuple(bounds), tuple(places), scratch, reads, frozenset(writes), checks, work=work
+    )

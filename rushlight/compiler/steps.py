@@ -92,6 +92,7 @@ class CallStep(NamedTuple):
         places: where each operand lies (None where there is none).
         scratch: memory for all launches.
         reads, writes, checks, stop: as above.
+        work: about how many nanoseconds one thread needs.
     """
 
     name: str
@@ -102,6 +103,7 @@ class CallStep(NamedTuple):
     writes: frozenset[Memory]
     checks: bool = False
     stop: bool = False
+    work: float = 0.0
 
 
 class PythonStep(NamedTuple):

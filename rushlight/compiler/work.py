@@ -12,7 +12,7 @@ _DEAR = frozenset(
     ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "tanh", "sinh")
     + ("cosh", "power", "arctan2", "erf", "gather", "arctan", "arcsin", "arccos")
 )
-_STEP = 15.0  # what a step costs that does nothing
+_STEP, _CALL = 15.0, 100.0  # what a step costs that does nothing
 # Nanoseconds an element of float32, measured on long rows in the second cache.
 _COSTS = {"load": 0.04, "gather": 0.5, "const": 0.0, "number": 0.0, "reduced": 0.0}
 _SIMPLE, _FUNCTION, _STORE = 0.015, 0.15, 0.04
@@ -24,7 +24,7 @@ def nanoseconds(step: Step) -> float:
     if isinstance(step, LoopStep):
         return _STEP + _loops(step)
     if isinstance(step, CallStep):
-        return sum([20_000.0 if b.parts > 1 else 1_000.0 for b in step.bounds])
+        return _CALL * len(step.bounds) + step.work
     return 50_000.0
 
 
