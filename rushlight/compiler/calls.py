@@ -87,14 +87,9 @@ def _product(v: Value, inputs: list[Home], result: Home | None, threads: int) ->
     finish = (1, v.attrs[0]) if bias else ()
     bounds = native_matmul.bind(v.dtype, batch, m, n, k, sa, sb, sc, threads, *finish)
     homes = (*inputs[:2], result, *inputs[2:])
-    return _call(
-        f"matmul {(*batch, m, n, k)}",
-        bounds,
-        homes,
-        [v.dtype] * len(homes),
-        (0, 1, 3),
-        v.size * k * _PRODUCT,
-    )
+    name = f"matmul {(*batch, m, n, k)}"
+    step = _call(name, bounds, homes, [v.dtype] * len(homes), (0, 1, 3))
+    return step._replace(work=v.size * k * _PRODUCT)
 
 
 def _scatter(v: Value, inputs: list[Home], result: Home | None, threads: int) -> CallStep:
@@ -104,9 +99,7 @@ def _scatter(v: Value, inputs: list[Home], result: Home | None, threads: int) ->
     count = indices[0].size
     bound = native_scatter.bind(v.dtype, mode, v.shape, len(indices), count, threads)
     kinds = [x.dtype for x in (*v.inputs[1:], v)]
-    step = _call(
-        f"scatter {mode}", [bound], (*inputs, result), kinds, range(len(inputs)), v.inputs[1].size
-    )
+    step = _call(f"scatter {mode}", [bound], (*inputs, result), kinds, range(len(inputs)))
     return step._replace(reads=step.reads | step.writes, work=float(v.inputs[1].size))
 
 
@@ -177,6 +170,4 @@ def _call(
     if scratch is not None:
         writes.add(scratch)
     checks = any([b.bad >= 0 for b in bounds])
-    return CallStep(
-        name, tuple(bounds), tuple(places), scratch, reads, frozenset(writes), checks, work=work
-    )
+    return CallStep(name, tuple(bounds), tuple(places), scratch, reads, frozenset(writes), checks)
