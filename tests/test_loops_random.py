@@ -103,6 +103,8 @@ class Maker:
             self.outer, self.inner = self.outer[1:], self.inner[-1:]
         self.buffers: list[Any] = []
         self.sizes: list[int] = []
+        self.places: list[Any] = []  # what later stages may read
+        self.written: list[Any] = []
 
     def buffer(self, kind: Any, strides: Sequence[int], shape: Sequence[int]) -> tuple[int, int]:
         """A new buffer, and the offset at which no position lies before its start."""
@@ -126,19 +128,26 @@ class Maker:
         return found
 
     def load(self, b: Build, inner: bool) -> int:
+        """Of a new buffer, or what a stage before has read or written."""
+        before = [x for x in self.places if x[0] == inner]
+        if before and self.random.random() < 0.4:
+            _, kind, number, found, low = self.random.choice(before)
+            return b.load(kind, number, found, low)
         kind = self.random.choice(KINDS)
         shape = self.outer + (self.inner if inner else ())
         found = self.strides(shape, one_each=False)
         number, low = self.buffer(kind, found, shape)
-        rest = [0] * (len(self.outer + self.inner) - len(shape))
-        return b.load(kind, number, [*found, *rest], low)
+        found += [0] * (len(self.outer + self.inner) - len(shape))
+        self.places.append((inner, kind, number, found, low))
+        return b.load(kind, number, found, low)
 
     def store(self, b: Build, value: int, inner: bool) -> None:
         shape = self.outer + (self.inner if inner else ())
         found = self.strides(shape, one_each=True)
         number, low = self.buffer(b.body[value].dtype, found, shape)
-        rest = [0] * (len(self.outer + self.inner) - len(shape))
-        b.store(value, number, [*found, *rest], low)
+        found += [0] * (len(self.outer + self.inner) - len(shape))
+        b.store(value, number, found, low)
+        self.written.append((inner, b.body[value].dtype, number, found, low))
 
     def operations(self, b: Build, first: int) -> int:
         """A few operations on what there is from `first` on."""
@@ -196,6 +205,8 @@ class Maker:
             )
             stages.append(stage)
             reduced += made
+            self.places += self.written
+            self.written = []
         b = Build()
         for source, kind in reduced:
             self.store(b, b.reduced(source, 0, kind), inner=False)
