@@ -168,6 +168,17 @@ def test_scatters_leave_their_base_alone() -> None:
     assert all([a.tobytes() == b.tobytes() for a, b in zip(one, two, strict=True)])
 
 
+def test_long_chains_are_cut() -> None:
+    x = memory(0, (70,))
+    v = x
+    for i in range(700):
+        v = ufunc("add", ufunc("multiply", v, const(0.99, FLOAT)), v if i % 50 == 0 else x)
+    both(
+        Graph((store(v, 1), store(made.reduce("add", v, (0,)), 2)), 3, 0),
+        [np.ones(70, FLOAT), np.zeros(70, FLOAT), np.zeros((), FLOAT)],
+    )
+
+
 def sum_graph(n: int) -> Graph:
     x = memory(0, (n,))
     e = ufunc("exp", ufunc("negative", ufunc("multiply", x, x)))

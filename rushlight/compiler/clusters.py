@@ -33,7 +33,8 @@ _CHECKING = frozenset(("plane_scatter",))  # native kernels that may refuse thei
 _LEAVES = frozenset(("input", "number", "const", "iota"))
 _COMPUTED = frozenset(("map", "view", "index", "reduce"))
 _KNOWN: dict[Any, bool] = {}  # what loops can do
-_MOST_INSTRUCTIONS = 256
+_MOST_INSTRUCTIONS = 200
+_LONGEST, _DEEPEST = 400, 60  # expression between roots: values, those shared counted often
 _MOST_BUFFERS = 32
 _SERIAL = 1 << 14  # elements that one thread may walk although more could share the work
 _ROWS = 16  # outer positions that are enough to share
@@ -190,6 +191,7 @@ class Partition:
                     self.straighten(v.inputs[2])
             elif v.kind == "index":
                 self.lay(v.inputs[0])
+        self.cut(order)
         self.dear(order)
 
     def build_in_place(self, order: list[Value]) -> None:
@@ -240,6 +242,19 @@ class Partition:
                 parts.append(self.store(x, place, False))
             start += x.shape[v.attrs[0]]
         self.parts[v] = parts
+
+    def cut(self, order: list[Value]) -> None:
+        """Makes roots where expressions get too long for one kernel."""
+        size: dict[Value, int] = {}
+        depth: dict[Value, int] = {}
+        for v in order:
+            size[v] = depth[v] = 0
+            if self.home(v) is None and v.kind in ("map", "view", "index"):
+                size[v] = 1 + sum([size[x] for x in v.inputs])
+                depth[v] = 1 + max([depth[x] for x in v.inputs])
+                if v.kind != "view" and (size[v] > _LONGEST or depth[v] > _DEEPEST):
+                    self.roots[v] = None
+                    size[v] = depth[v] = 0
 
     def dear(self, order: list[Value]) -> None:
         """Makes roots of values that several roots would compute, if reading them is cheaper."""

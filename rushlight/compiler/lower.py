@@ -260,31 +260,34 @@ class _Lowering:
         key = (v, at)
         found = self.stage.made.get(key)
         if found is None:
-            found = self.stage.made[key] = self.make(v, at)
+            found = self.at_hand_now(v, at)
+            if found is None:
+                maker = _MAKERS.get(v.kind)
+                if maker is None:
+                    raise NotAffine
+                found = maker(self, v, at)
+            self.stage.made[key] = found
         return found
 
-    def make(self, v: Value, at: Access) -> int:
+    def at_hand_now(self, v: Value, at: Access) -> int | None:
+        """The instruction that reads a value, if it was made elsewhere or by an earlier stage."""
         c = self.cluster
-        if v in c.members:
-            if at != c.result(v):
-                raise NotAffine
-            if v.kind == "reduce":
-                return self.stage.emit("reduced", (), self.reduced[v], v.dtype)
-            earlier = c.inside(v) and self.level(v) < self.level_of_stage()
-            if earlier and self.dear(v):
-                stored = self.targets(v)
-                if stored:  # an earlier stage computed and stored it
-                    self.reloads[v] = None
-                    return self.load(v, at, stored[0])
-            return _MAKERS[v.kind](self, v, at)
-        home = self.home(v)
-        if home is not None:
+        if v not in c.members:
+            home = self.home(v)
+            if home is None:
+                return None
             self.uses[v, at] = None
             return self.load(v, at, home)
-        maker = _MAKERS.get(v.kind)
-        if maker is None:
+        if at != c.result(v):
             raise NotAffine
-        return maker(self, v, at)
+        if v.kind == "reduce":
+            return self.stage.emit("reduced", (), self.reduced[v], v.dtype)
+        earlier = c.inside(v) and self.level(v) < self.level_of_stage()
+        stored = self.targets(v)
+        if earlier and stored and self.dear(v):
+            self.reloads[v] = None
+            return self.load(v, at, stored[0])
+        return None
 
     def level_of_stage(self) -> int:
         """The level of what is being computed: as many as there are reducing stages before it."""
@@ -351,7 +354,9 @@ class _Lowering:
         return found if v.dtype == _INT64 else self.stage.emit("cast", (found,), (), v.dtype)
 
     def make_map(self, v: Value, at: Access) -> int:
-        args = tuple([self.value(x, at.broadcast_to(x.shape)) for x in v.inputs])
+        args: Ints = ()
+        for x in v.inputs:  # no list comprehension, that would be another frame on the stack
+            args += (self.value(x, at.broadcast_to(x.shape)),)
         return self.stage.emit(v.attrs[0], args, (), v.dtype)
 
     def make_view(self, v: Value, at: Access) -> int:
