@@ -782,6 +782,52 @@ def named_numbers_that_change(torch: Any, out: Out) -> None:
 
 
 @program()
+def a_step_now_and_then(torch: Any, out: Out) -> None:
+    torch.manual_seed(78)
+    w = torch.randn(3, requires_grad=True)
+    opt = torch.optim.SGD([w], lr=0.1, momentum=0.9)
+    for step in out.steps():
+        loss = torch.tanh(w).mean()
+        opt.zero_grad()
+        loss.backward()
+        if step % 2:
+            opt.step()
+    out(w, w.grad)
+
+
+@program()
+def data_written_now_and_then(torch: Any, out: Out) -> None:
+    torch.manual_seed(79)
+    w, c = torch.randn(3, requires_grad=True), torch.ones(2)
+    opt = torch.optim.RMSprop([w], lr=0.01)
+    for step in out.steps():
+        if step % 4 == 3:
+            c.fill_(0.5)
+        c.mul_(2)
+        with torch.no_grad():
+            unused = w + w
+        torch.tanh(w).mean().backward()
+        opt.step()
+    out(w, c, unused)
+
+
+@program()
+def a_step_between_forward_and_backward(torch: Any, out: Out) -> None:
+    torch.manual_seed(80)
+    w, v = torch.randn(4, requires_grad=True), torch.randn(4, requires_grad=True)
+    of_w, of_v = torch.optim.SGD([w], lr=0.02), torch.optim.SGD([v], lr=0.02)
+    for step in out.steps():
+        mixed = w * torch.rand(4)
+        mixed.view(-1)[0].fill_(-1.5)
+        of_v.step()
+        seen = mixed * (0.5 + 0.1 * step)
+        loss = torch.tanh(mixed).mean() + torch.tanh(seen).mean() + (v * v).mean()
+        loss.backward()
+        of_w.step()
+    out(w, v, w.grad, v.grad)
+
+
+@program()
 def integers_that_change(torch: Any, out: Out) -> None:
     torch.manual_seed(75)
     w = torch.randn(6, requires_grad=True)
