@@ -800,7 +800,7 @@ def data_written_now_and_then(torch: Any, out: Out) -> None:
     torch.manual_seed(79)
     w, c = torch.randn(3, requires_grad=True), torch.ones(2)
     opt = torch.optim.RMSprop([w], lr=0.01)
-    for step in out.steps():
+    for step in out.steps(42):
         if step % 4 == 3:
             c.fill_(0.5)
         c.mul_(2)
