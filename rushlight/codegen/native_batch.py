@@ -25,12 +25,13 @@ from rushlight.codegen.native_plans import (
 from rushlight.compiler.kernels import conv_batch, turn
 from rushlight.compiler.kernels.gemm import Tile
 
-__all__ = ["convolutions", "turn_function", "turning"]
+__all__ = ["MOST_SCRATCH", "convolutions", "turn_function", "turning"]
 
 _MOST_POSITIONS = 256  # of a plane: above, convolution by rows is as good
 _FULL = 0.75  # least part of the vectors' lanes that must be of use
 _SUMMED = 512  # products summed before a sum is added to memory
 _SLICE_BYTES = 256 << 10  # of input that is read again and again
+MOST_SCRATCH = 256 << 20  # bytes of turned arrays; larger problems take kernels that need none
 _SHARED_WORDS = 1 << 15  # elements to turn from which a second thread is worth waking
 
 
@@ -134,6 +135,8 @@ def convolutions(
     item = x.itemsize
     o_place = inner.x[0] * inner.chunks * item
     o_words = inner.o[0] * inner.chunks
+    if o_place + o_words * item > MOST_SCRATCH:
+        return None
     rest = (o_place, bias)
     launches = [
         _turn_in(x, inner, threads),

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from rushlight.codegen import engine, native
 from rushlight.codegen.bound import SCRATCH, Bound
-from rushlight.codegen.native_batch import turning
+from rushlight.codegen.native_batch import MOST_SCRATCH, turning
 from rushlight.codegen.native_plans import (
     NO_AXIS,
     Axis,
@@ -67,8 +67,11 @@ def weight_gradient(
     blocks = -(-k // width)
     if k < _FULL * blocks * width:
         return None
-    most = 12 if many_registers() else 5
-    tile = Tile(-(-c // -(-c // most)), vectors)
+    plane = axes[1].positions * axes[2].positions
+    chunk_images = max(1, _SUMMED // plane)
+    panels = -(-c // (12 if many_registers() else 5))
+    splits, split_images = _split(x.shape[0], chunk_images, panels * blocks)
+    tile = Tile(_rows(c, panels, vectors, blocks * splits, threads), vectors)
     turned = _gradient(g, axes, width, threads)
     if turned is None:
         return None
@@ -76,10 +79,7 @@ def weight_gradient(
     _, y, column = axes
     panels = -(-c // tile.rows)
     taps = y.taps * column.taps
-    plane = y.positions * column.positions
-    chunk_images = max(1, _SUMMED // plane)
     chunk_rows = y.positions if plane <= _SUMMED else max(1, _SUMMED // column.positions)
-    splits, split_images = _split(x.shape[0], chunk_images, panels * blocks)
     units = panels * blocks * splits
     xs = strides(x)
     sums = tile.rows * taps * width * x.itemsize
@@ -123,6 +123,22 @@ def weight_gradient(
     return launches
 
 
+def _rows(c: int, fewest: int, vectors: int, others: int, threads: int) -> int:
+    """Input channels of a panel: as many as fit, but so that all threads have work.
+
+    Args:
+        fewest: panels.
+        others: units of one panel.
+    """
+
+    def cost(panels: int) -> float:
+        rows = -(-c // panels)
+        step = max(rows * vectors, rows + vectors, 8)  # of the inner kernel
+        return -(-panels * others // threads) * step
+
+    return -(-c // min(range(fewest, fewest + threads), key=cost))
+
+
 def _split(images: int, chunk: int, units: int) -> tuple[int, int]:
     """Into how many parts the images are split, and how many images a part has: whole chunks."""
     chunks = -(-images // chunk)
@@ -147,6 +163,9 @@ def _gradient(
         return None
     plane = y.positions * column.positions
     blocks = -(-k // width)
+    size = math.prod((blocks, n, plane, width)) * g.itemsize
+    if size > MOST_SCRATCH:
+        return None
     values = {
         "as": blocks,
         "bs": n,
@@ -162,5 +181,4 @@ def _gradient(
     }
     launch = turning(values, (0, 0), (SCRATCH, 0), g.itemsize, threads)
     steps = (n * plane * width, plane * width, column.positions * width, width)
-    size = math.prod((blocks, n, plane, width)) * g.itemsize
     return [launch], steps, (SCRATCH, 0), -(-size // 64) * 64
