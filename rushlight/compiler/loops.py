@@ -1,18 +1,19 @@
-"""Loop IR: one kernel as loops over axes with straight-line bodies; what `codegen/` turns into LLVM IR.
+"""Loop IR: a kernel as loops over axes with straight-line bodies, which `codegen/` makes LLVM IR of.
 
-A kernel runs over outer axes, which threads share (each result is computed by one thread, so results do
-not depend on how many there are), and for each outer position runs its stages in order.  A stage
-walks the inner axes: it either reduces (its results are then one number each for this outer position, which
-later stages read) or stores.  Softmax over rows is an outer axis of rows and three stages: maximum,
-sum of exponentials, store.  An elementwise kernel has one stage; a sum over columns has the columns
-outside and the rows inside (the emitter then puts neighbouring outer positions into one vector).
+A kernel runs over outer axes, which threads share (each result is computed by one thread, so
+results do not depend on how many there are), and for each outer position runs its stages in order.
+A stage walks the inner axes: it either reduces (its results are then one number each for this outer
+position, which later stages read) or stores. Softmax over rows is an outer axis of rows and three
+stages: maximum, sum of exponentials, store. An elementwise kernel has one stage; a sum over columns
+has the columns outside and the rows inside (the emitter then puts neighbouring outer positions into
+one vector).
 
 Instructions of a body are SSA: arguments are positions of earlier instructions of the same body.
 
     load     ()           (buffer, offset, strides)   strides: one a loop axis, outer then inner
-    gather   (i...)       (buffer, offset, strides, ((size, stride), ...))   as load, moved by an index
-                                                      each; negative ones count from the end; one
-                                                      outside its size sets the status word
+    gather   (i...)       (buffer, offset, strides, ((size, stride), ...))   as load, moved by an
+                                                      index each; negative ones count from the
+                                                      end; one outside its size sets the status
     const    ()           (number,)
     number   ()           (position,)                 a run-time double, converted to the dtype
     axis     ()           (axis,)                     the loop's position along an axis, int64
@@ -41,9 +42,9 @@ class Instruction(NamedTuple):
 class Reduce(NamedTuple):
     """A reduction of an instruction's values over the inner axes.
 
-    ``name`` is a ufunc (add, multiply, maximum, minimum, logical_or, logical_and), or argmax or argmin
-    (the first position along the only inner axis, int64).  NaN wins in maximum, minimum and arg
-    reductions, as in NumPy.
+    ``name`` is a ufunc (add, multiply, maximum, minimum, logical_or, logical_and), or argmax or
+    argmin (the first position along the only inner axis, int64). NaN wins in maximum, minimum and
+    arg reductions, as in NumPy.
     """
 
     name: str
