@@ -1,6 +1,6 @@
 """The compiler: what users can ask of it and tell it.
 
-Hot code compiles itself; nothing here needs to be called.  ``dispatch/`` says what the functions do.
+Hot code compiles itself; nothing here needs to be called. ``dispatch/`` says what the functions do.
 """
 
 from __future__ import annotations

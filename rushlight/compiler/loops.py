@@ -1,4 +1,4 @@
-"""Loop IR: a kernel as loops over axes with straight-line bodies, which `codegen/` makes LLVM IR of.
+"""Loop IR: a kernel as loops over axes with straight-line bodies; `codegen/` makes LLVM IR of it.
 
 A kernel runs over outer axes, which threads share (each result is computed by one thread, so
 results do not depend on how many there are), and for each outer position runs its stages in order.
