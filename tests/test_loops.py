@@ -161,6 +161,21 @@ def test_casts_are_those_of_astype(source: Any) -> None:
         assert same_bits(out, expected), (target, x[out != expected], out, expected)
 
 
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 4, -1, 0.5, -0.5, 1.7])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_constant_powers(exponent: float, dtype: str) -> None:
+    x = np.concatenate([samples(np.dtype(dtype)), np.random.default_rng(0).normal(0, 9, 200)])
+    x = x.astype(dtype)
+    b = Build()
+    b.store(b.op("power", b.load(dtype, 0, (1,)), b.const(exponent, dtype)), 1, (1,))
+    kernel = Kernel((), (x.size,), (np.dtype(dtype),) * 2, 0, (b.stage(),))
+    (f,) = compiled([kernel])
+    out = np.zeros(x.size, dtype)
+    assert run(f, [x, out]) == 0
+    with np.errstate(all="ignore"):
+        assert ulps(out, np.power(x, np.asarray(exponent, dtype))) <= 2
+
+
 EDGES = [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 53, 64, 100, 333]
 
 

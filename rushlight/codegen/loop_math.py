@@ -554,11 +554,24 @@ def _function(name: str) -> Emit:
     return emit
 
 
+def _root(b: Lanes, k: Kind, x: str) -> str:
+    """x^0.5: as a square root, but of -0 and -infinity C's pow gives 0 and infinity."""
+    r = k.register
+    root = b.intrinsic("sqrt", r, b.op("fadd", r, x, "zeroinitializer"))
+    lowest = b.compare("oeq", k, x, b.const(k, -math.inf))
+    return b.select(lowest, r, b.const(k, math.inf), root)
+
+
+# Constant exponents whose powers are at most 1.5 ulp off without the general function.
 _SIMPLE_POWERS: dict[Any, Emit] = {
     0: lambda b, k, x: b.const(k, 1.0),
     1: _same,
     2: _square,
+    3: lambda b, k, x: b.op("fmul", k.register, _square(b, k, x), x),
+    4: lambda b, k, x: _square(b, k, _square(b, k, x)),
     -1: _reciprocal,
+    0.5: lambda b, k, x: b.intrinsic("sqrt", k.register, x),  # NumPy's own way
+    -0.5: lambda b, k, x: _reciprocal(b, k, _root(b, k, x)),
 }
 
 
