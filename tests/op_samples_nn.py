@@ -83,6 +83,11 @@ def _grid_sample_backward(make):
         yield (make(*x.shape[:2], *grid.shape[1:-1]), x, grid), how
 
 
+def _grid_sample_double_backward(make):
+    for (g, x, grid), how in _grid_sample_backward(make):
+        yield (make(*x.shape), make(*grid.shape), g, x, grid), how
+
+
 def _logits(make):
     yield (make(3, 4), make(3, 4, low=0, high=1), None, None), ("mean",)
     yield (make(3, 4), make(3, 4, low=0, high=1), make(4, low=0.5, high=2), make(4)), ("none",)
@@ -152,6 +157,7 @@ NN_SAMPLES = {
     "resample_spread": _resample_spread,
     "grid_sample": _grid_sample,
     "grid_sample_backward": _grid_sample_backward,
+    "grid_sample_double_backward": _grid_sample_double_backward,
     "embedding_spread": lambda make: [
         ((make(4, 3), np.array([0, 2, 2, 1])), (5, -1, False)),
         ((make(2, 2, 3), np.array([[0, 2], [2, 1]])), (5, 1, True)),

@@ -271,6 +271,13 @@ def _backward_rule(g: Meta, x: Meta, grid: Meta, *how: Any) -> Plan:
     return Plan([dx, dgrid], compute=opmath(x.dtype))
 
 
+def _double_backward_rule(a: Meta, b: Meta, g: Meta, x: Meta, grid: Meta, *how: Any) -> Plan:
+    if x.dtype.kind != "f":
+        raise unsupported("grid_sampler_double_backward_cpu", x.dtype)
+    outs = [meta(tuple(m.shape), m.dtype, None, m.device) for m in (g, x, grid)]
+    return Plan(outs, compute=opmath(x.dtype))
+
+
 def _backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, *how: Any) -> Any:
     return o.grid_sample_backward(g, *inputs, *how)
 
@@ -303,10 +310,7 @@ grid_sample_double_backward = Op(
     kind="indexing",
     inputs=("a", "b", "grad_output", "input", "grid"),
     attrs=("mode", "padding_mode", "align_corners"),
-    rule=lambda a, b, g, x, grid, *how: Plan(
-        [meta(tuple(m.shape), m.dtype, None, m.device) for m in (g, x, grid)],
-        compute=opmath(x.dtype),
-    ),
+    rule=_double_backward_rule,
     kernel=_sample_twice,
     grads=(no_derivative("grid_sampler_double_backward"),) * 5,
 )

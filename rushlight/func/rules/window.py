@@ -58,6 +58,7 @@ def _conv_weight(c: Call) -> Any:
 @values(
     "max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "im2col", "col2im",
     "plane_gather", "max_unpool", "resample", "grid_sample", "grid_sample_backward",
+    "grid_sample_double_backward",
     "fractional_max_pool",
 )  # fmt: skip
 def _planes(c: Call) -> Any:
