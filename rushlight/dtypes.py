@@ -1,6 +1,7 @@
 """Data types: the dtype objects, PyTorch's promotion table, default dtype, finfo and iinfo.
 
-A dtype knows its NumPy counterpart; bfloat16's comes from ml_dtypes, loaded when first used.
+A dtype knows its NumPy counterpart; bfloat16's and complex32's come from ml_dtypes, loaded when
+first used.
 Source of the promotion rules: the tensor-attributes page of PyTorch's documentation, checked
 against the real package by tests/test_dtypes.py.
 """
@@ -15,7 +16,11 @@ from rushlight.naming import PublicType
 
 __all__ = ["dtype", "finfo", "iinfo"]
 
-_ORDER = "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64 complex64 complex128"
+_ORDER = (
+    "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64 "
+    "complex32 complex64 complex128"
+)
+_FROM_ML_DTYPES = ("bfloat16", "complex32")
 
 
 class dtype(metaclass=PublicType):
@@ -24,7 +29,7 @@ class dtype(metaclass=PublicType):
     Attributes:
         itemsize: bytes of one element.
         is_floating_point: true for float16, bfloat16, float32 and float64.
-        is_complex: true for complex64 and complex128.
+        is_complex: true for complex32, complex64 and complex128.
         is_signed: false for bool and the unsigned integers.
     """
 
@@ -47,7 +52,7 @@ class dtype(metaclass=PublicType):
         self.is_floating_point = kind == "f"
         self.is_complex = kind == "c"
         self.is_signed = kind not in "bu"
-        self._numpy: Any = None if name == "bfloat16" else np.dtype(name)
+        self._numpy: Any = None if name in _FROM_ML_DTYPES else np.dtype(name)
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -55,7 +60,7 @@ class dtype(metaclass=PublicType):
         if self._numpy is None:
             import ml_dtypes
 
-            self._numpy = np.dtype(ml_dtypes.bfloat16)
+            self._numpy = np.dtype(getattr(ml_dtypes, self.name))
             _FROM_NUMPY[self._numpy] = self
         return self._numpy  # type: ignore[no-any-return]
 
@@ -68,12 +73,16 @@ class dtype(metaclass=PublicType):
         """The complex type whose parts have this type's precision."""
         if self.is_complex:
             return self
+        if self is float16:
+            return complex32
         return complex128 if self is float64 else complex64
 
     def to_real(self) -> dtype:
         """The type of the real part."""
         if not self.is_complex:
             return self
+        if self is complex32:
+            return float16
         return float64 if self is complex128 else float32
 
     def __repr__(self) -> str:
@@ -99,6 +108,7 @@ float16 = dtype("float16", "f", 2, "Half")
 bfloat16 = dtype("bfloat16", "f", 2, "BFloat16")
 float32 = dtype("float32", "f", 4, "Float")
 float64 = dtype("float64", "f", 8, "Double")
+complex32 = dtype("complex32", "c", 4, "ComplexHalf")
 complex64 = dtype("complex64", "c", 8, "ComplexFloat")
 complex128 = dtype("complex128", "c", 16, "ComplexDouble")
 uint16 = dtype("uint16", "u", 2, "UInt16")
@@ -118,6 +128,7 @@ ALL: dict[str, dtype] = {
         bfloat16,
         float32,
         float64,
+        complex32,
         complex64,
         complex128,
         uint16,
@@ -129,6 +140,7 @@ ALIASES: dict[str, dtype] = {
     "half": float16,
     "float": float32,
     "double": float64,
+    "chalf": complex32,
     "cfloat": complex64,
     "cdouble": complex128,
     "short": int16,
@@ -150,8 +162,9 @@ def from_numpy(np_dtype: Any) -> dtype:
         TypeError: for NumPy types that tensors cannot hold, in PyTorch's words.
     """
     found = _FROM_NUMPY.get(np_dtype)
-    if found is None and np_dtype.name == "bfloat16":
-        return bfloat16 if np_dtype == bfloat16.numpy else _unsupported(np_dtype)
+    if found is None and np_dtype.name in _FROM_ML_DTYPES:
+        kind = ALL[np_dtype.name]
+        return kind if np_dtype == kind.numpy else _unsupported(np_dtype)
     if found is None and np_dtype.newbyteorder("=") in _FROM_NUMPY and not np_dtype.isnative:
         raise ValueError(
             "given numpy array has byte order different from the native byte order. "
@@ -216,6 +229,8 @@ def _promote_uncached(a: dtype, b: dtype) -> dtype:
         )
     rank = _ORDER.split()
     low, high = (a, b) if rank.index(a.name) <= rank.index(b.name) else (b, a)
+    if high is complex32:
+        return complex32 if low is float16 or low.is_integral else low.to_complex()
     if high.is_complex:
         return complex128 if low is float64 else high
     if {low, high} == {float16, bfloat16}:

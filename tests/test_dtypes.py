@@ -80,3 +80,54 @@ def test_all_dtype_pairs_compute_what_torch_computes(seed):
             got, want = f(rl, *mine), f(torch, *real)
             assert str(got.dtype) == str(want.dtype), (a, b)
             assert got.double().tolist() == want.double().tolist(), (a, b)
+
+
+def complex_halves(torch):
+    """What complex32 prints, in both libraries."""
+    c = torch.complex32
+    x = torch.tensor([1 + 2j, 3.5 - 1j], dtype=c)
+    half = torch.ones(2).half()
+    y = torch.tensor([1.0, 2.0], requires_grad=True)
+    y.chalf().real.sum().backward()
+    pairs = (torch.bool, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    return [
+        repr(v)
+        for v in (
+            *(torch.promote_types(c, d) for d in (*pairs, torch.complex64, torch.complex128)),
+            *(d.to_complex() for d in (torch.float16, torch.bfloat16)),
+            *(c.to_real(), c.itemsize, c.is_complex, torch.chalf, torch.finfo(c)),
+            *(x, x.type(), x.tolist(), x[0].item(), x.real, x.imag, x.abs(), x.conj()),
+            *(x * x, x - 1, x + 1.5j, -x, x == x, half * 1j, torch.complex(half, half)),
+            *(x.to(torch.complex64), x.to(torch.bool), torch.arange(3).to(c), half.chalf()),
+            *(torch.view_as_real(x), torch.view_as_complex(torch.ones(2, 2).half())),
+            *(torch.cat([x, x]), x[torch.tensor([1, 0])], torch.where(x.real > 2, x, -x)),
+            *(x.clone().mul_(2), torch.ones(2, dtype=torch.complex64).copy_(x), y.grad),
+            *(torch.zeros(2, dtype=c), torch.full((2,), 1 + 1j, dtype=c), x.stride()),
+            *(torch.manual_seed(3) and (torch.randn(20, dtype=c), torch.rand(3, dtype=c)),),
+        )
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:Casting complex values:UserWarning")
+def test_complex_halves():
+    mine = complex_halves(rl)
+    assert "tensor([1.0000+2.j, 3.5000-1.j], dtype=torch.complex32)" in mine
+    with pytest.raises(TypeError, match="Got unsupported ScalarType ComplexHalf"):
+        rl.ones(2, dtype=rl.complex32).numpy()
+    with pytest.raises(RuntimeError, match=r"Low precision dtypes not supported. Got ComplexHalf"):
+        rl.linalg.inv(rl.ones(2, 2, dtype=rl.complex32))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_complex_halves_like_torch():
+    torch = pytest.importorskip("torch")
+    assert complex_halves(rl) == complex_halves(torch)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_complex_halves_travel_in_files(tmp_path):
+    x = rl.tensor([1 + 2j, 3], dtype=rl.complex32)
+    rl.save(x, tmp_path / "x.pt")
+    assert rl.load(tmp_path / "x.pt").equal(x)
+    torch = pytest.importorskip("torch")
+    assert torch.load(tmp_path / "x.pt").tolist() == [1 + 2j, 3]

@@ -269,6 +269,7 @@ _TYPE_NAMES = {
     "int32": "IntTensor",
     "int64": "LongTensor",
     "bool": "BoolTensor",
+    "complex32": "ComplexHalfTensor",
     "complex64": "ComplexFloatTensor",
     "complex128": "ComplexDoubleTensor",
 }
@@ -367,6 +368,7 @@ for _name, _dtype in {
     "char": dtypes.int8,
     "byte": dtypes.uint8,
     "bool": dtypes.bool_,
+    "chalf": dtypes.complex32,
     "cfloat": dtypes.complex64,
     "cdouble": dtypes.complex128,
 }.items():

@@ -184,6 +184,7 @@ _C_NAMES = {  # how PyTorch's text about gradients names element types
     "float64": "double",
     "float16": "c10::Half",
     "bfloat16": "c10::BFloat16",
+    "complex32": "c10::complex<c10::Half>",
     "complex64": "c10::complex<float>",
     "complex128": "c10::complex<double>",
     "bool": "bool",

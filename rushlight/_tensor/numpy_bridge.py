@@ -288,7 +288,7 @@ def numpy(self: Tensor, *, force: bool = False) -> Any:
 
     Raises:
         RuntimeError: the tensor requires grad (use ``detach()``), or is a conj/neg view.
-        TypeError: bfloat16, or not on the CPU.
+        TypeError: bfloat16 or complex32, or not on the CPU.
     """
     if force:
         return numpy(self.detach().cpu().resolve_conj().resolve_neg())
@@ -309,8 +309,8 @@ def numpy(self: Tensor, *, force: bool = False) -> Any:
                 f"Can't call numpy() on Tensor that has {name} bit set. Use "
                 f"tensor.resolve_{call}().numpy() instead."
             )
-    if m.dtype.name == "bfloat16":
-        raise TypeError("Got unsupported ScalarType BFloat16")
+    if m.dtype.name in ("bfloat16", "complex32"):
+        raise TypeError(f"Got unsupported ScalarType {m.dtype.title}")
     self._storage.exported = True
     return raw_array(self).view()
 
@@ -356,16 +356,17 @@ def item(self: Tensor) -> Any:
 @method
 def tolist(self: Tensor) -> Any:
     """The values as nested lists of Python numbers."""
-    array = array_of(self)
-    if self._meta.dtype.name == "bfloat16":
-        array = array.astype(np.float32)
-    return array.tolist()
+    return values_of(self).tolist()
+
+
+_WIDER = {"bfloat16": np.float32, "complex32": np.complex64}
 
 
 def values_of(t: Tensor) -> Any:
-    """A tensor's values as an array, for looking at only (bfloat16 as float32)."""
+    """A tensor's values as an array of NumPy's own types, for looking at only."""
     array = array_of(t)
-    return array.astype(np.float32) if t._meta.dtype.name == "bfloat16" else array
+    wide = _WIDER.get(t._meta.dtype.name)
+    return array if wide is None else array.astype(wide)
 
 
 @function

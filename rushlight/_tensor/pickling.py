@@ -26,8 +26,8 @@ from rushlight.runtime.storage import Storage
 
 __all__ = ["TypedStorage", "attach", "get_state", "set_state"]
 
-# These dtypes are younger than typed storages: their pickles name the dtype beside raw bytes.
-_UNTYPED = ("uint16", "uint32", "uint64")
+# No typed storages exist for these dtypes: their pickles name the dtype beside raw bytes.
+_UNTYPED = ("uint16", "uint32", "uint64", "complex32")
 
 
 class TypedStorage:

@@ -20,6 +20,8 @@ EVERYWHERE = "torch method inplace"
 
 def opmath(dt: dtype) -> dtype:
     """The dtype in which functions of this dtype are computed: halves use float32."""
+    if dt is dtypes.complex32:
+        return dtypes.complex64
     return dtypes.float32 if dt.itemsize == 2 and dt.is_floating_point else dt
 
 
@@ -58,6 +60,7 @@ _C_NAMES = {
     "int16": "short int",
     "int8": "signed char",
     "uint8": "unsigned char",
+    "complex32": "c10::complex<c10::Half>",
     "complex64": "c10::complex<float>",
     "complex128": "c10::complex<double>",
 }

@@ -28,7 +28,7 @@ def need_float(name: str, m: Meta) -> None:
         raise RuntimeError(
             f"{name}: Expected a floating point or complex tensor as input. Got {m.dtype.title}"
         )
-    if m.dtype.itemsize == 2:
+    if m.dtype.itemsize == 2 or m.dtype is dtypes.complex32:
         raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {m.dtype.title}")
 
 

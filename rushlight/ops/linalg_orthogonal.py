@@ -301,7 +301,7 @@ def _matrix_exp(a: Any) -> Any:
 
 def _matrix_exp_rule(a: Meta) -> Plan:
     need_square("linalg.matrix_exp", a)
-    if not (a.dtype.is_floating_point or a.dtype.is_complex):
+    if not a.dtype.is_floating_point:
         need_float("linalg.matrix_exp", a)
     return Plan(a.like())
 

@@ -449,7 +449,7 @@ def _view_as_real_rule(m: Meta) -> View:
 
 
 def _view_as_complex_rule(m: Meta) -> View:
-    if m.dtype.name not in ("float32", "float64"):
+    if m.dtype.name not in ("float16", "float32", "float64"):
         raise RuntimeError(
             "view_as_complex is only supported for half, float and double tensors, but got a "
             f"tensor of scalar type: {m.dtype.title}"

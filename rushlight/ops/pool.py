@@ -529,6 +529,9 @@ adaptive_avg_spread = Op(
 
 
 def _adaptive_max_rule(m: Meta, sizes: Ints) -> Plan:
+    if m.dtype.is_complex:
+        name = "adaptive_max_pool3d_cpu" if len(sizes) == 3 else "adaptive_max_pool2d"
+        raise unsupported(name, m.dtype)
     shape = (*m.shape[:2], *sizes)
     strides = suggested_strides(shape, m.shape, m.strides)
     return Plan(

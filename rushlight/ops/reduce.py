@@ -284,9 +284,10 @@ argmin = Op(
 )
 
 
-def _truth_rule(m: Meta, dim: Any, keepdim: bool) -> Meta:
-    out = dtypes.uint8 if m.dtype is dtypes.uint8 else dtypes.bool_
-    return meta(reduced(m.shape, dim_list(dim, m.ndim, False), keepdim), out, None, m.device)
+def _truth_rule(m: Meta, dim: Any, keepdim: bool) -> Plan:
+    kind = dtypes.uint8 if m.dtype is dtypes.uint8 else dtypes.bool_
+    out = meta(reduced(m.shape, dim_list(dim, m.ndim, False), keepdim), kind, None, m.device)
+    return Plan(out, compute=dtypes.complex64 if m.dtype is dtypes.complex32 else None)
 
 
 any = Op(

@@ -216,7 +216,9 @@ def place(array: Any, meta: Meta, operands: list[Any]) -> tuple[Storage, Any]:
 
 def cast_into(target: Any, values: Any) -> None:
     """Copies values into an array, converting as PyTorch converts."""
-    if values.dtype.kind == "c" and target.dtype.kind not in "c":
+    if values.dtype.kind == "W" and target.dtype != values.dtype:  # complex32
+        values = values.astype(np.complex64)
+    if values.dtype.kind == "c" and target.dtype.kind not in "cW":
         values = values.real if target.dtype.kind != "b" else values != 0
     kind = target.dtype.kind
     if (values.dtype.kind == "f" and kind == "u") or (kind == "i" and values.dtype.kind == "f"):

@@ -244,7 +244,7 @@ def normal(
     check_normal(std)
     if n == 0:
         return np.empty(0, dtype)
-    if dtype.kind == "c":
+    if dtype.kind in "cW":  # W: complex32
         parts = real_view_dtype(dtype)
         return normal(engine, 2 * n, parts, mean, std / math.sqrt(2.0), contiguous).view(dtype)
     need_floating("normal_kernel_cpu", dtype)

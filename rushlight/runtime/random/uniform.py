@@ -53,7 +53,7 @@ CHUNK = 1 << 15  # values a step: the working arrays stay in the second-level ca
 
 def real_view_dtype(dtype: Dtype) -> Dtype:
     """The dtype of the real and imaginary parts of a complex dtype."""
-    return np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
+    return np.dtype({4: np.float16, 8: np.float32, 16: np.float64}[dtype.itemsize])
 
 
 _F4 = np.dtype(np.float32)
@@ -68,7 +68,7 @@ def uniform(engine: Engine, n: int, dtype: Dtype, low: float = 0.0, high: float 
     """
     if low == 0.0 and high == 1.0 and dtype == _F4 and n <= CHUNK:
         return engine.floats(n)  # the commonest draw; 1 is never reached
-    if dtype.kind == "c":
+    if dtype.kind in "cW":  # W: complex32
         return uniform(engine, 2 * n, real_view_dtype(dtype), low, high).view(dtype)
     check_uniform(dtype, low, high)
     wide = dtype.itemsize == 8
