@@ -177,6 +177,18 @@ class PoolCase:
             np.testing.assert_array_equal(spread, pool_reference._scatter_kernel(g, places, *back))
 
 
+def test_windows_of_two_by_two() -> None:
+    rng = np.random.default_rng(9)
+    case = PoolCase(rng)
+    for height, width in ((2, 2), (9, 65), (14, 30), (8, 8), (5, 131), (3, 32)):
+        for dtype in ("float32", "float64"):
+            case.attrs = ((2, 2), (2, 2), (0, 0), (1, 1), bool(width % 2))
+            case.x = rng.integers(-4, 4, (3, 5, height, width)).astype(dtype)
+            case.x[rng.random(case.x.shape) < 0.1] = np.nan
+            case.x[rng.random(case.x.shape) < 0.1] = -np.inf
+            case.check()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_random_poolings(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -308,6 +320,7 @@ def test_narrower_hosts(vector_bytes: int, monkeypatch: pytest.MonkeyPatch) -> N
         native_pixels._pack_function.cache_clear()
         native_batch.turn_function.cache_clear()
         native_pool._function.cache_clear()
+        native_pool._pairs_function.cache_clear()
         native_norm._functions.cache_clear()
         native.forget()
 

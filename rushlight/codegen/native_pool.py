@@ -20,6 +20,7 @@ from rushlight.codegen.native_plans import (
     NO_AXIS,
     Axis,
     Ints,
+    Layout,
     max_plan,
     strides,
 )
@@ -30,6 +31,8 @@ __all__ = ["KERNELS"]
 
 _MIN_WORK = 10_000  # taps, or values to scatter: for fewer, NumPy's calls cost about as little
 _SHARED_WORK = 500_000  # from which a second thread is worth waking
+_PAIRS = Axis(0, 0, 2, 0, 2, 1)
+_UNIT = 4096  # windows of a unit
 
 
 @lru_cache(maxsize=8)
@@ -37,6 +40,13 @@ def _function(itemsize: int, scatters: bool) -> int:
     t = native.vector_type(itemsize)
     engine.compile_ir(pool.scatter_module(t) if scatters else pool.max_module(t))
     return engine.address(pool.scatter_name(t) if scatters else pool.max_name(t))
+
+
+@lru_cache(maxsize=4)
+def _pairs_function(itemsize: int) -> int:
+    t = native.vector_type(itemsize)
+    engine.compile_ir(pool.pairs_module(t))
+    return engine.address(pool.pairs_name(t))
 
 
 @lru_cache(maxsize=512)
@@ -68,9 +78,12 @@ def _max(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) ->
         return None
     if outs and not all([a.contiguous for a in outs]):
         return None
+    shape = (*x.shape[:2], *(a.positions for a in axes))
+    results = ((shape, x.dtype), (shape, np.dtype(np.int64)))
+    if _pairs_serve(x, axes):
+        return Bindings([_pairs(x, axes, threads)], results)
     y, column = (NO_AXIS, *axes)[-2:]
     plan = max_plan(x.itemsize, (y, column), x.shape[:2], strides(x), threads)
-    shape = (*x.shape[:2], *(a.positions for a in axes))
     operands = (
         (FIELD["x"], 0, 0),
         (FIELD["out"], 1, 0),
@@ -81,7 +94,31 @@ def _max(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) ->
     scratch = parts * plan.part_bytes
     function = _function(x.itemsize, False)
     launch = Bound(function, plan.block, operands, plan.own, (COUNTER,), parts, scratch)
-    return Bindings([launch], ((shape, x.dtype), (shape, np.dtype(np.int64))))
+    return Bindings([launch], results)
+
+
+def _pairs_serve(x: Layout, axes: tuple[Axis, ...]) -> bool:
+    """Whether windows are two by two, side by side and inside of the input."""
+    t = native.vector_type(x.itemsize)
+    if t.lanes * t.itemsize < 32 or len(axes) != 2 or x.strides[3] != 1:
+        return False
+    return all([a[2:] == _PAIRS[2:] and 2 * a.positions <= a.size for a in axes])
+
+
+def _pairs(x: Layout, axes: tuple[Axis, ...], threads: int) -> Bound:
+    y, column = axes
+    planes = x.shape[0] * x.shape[1]
+    unit = max(1, min(_UNIT // (y.positions * column.positions), -(-planes // (4 * threads))))
+    units = -(-planes // unit)
+    fields = pool.PAIR_FIELDS
+    values = (*x.shape[:2], *x.strides[:3], y.positions, column.positions, column.size, unit, units)
+    block = np.array([0, 0, 0, 0, *values, 0], np.int64)
+    count = len(fields)  # how many units were handed out
+    operands = tuple([(fields.index(n), i, 0) for i, n in enumerate(("x", "out", "indices"))])
+    own = ((fields.index("counter"), count),)
+    work = 4 * planes * y.positions * column.positions
+    parts = min(threads if work > _SHARED_WORK else 1, units)
+    return Bound(_pairs_function(x.itemsize), block, operands, own, (count,), parts)
 
 
 def _scatter_worth(layouts: list[Any], attrs: tuple[Any, ...]) -> bool:

@@ -9,6 +9,12 @@
 So the first of equals wins and the last NaN wins over all. Windows that see no element at all are
 not for this kernel. Places count within the unpadded plane, row-major.
 
+Windows of two by two side by side are so common that they have a kernel of their own, which reads
+the input where it lies:
+
+    pairs: for some planes, handed out likewise: for one vector of columns: for row:
+        the greatest of the even and odd elements of two rows, likewise
+
     scatter: for plane, handed out likewise: clear it; for value in order: plane[place] += value
 """
 
@@ -17,15 +23,29 @@ from __future__ import annotations
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
 from rushlight.compiler.kernels.windows import FIELDS, PARAMETERS, pad_function
 
-__all__ = ["SCATTER_FIELDS", "max_module", "max_name", "scatter_module", "scatter_name"]
+__all__ = [
+    *("PAIR_FIELDS", "SCATTER_FIELDS"),
+    *("max_module", "max_name", "pairs_module", "pairs_name", "scatter_module", "scatter_name"),
+]
+
+Pair = tuple[str, str]
 
 _LOWEST = "0xFFF0000000000000"
+PAIR_FIELDS = (
+    *("x", "out", "indices", "counter", "images", "channels", "x_n", "x_c", "x_y"),
+    *("rows", "columns", "width", "unit", "units"),
+)
 SCATTER_FIELDS = ("g", "places", "out", "counter", "planes", "positions", "size", "bad")
 
 
 def max_name(t: VectorType) -> str:
     """The name of the pooling function."""
     return f"rl_max_pool_{t.tag}"
+
+
+def pairs_name(t: VectorType) -> str:
+    """The name of the pooling function for windows of two by two."""
+    return f"rl_max_pairs_{t.tag}"
 
 
 def scatter_name(t: VectorType) -> str:
@@ -45,16 +65,19 @@ def _narrow(f: Function, t: VectorType, value: Value) -> str:
 def max_module(t: VectorType) -> str:
     """The IR of maximum pooling."""
     name = max_name(t)
-    wide = f"<{t.lanes} x i64>"
-    masked = f"void @llvm.masked.store.v{t.lanes}i64.p0({wide}, ptr, i32, <{t.lanes} x i1>)"
     return "".join(
         [
             declarations(t),
-            f"declare {masked}\n",
+            _declare_store(t),
             pad_function(f"{name}_pad", t, _LOWEST),
             _max_function(name, t),
         ]
     )
+
+
+def _declare_store(t: VectorType) -> str:
+    wide = f"<{t.lanes} x i64>"
+    return f"declare void @llvm.masked.store.v{t.lanes}i64.p0({wide}, ptr, i32, <{t.lanes} x i1>)\n"
 
 
 def _max_function(name: str, t: VectorType) -> str:
@@ -107,14 +130,73 @@ def _windows(f: Function, t: VectorType, what: tuple[Value, ...]) -> tuple[str, 
     value = f.load(t.vector, f.at(t.scalar, str(line), offset, j), t.itemsize)
     place = f.load("i64", f.at("i64", f.field("tap_index", "ptr"), tap))
     index = f.op(f"add {kind} {corners}, {_narrow(f, t, place)}")
-    above = f.op(f"fcmp ogt {t.vector} {value}, {best}")
-    nan = f.op(f"fcmp uno {t.vector} {value}, {value}")
-    better = f.op(f"or <{t.lanes} x i1> {above}, {nan}")
-    mask = f"<{t.lanes} x i1> {better}"
-    new_best = f.op(f"select {mask}, {t.vector} {value}, {t.vector} {best}")
-    new_where = f.op(f"select {mask}, {kind} {index}, {kind} {where}")
-    f.end(loop, [f.add(tap, 1), new_best, new_where])
+    f.end(loop, [f.add(tap, 1), *_better(f, t, (best, where), (value, index))])
     return best, f.op(f"sext {kind} {where} to <{t.lanes} x i64>")
+
+
+def _better(f: Function, t: VectorType, one: Pair, two: Pair) -> Pair:
+    """Of two vectors with places the greater ones, the first of equals, the last NaN."""
+    above = f.op(f"fcmp ogt {t.vector} {two[0]}, {one[0]}")
+    nan = f.op(f"fcmp uno {t.vector} {two[0]}, {two[0]}")
+    mask = f"<{t.lanes} x i1> {f.op(f'or <{t.lanes} x i1> {above}, {nan}')}"
+    kind = f"<{t.lanes} x i32>"
+    best = f.op(f"select {mask}, {t.vector} {two[0]}, {t.vector} {one[0]}")
+    return best, f.op(f"select {mask}, {kind} {two[1]}, {kind} {one[1]}")
+
+
+def pairs_module(t: VectorType) -> str:
+    """The IR of maximum pooling by windows of two by two, for hosts with masked loads."""
+    f = Function(pairs_name(t), PARAMETERS, PAIR_FIELDS)
+    channels, rows, columns = f.field("channels"), f.field("rows"), f.field("columns")
+    x_y, width, size = f.field("x_y"), f.field("width"), f.field("unit")
+    planes = f.mul(f.field("images"), channels)
+    steps = "<" + ", ".join(f"i32 {2 * i}" for i in range(t.lanes)) + ">"
+    with f.claim(f.field("counter", "ptr"), f.field("units")) as unit:
+        first = f.mul(unit, size)
+        with f.loop(first, f.least(planes, f.add(first, size))) as plane:
+            n, c = f.divide(plane, channels)
+            place = f.add(f.mul(n, f.field("x_n")), f.mul(c, f.field("x_c")))
+            x = f.at(t.scalar, f.field("x", "ptr"), place)
+            with f.loop(0, columns, t.lanes) as j:
+                count, column = f.sub(columns, j), f.mul(j, 2)
+                left = f.mul(count, 2)
+                masks = [f.first_lanes(t, n) for n in (left, f.sub(left, t.lanes))]
+                with f.loop(0, rows) as i:
+                    row = f.mul(i, 2)
+                    top = f.at(t.scalar, x, f.mul(row, x_y), column)
+                    lines = [top, f.at(t.scalar, top, x_y)]
+                    corner = f.add(f.mul(row, width), column)
+                    found = _four(f, t, lines, masks, (corner, width, steps))
+                    best = found[0]
+                    for other in found[1:]:
+                        best = _better(f, t, best, other)
+                    where = f.op(f"sext <{t.lanes} x i32> {best[1]} to <{t.lanes} x i64>")
+                    done = f.add(f.mul(f.add(f.mul(plane, rows), i), columns), j)
+                    _write(f, t, (done, count, best[0], where, ""))
+    return declarations(t) + _declare_store(t) + f.text()
+
+
+def _four(
+    f: Function, t: VectorType, lines: list[str], masks: list[str], where: tuple[Value, ...]
+) -> list[Pair]:
+    """The four elements of one vector of windows, with their places."""
+    corner, width, steps = where
+    kind = f"<{t.lanes} x i32>"
+    found = []
+    for r, line in enumerate(lines):
+        halves = [
+            f.op(
+                f"call {t.vector} @llvm.masked.load.{t.suffix}.p0("
+                f"ptr {f.at(t.scalar, line, h * t.lanes)}, i32 {t.itemsize}, "
+                f"<{t.lanes} x i1> {mask}, {t.vector} zeroinitializer)"
+            )
+            for h, mask in enumerate(masks)
+        ]
+        for s in (0, 1):
+            start = f.add(corner, f.mul(width, r), s)
+            place = f.op(f"add {kind} {_narrow(f, t, start)}, {steps}")
+            found.append((f.every_second(t, halves[0], halves[1], s), place))
+    return found
 
 
 def _write(f: Function, t: VectorType, what: tuple[Value, ...]) -> None:
