@@ -148,6 +148,7 @@ class Recording:
         self.slots: list[Slot] = []
         self.numbers: list[float] = []
         self.items = 0
+        self.settled: set[int] = set()  # tensors whose gradient an event has decided, by id
         self.decided: set[Any] = set()  # numbers on whose value Python decided
         self.steppers: list[Any] = []  # optimisers whose step left a graph open
         self.passes = 0  # backward passes so far
@@ -327,7 +328,7 @@ class Recorder:
             return result
         self.leaves: list[tuple[Any, bool]] = []
         if kind is STEP:
-            event.detail = StepRecord(inputs[0], self.now.numbers)
+            event.detail = StepRecord(inputs[0], self.now.numbers, self.now.settled)
             return EAGER[STEP](op, inputs, (event.detail.groups,))
         return EAGER[kind](op, inputs, attrs)
 
@@ -509,7 +510,10 @@ class Recorder:
         elif kind is ZERO:
             groups = [(g, g["params"], len(g["params"])) for g in inputs[0].param_groups]
             event.detail = (groups, [p for _, params, _ in groups for p in params])
-        elif kind is not GRAD and kind is not CLEAR:
+            trace.settled.update(map(id, event.detail[1]))
+        elif kind is CLEAR:
+            trace.settled.add(id(inputs[0]))
+        elif kind is not GRAD:
             event.single = type(result) is not tuple
             for t in result if type(result) is tuple else (result,):
                 self._hand_out(event, t)
@@ -541,6 +545,8 @@ class Recorder:
             t._storage.note = note
         slot = Slot(len(self.now.slots), t, place.index, t._offset - place.base)
         slot.serial = self.serial
+        if t._borrowed and place.made:
+            self._trouble("a view without history of a tensor that has one")
         if t._node is not None:
             event.node_class = type(t._node)
         t._slot = slot
@@ -581,6 +587,7 @@ class Recorder:
                 self._trouble("a leaf made in the stretch" if slot else "a leaf reached twice")
                 continue
             seen.add(id(leaf))
+            self.now.settled.add(id(leaf))
             grad = leaf._grad
             if fresh:
                 self._hand_out(event, grad)

@@ -21,13 +21,15 @@ class StepRecord:
     Args:
         optimizer: it has ``param_groups`` and ``state``.
         numbers: the run-time numbers of the recording, to which the step's floats are added.
+        settled: the parameters, by id, whose gradients earlier events of the stretch decide.
 
     Attributes:
         groups: the groups with Symbols for floats, for the step to use.
+        gradients: of the parameters whose gradients no event of the stretch decides, what they are.
         counters: version counters of what the step writes to, and how often.
     """
 
-    def __init__(self, optimizer: Any, numbers: list[float]) -> None:
+    def __init__(self, optimizer: Any, numbers: list[float], settled: set[int]) -> None:
         self.optimizer = optimizer
         self.problem: str | None = None
         self.decided: set[Any] = set()
@@ -37,6 +39,8 @@ class StepRecord:
         self.groups = [self._wrapped(i, g, numbers) for i, g in enumerate(optimizer.param_groups)]
         self.last = [dict(g) for g in optimizer.param_groups]
         self.before = _entries(optimizer)
+        params = [p for g in optimizer.param_groups for p in g["params"]]
+        self.gradients = [(p, p._grad) for p in params if id(p) not in settled]
 
     def _wrapped(self, at: int, group: dict[str, Any], numbers: list[float]) -> dict[str, Any]:
         made = {}
@@ -87,7 +91,7 @@ class StepRecord:
         fixed = [tuple([(k, repr(v)) for k, v in self._fixed(i)]) for i in range(len(self.last))]
         params = [(id(g["params"]), *map(id, g["params"])) for g in self.last]
         params += [tuple(map(id, o.param_groups))]
-        state = [id(t) for _, _, t in self.before]
+        state = [id(t) for _, _, t in self.before] + [id(g) for _, g in self.gradients]
         return (id(o), id(o.param_groups), id(o.state), tuple(fixed), tuple(params), tuple(state))
 
     def guards(self, s: Any) -> tuple[list[str], list[str]]:
@@ -103,6 +107,10 @@ class StepRecord:
             checks.append(f"{g}['params'] is {params} and len({params}) == {len(group['params'])}")
         for holder, key, t in self.before:
             checks.append(f"{s.constant(holder)}[{key!r}] is {s.constant(t)}")
+        for p, grad in self.gradients:
+            checks.append(f"{s.constant(p)}._grad is {s.constant(grad)}")
+            if grad is not None:
+                checks.append(f"{s.constant(grad)}._storage is {s.constant(grad._storage)}")
         return checks, []
 
     def fill(self, table: Any, numbers: list[float]) -> None:
