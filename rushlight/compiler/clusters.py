@@ -76,7 +76,7 @@ class Partition:
     Attributes:
         nodes: the nodes, none twice.
         maker: the node that computes a root.
-        memories: the memory of each slot; constants' homes.
+        slots: the memory of each slot.
         stored: where the program's stores, or a concatenation, want a root.
         parts: for each concatenation, the roots that it is made of.
         changed: temporaries that a call changes after others have written them.

@@ -35,7 +35,7 @@ class Layout:
     """A program's words: head, steps, argument blocks, and the lists of what is set at each run."""
 
     def __init__(
-        self, made: Schedule, functions: dict[str, int], threads: int, table: Any, numbers: Any
+        self, made: Schedule, functions: list[int], threads: int, table: Any, numbers: Any
     ) -> None:
         self.threads = threads
         self.table, self.numbers = table, numbers
@@ -57,10 +57,10 @@ class Layout:
         self.head[:] = 0
         self.status = int(self.head.ctypes.data) + 8 * native.WORDS.index("status")
         self.ranges: list[tuple[int, int]] = []
-        for step in made.steps:
+        for step, function in zip(made.steps, functions, strict=True):
             first = len(self.launches)
             if isinstance(step, LoopStep):
-                self.loop(step, functions[repr(step.kernel)])
+                self.loop(step, function)
             elif isinstance(step, CallStep):
                 self.call(step)
             self.ranges.append((first, len(self.launches)))

@@ -78,11 +78,16 @@ class Program:
 
     # Compiling
 
-    def _compile(self) -> dict[str, int]:
-        """The addresses of the kernels, by what they are."""
-        kernels = {repr(s.kernel): s.kernel for s in self.steps if isinstance(s, LoopStep)}
+    def _compile(self) -> list[int]:
+        """The address of each step's kernel; 0 for steps that are not loops."""
+        texts = [repr(s.kernel) if isinstance(s, LoopStep) else "" for s in self.steps]
+        kernels = {
+            text: s.kernel
+            for text, s in zip(texts, self.steps, strict=True)
+            if isinstance(s, LoopStep)
+        }
         if not kernels:
-            return {}
+            return [0] * len(texts)
         digest = hashlib.sha256("\n".join(kernels).encode()).hexdigest()[:24]
         names = {text: f"rl_{digest}_{i}" for i, text in enumerate(kernels)}
         entry = _modules.get(digest)
@@ -91,7 +96,8 @@ class Program:
             entry = _modules[digest] = [engine.compile_ir(ir), 0]
         entry[1] += 1
         self._digest = digest
-        return {text: engine.address(name) for text, name in names.items()}
+        places = {text: engine.address(name) for text, name in names.items()}
+        return [places.get(text, 0) for text in texts]
 
     # Running
 

@@ -70,7 +70,7 @@ class _Placing:
     def __init__(self, p: Partition, threads: int) -> None:
         self.p = p
         self.threads = threads
-        self.outside = {(s.slot) for s in p.graph.stores if s.outside}
+        self.outside = {s.slot for s in p.graph.stores if s.outside}
         self.readers: dict[Memory, list[_Access]] = {m: [] for m in p.slots}
         self.writers: dict[Memory, list[_Access]] = {m: [] for m in p.slots}
         self.needed: set[Node] = set()
@@ -156,6 +156,8 @@ class _Placing:
 
     def spoils(self, lowered: Lowered, v: Value, home: Home) -> bool:
         """Whether a cluster that writes a value to a slot would still read what was there."""
+        if not any([r.memory is home.memory for r in lowered.reads]):
+            return False
 
         def targets(x: Value) -> list[Home]:
             own = home if x is v else self.p.home(x) if x in lowered.reloads else None
