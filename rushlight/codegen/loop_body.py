@@ -176,6 +176,10 @@ class Body:
     def _full(self, strides: Ints) -> Ints:
         return (*strides, *(0,) * (self.axes - len(strides)))
 
+    def interleaved(self, s: int) -> bool:
+        """Whether the last inner axis lies densely between the elements of neighbouring lanes."""
+        return any([a[2][-1] == 1 and 1 < a[2][self.fills] <= FARTHEST for a in self.accesses[s]])
+
     # Places
 
     def enter(self) -> None:

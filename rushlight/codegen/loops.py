@@ -18,6 +18,7 @@ from rushlight.codegen import engine, loop_math
 from rushlight.codegen.loop_body import Body, Group
 from rushlight.codegen.loop_declare import declarations
 from rushlight.codegen.loop_lanes import Lanes, Partial, kind_of
+from rushlight.codegen.loop_memory import FARTHEST
 from rushlight.codegen.loop_reduce import Reduction
 from rushlight.codegen.loop_shape import (
     collapse,
@@ -35,6 +36,7 @@ __all__ = ["module", "supports"]
 PARAMETERS = (("ptr", "block"), ("i64", "part"), ("i64", "parts"))
 _CHAIN = 64  # additions in a row to one accumulator of a float sum
 _BLOCK = 32  # steps of a block where there would be more
+_UNROLLED = 160  # instructions of a short inner axis at most that is written out
 _TILE = 8
 _HEAVY = 18  # instructions of a body that should stand only once
 _MANY_ROWS = 16  # from here on parts take whole rows
@@ -478,7 +480,8 @@ class _Columns(_Loops):
         self.used = self.each * pair if pair else self.lanes  # lanes
         self.walked = any([s.inner for s in kernel.stages])
         steps = self.length // self.used
-        split = None if pair else _masked(max(self.costs), self.length, self.lanes)
+        cost = max([self.costs[s] * self.unrolled(s) for s in range(len(kernel.stages))])
+        split = None if pair else _masked(cost, self.length, self.lanes)
         if split is None:
             wanted = _columns_copies(max(self.costs), self.walked, steps)
             split = _Split(wanted, steps // wanted, steps % wanted)
@@ -486,6 +489,12 @@ class _Columns(_Loops):
         tail = self.length % self.lanes
         self.tail_lanes = self.lanes if pair else _power_above(tail)
         self.body.widths = {self.lanes, self.tail_lanes} if tail else {self.lanes}
+
+    def unrolled(self, s: int) -> int:
+        """How many steps of a stage's last inner axis are written out: all if few, else 1."""
+        inner = self.kernel.inner if self.kernel.stages[s].inner else ()
+        short = inner and inner[-1] <= FARTHEST and inner[-1] * self.costs[s] <= _UNROLLED
+        return inner[-1] if short and self.body.interleaved(s) else 1
 
     def group(self, vectors: int, count: int | Partial | None = None) -> Group:
         """Some whole vectors."""
@@ -562,6 +571,8 @@ class _Columns(_Loops):
         trips = inner[-1] if inner else 1
         wanted = max(_copies(self.costs[s], bool(stage.reduces)) // group.vectors, 1)
         split = _split(trips, wanted)
+        if self.unrolled(s) > 1:
+            split = _Split(trips, 1, 0)
         reductions = [Reduction(r, stage.body[r.value].dtype) for r in stage.reduces]
         b = Lanes(self.f, group.lanes)
         firsts = [b.literal("i64", k) for _ in range(group.vectors) for k in range(split.copies)]
