@@ -1,4 +1,4 @@
-"""What every test shares: a quiet plotting back end, and torchvision made importable beside torch.
+"""What every test shares: a quiet plotting back end, checks of the compiler, torchvision with torch.
 
 Where real torch and only the Python part of torchvision are installed (`make oracle`), importing
 torchvision needs two of its operators to be declared first; that is done here, once a process.
@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("RUSHLIGHT_VERIFY", "1")  # graphs and memory plans are checked
 
 
 def declare_torchvision_operators() -> None:
