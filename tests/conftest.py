@@ -1,4 +1,4 @@
-"""What every test shares: a quiet plotting back end, checks of the compiler, torchvision with torch.
+"""What every test shares: a plotting back end without windows, checks of the compiler, torchvision.
 
 Where real torch and only the Python part of torchvision are installed (`make oracle`), importing
 torchvision needs two of its operators to be declared first; that is done here, once a process.
