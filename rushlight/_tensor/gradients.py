@@ -14,6 +14,7 @@ from rushlight.dispatch.doors import (
     DATA,
     DETACH,
     EAGER,
+    door,
     event,
     forget,
     history,
@@ -310,7 +311,7 @@ def backward(
         interrupt("a backward pass with create_graph or inputs")
         run(self, gradient, retain_graph, create_graph, inputs)
     else:
-        event(BACKWARD, (self, gradient), (retain_graph,))
+        door[0](None, (self, gradient), (retain_graph,), BACKWARD)
 
 
 def _backward_now(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:

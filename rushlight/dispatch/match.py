@@ -28,6 +28,8 @@ from rushlight.dispatch.doors import (
 from rushlight.dispatch.record import Event, Slot
 from rushlight.dispatch.tensor import Tensor, Version, array_of, new
 from rushlight.dispatch.tree import Point
+from rushlight.dtypes import float32
+from rushlight.ir.meta import Size, meta
 from rushlight.runtime.cpu import array_over
 from rushlight.runtime.storage import Storage
 
@@ -360,32 +362,56 @@ def _hand_out(
             many = not path.single(event)
             lines.append(f"{t}._view = view_record(a0, {op}, {attrs}, {index}, {many})")
         return lines
-    s.names["fresh"] = _fresh
+    s.names["renewed"] = _renewed
     n = _HELD_ONCE
     kept = (
         f"getrefcount({t}) != {n} or {t}._storage is not {c}[1] or getrefcount({c}[1]) != {n} "
         f"or {t}._meta is not {m} or len({t}.__dict__) != {_FIELDS} or {c}[1].exported"
     )
-    renewed = f"{t}._requires_grad = {slot.requires_grad}; {t}._node = {node}"
-    size = slot.meta.numel * slot.meta.dtype.itemsize
+    again = f"{t}._requires_grad = {slot.requires_grad}; {t}._node = {node}"
     lines = [f"{t} = {c}[0]", f"if {kept}:"]
-    lines += [f"    {t} = fresh({c}, {m}, {size}, {slot.requires_grad}, {node}, {slot.out_nr})"]
-    return [*lines, "else:", f"    {renewed}"]
+    lines += [f"    {t} = renewed({c}, {m}, {slot.requires_grad}, {node}, {slot.out_nr})"]
+    return [*lines, "else:", f"    {again}"]
 
 
-def _fresh(cell: list[Any], m: Any, nbytes: int, requires_grad: bool, node: Any, nr: int) -> Tensor:
+def _renewed(cell: list[Any], m: Any, requires_grad: bool, node: Any, nr: int) -> Tensor:
+    """Another tensor for a cell whose tensor somebody holds.
+
+    A loop holds the loss of one step until that of the next is there, so two take turns: a cell
+    has the tensor before behind the current one.
+    """
+    before = cell[3:]
+    cell[3:] = cell[:3]
+    if before and before[1] is not None:
+        t, storage, _ = before
+        if (
+            sys.getrefcount(t) == _HELD_ONCE
+            and t._storage is storage
+            and sys.getrefcount(storage) == _HELD_ONCE + 1
+            and t._meta is m
+            and len(t.__dict__) == _FIELDS
+            and not storage.exported
+        ):
+            t._requires_grad = requires_grad
+            t._node = node
+            cell[:3] = before
+            return t
+    return _fresh(cell, m, requires_grad, node, nr)
+
+
+def _fresh(cell: list[Any], m: Any, requires_grad: bool, node: Any, nr: int) -> Tensor:
     """A tensor without memory yet."""
-    storage = Storage.without_memory(nbytes)
+    storage = Storage.without_memory(m.numel * m.dtype.itemsize)
     t = new(Tensor, storage, m, 0)
     t._array = None
     t._requires_grad = requires_grad
     t._node = node
     t._out_nr = nr
-    cell[:] = [t, storage, 0]
+    cell[:3] = [t, storage, 0]
     return t
 
 
-_FIELDS = len(_fresh([], None, 0, False, None, 0).__dict__)  # type: ignore[arg-type]
+_FIELDS = len(_fresh([], meta(Size(), float32), False, None, 0).__dict__)
 
 
 def _write(s: _Source, event: Event, cells: dict[int, Any]) -> tuple[list[str], list[str], str]:
@@ -506,7 +532,7 @@ def _expected(phase: Any, path: Any, cells: dict[int, Any]) -> dict[int, int]:
 
 def _bind(cell: list[Any]) -> int:
     """Gives a pending tensor's storage memory of its own; what the table says of it."""
-    t, storage, _ = cell
+    t, storage = cell[:2]
     memory = storage.allocate()
     t._array = array_over(storage, t._meta, t._offset)
     cell[2] = id(memory)

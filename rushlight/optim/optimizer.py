@@ -18,7 +18,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import rushlight as rl
-from rushlight.dispatch.doors import EAGER, STEP, ZERO, event, interrupt
+from rushlight.dispatch.doors import EAGER, STEP, ZERO, door, interrupt
 from rushlight.dispatch.modes import state
 from rushlight.utils.hooks import RemovableHandle
 
@@ -438,7 +438,7 @@ class Optimizer:
             set_to_none: set `.grad` to None (default); else fill it with zeros.
         """
         if set_to_none:
-            event(ZERO, (self,))
+            door[0](None, (self,), (), ZERO)
             return
         for group in self.param_groups:
             for param in group["params"]:
@@ -592,7 +592,7 @@ class RuleOptimizer(Optimizer):
             with rl.enable_grad():
                 self._walk(self.param_groups)
         else:
-            event(STEP, (self,))
+            door[0](None, (self,), (), STEP)
         return loss
 
     def _walk(self, groups: Iterable[Group]) -> None:
