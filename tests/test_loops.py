@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from loop_kernels import Build, compiled, elementwise, reduction, run
 
-from rushlight.codegen import engine, loop_math, loops
+from rushlight.codegen import c_library, engine, loop_math, loops
 from rushlight.compiler.loops import Kernel
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
@@ -243,3 +243,10 @@ def test_nothing_is_reassociated_or_fused() -> None:
     assert "fmuladd" not in text
     plain = loops.module([("k", elementwise("multiply", ["float32", "float32"], 100))])
     assert "fma" not in plain and engine.host().vector_bytes >= 16
+
+
+def test_functions_that_the_system_lacks_are_known_beforehand() -> None:
+    assert c_library.has("powf") and c_library.has("atan2")
+    assert not c_library.has("rl_there_is_no_such_function")
+    with pytest.raises(NotImplementedError):
+        c_library.announce("rl_there_is_no_such_function")

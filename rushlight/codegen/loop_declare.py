@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rushlight.codegen import vecmath
+from rushlight.codegen import c_library, vecmath
 
 __all__ = ["declarations"]
 
@@ -18,6 +18,8 @@ def declarations(text: str) -> str:
     for result, name, operands in _NAMES.findall(text):
         if name not in found:
             kinds = _operand_types(operands)
+            if not name.startswith("llvm."):
+                c_library.announce(name)
             found[name] = f"declare {result} @{name}({', '.join(kinds)})\n"
     head = "".join(found.values())
     if "@rl_quarter_turns" in text:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.codegen import vecmath
+from rushlight.codegen import c_library, vecmath
 from rushlight.codegen.loop_lanes import FLOAT, Kind, Lanes, kind_of
 from rushlight.codegen.vecmath_lanes import Vec
 from rushlight.compiler.loops import Instruction
@@ -52,6 +52,9 @@ def _emitter(name: str, kind: Kind) -> Emit:
     found = table.get(name) or _ANY.get(name)
     if found is None or (kind.half and name == "nextafter"):
         raise NotImplementedError(f"no emitter for {name} of {kind.name}")
+    symbol = _LIBRARY_NAMES.get(name, name if name == "ldexp" else "")
+    if symbol and not c_library.has(symbol + ("f" if kind.register == "float" else "")):
+        raise NotImplementedError(f"the C library has no {symbol}")
     return found
 
 
