@@ -186,6 +186,13 @@ def _inside(axis: Axis, position: int) -> tuple[int, int]:
     return (here[0], here[-1] + 1) if here else (0, 0)
 
 
+def _table(axis: Axis, x_step: int, o_step: int) -> list[tuple[int, ...]]:
+    """For each position where x and the output start, and which taps meet x."""
+    starts = [(i * axis.stride + axis.start) * x_step for i in range(axis.positions)]
+    places = [(axis.o_start + i * axis.o_step) * o_step for i in range(axis.positions)]
+    return [(starts[i], places[i], *_inside(axis, i)) for i in range(axis.positions)]
+
+
 def _phase(
     x: Layout,
     out: Layout,
@@ -198,48 +205,27 @@ def _phase(
     """The launch of one convolution."""
     y, column = axes
     c, k = x.shape[1], out.shape[1]
+    taps = y.taps * column.taps
+    work = out.shape[0] * k * y.positions * column.positions * taps * c
+    if taps == 0:  # places that no window reaches: sums of nothing
+        c = 1
     panels = -(-k // (12 if many_registers() else 5))
     tile = Tile(-(-k // panels), inner.vectors)
     missing = panels * tile.rows - k  # so many panels have one row less
-    taps = y.taps * column.taps
-    if taps == 0:  # places that no window reaches: sums of nothing
-        c = 1
     c_block = -(-c // max(1, -(-c * taps // _SUMMED)))
-    rows = [
-        (
-            *((i * y.stride + y.start) * inner.x[2], (y.o_start + i * y.o_step) * inner.o[2]),
-            *_inside(y, i),
-        )
-        for i in range(y.positions)
-    ]
-    columns = [
-        (
-            *((j * column.stride + column.start) * inner.x[3],),
-            *((column.o_start + j * column.o_step) * inner.o[3], *_inside(column, j)),
-        )
-        for j in range(column.positions)
-    ]
     values = {
         "chunks": inner.chunks,
         "panels": panels,
         "whole": panels - missing,
-        "rows": len(rows),
-        "columns": len(columns),
+        "rows": y.positions,
+        "columns": column.positions,
         "channels": c,
         "c_block": c_block,
         **_units(inner, y, c_block * x.itemsize, panels, threads),
-        "x_chunk": inner.x[0],
-        "x_c": inner.x[1],
-        "x_y": y.tap_step * inner.x[2],
-        "x_x": column.tap_step * inner.x[3],
-        "o_chunk": inner.o[0],
-        "o_k": inner.o[1],
-        "w_k": w_strides[1],
-        "w_c": w_strides[2],
-        "w_y": y.w_step * w_strides[4],
-        "w_x": column.w_step * w_strides[5],
+        **_steps(inner, axes, w_strides),
     }
-    block, own = conv_batch.block(values, rows, columns)
+    tables = [_table(a, *steps) for a, *steps in zip(axes, inner.x[2:], inner.o[2:], strict=True)]
+    block, own = conv_batch.block(values, *tables)
     field = conv_batch.FIELDS.index
     o_place, bias = rest
     base = y.w_start * w_strides[4] + column.w_start * w_strides[5]
@@ -251,11 +237,26 @@ def _phase(
         operands.append((field("bias"), 2, 0))
     else:
         block, own = with_table(block, own, field("bias"), [0] * -(-k * x.itemsize // 8))
-    work = x.shape[0] * y.positions * column.positions * taps * c * k
-    units = values["units"]
-    parts = min(threads if work > native.SHARED_WORK else 1, units)
+    parts = min(threads if work > native.SHARED_WORK else 1, values["units"])
     function = _function(x.itemsize, tile, missing > 0)
     return Bound(function, block, tuple(operands), own, (conv_batch.COUNT,), parts)
+
+
+def _steps(inner: _Inner, axes: tuple[Axis, Axis], w_strides: Ints) -> dict[str, int]:
+    """How far apart chunks, channels and taps lie."""
+    y, column = axes
+    return {
+        "x_chunk": inner.x[0],
+        "x_c": inner.x[1],
+        "x_y": y.tap_step * inner.x[2],
+        "x_x": column.tap_step * inner.x[3],
+        "o_chunk": inner.o[0],
+        "o_k": inner.o[1],
+        "w_k": w_strides[1],
+        "w_c": w_strides[2],
+        "w_y": y.w_step * w_strides[4],
+        "w_x": column.w_step * w_strides[5],
+    }
 
 
 def _units(inner: _Inner, y: Axis, channel: int, panels: int, threads: int) -> dict[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 from rushlight.codegen import engine, native
 from rushlight.codegen.bound import SCRATCH, Bound
@@ -50,53 +51,110 @@ def _meeting(axis: Axis) -> list[tuple[int, int]]:
     return found
 
 
+class _Cut(NamedTuple):
+    """How the work is cut.
+
+    Attributes:
+        tile: input channels of a panel, and vectors of output channels of a block.
+        panels: of input channels.
+        blocks: of output channels.
+        splits: parts of the images, whose sums are added up afterwards.
+        split_images: images of one of them.
+        chunk_images: images whose sums are added to memory at once.
+        chunk_rows: likewise rows.
+    """
+
+    tile: Tile
+    panels: int
+    blocks: int
+    splits: int
+    split_images: int
+    chunk_images: int
+    chunk_rows: int
+
+    @property
+    def units(self) -> int:
+        """How many units of work there are."""
+        return self.panels * self.blocks * self.splits
+
+
 def weight_gradient(
     g: Layout, x: Layout, axes: tuple[Axis, Axis, Axis], threads: int
 ) -> list[Bound] | None:
     """The launches for one group; None where others serve."""
     t = native.vector_type(x.itemsize)
-    c, k = x.shape[1], g.shape[1]
-    if t.lanes * t.itemsize < 32 or axes[0] != NO_AXIS or c < 3:
+    if t.lanes * t.itemsize < 32 or axes[0] != NO_AXIS:
         return None
-    vectors = 2 if k > t.lanes else 1
+    cut = _cut(g, x, axes, t.lanes, threads)
+    turned = cut and _gradient(g, axes, cut.tile.vectors * t.lanes, threads)
+    if cut is None or turned is None:
+        return None
+    launches, steps, place, g_bytes = turned
+    taps = axes[1].taps * axes[2].taps
+    sums = cut.tile.rows * taps * cut.tile.vectors * t.lanes * x.itemsize
+    values = {
+        **_values(g, x, axes, cut),
+        **dict(zip(("g_block", "g_n", "g_y", "g_x"), steps, strict=True)),
+        "scratch_words": sums,
+    }
+    block, own = weight_rows.block(values, _meeting(axes[1]), _meeting(axes[2]))
+    work = g.size * taps * x.shape[1]
+    parts = min(threads if work > native.SHARED_WORK else 1, cut.units)
+    field = weight_rows.FIELDS.index
+    operands = (
+        *((field("x"), 1, 0), (field("g"), *place), (field("out"), 2, 0)),
+        (field("scratch"), SCRATCH, g_bytes),
+    )
+    scratch = g_bytes + (parts if cut.splits == 1 else cut.units) * sums
+    gradient, total = _functions(x.itemsize, cut.tile)
+    launch = Bound(gradient, block, operands, own, (weight_rows.COUNT,), parts, scratch)
+    launches = [*[b._replace(scratch=scratch) for b in launches], launch]
+    if cut.splits > 1:
+        launches.append(launch._replace(kernel=total, parts=min(parts, cut.panels * cut.blocks)))
+    return launches
+
+
+def _cut(
+    g: Layout, x: Layout, axes: tuple[Axis, Axis, Axis], lanes: int, threads: int
+) -> _Cut | None:
+    """How the work is cut, None where this kernel is no good."""
+    c, k = x.shape[1], g.shape[1]
+    vectors = 2 if k > lanes else 1
     if c < _FEW:
-        if k % (4 * t.lanes) or not many_registers():
+        if c < 3 or k % (4 * lanes) or not many_registers():
             return None
         vectors = 4
-    width = vectors * t.lanes
-    blocks = -(-k // width)
-    if k < _FULL * blocks * width:
+    blocks = -(-k // (vectors * lanes))
+    if k < _FULL * blocks * vectors * lanes:
         return None
     plane = axes[1].positions * axes[2].positions
     chunk_images = max(1, _SUMMED // plane)
-    panels = -(-c // (12 if many_registers() else 5))
-    splits, split_images = _split(x.shape[0], chunk_images, panels * blocks)
-    tile = Tile(_rows(c, panels, vectors, blocks * splits, threads), vectors)
-    turned = _gradient(g, axes, width, threads)
-    if turned is None:
-        return None
-    launches, steps, place, g_bytes = turned
+    whole = plane <= _SUMMED
+    chunk_rows = axes[1].positions if whole else max(1, _SUMMED // axes[2].positions)
+    fewest = -(-c // (12 if many_registers() else 5))  # panels
+    splits, split_images = _split(x.shape[0], chunk_images, fewest * blocks)
+    rows = _rows(c, fewest, vectors, blocks * splits, threads)
+    tile = Tile(rows, vectors)
+    return _Cut(tile, -(-c // rows), blocks, splits, split_images, chunk_images, chunk_rows)
+
+
+def _values(g: Layout, x: Layout, axes: tuple[Axis, Axis, Axis], cut: _Cut) -> dict[str, int]:
+    """The fields that do not depend on how the output's gradient lies."""
     _, y, column = axes
-    panels = -(-c // tile.rows)
-    taps = y.taps * column.taps
-    chunk_rows = y.positions if plane <= _SUMMED else max(1, _SUMMED // column.positions)
-    units = panels * blocks * splits
     xs = strides(x)
-    sums = tile.rows * taps * width * x.itemsize
-    values = {
-        "channels": c,
-        "k": k,
-        "panels": panels,
-        "units": units,
+    return {
+        "channels": x.shape[1],
+        "k": g.shape[1],
+        "panels": cut.panels,
+        "units": cut.units,
         "images": x.shape[0],
         "rows": y.positions,
         "y_taps": y.taps,
         "x_taps": column.taps,
-        "chunk_images": chunk_images,
-        "chunk_rows": chunk_rows,
-        "scratch_words": sums,
-        "splits": splits,
-        "split_images": split_images,
+        "chunk_images": cut.chunk_images,
+        "chunk_rows": cut.chunk_rows,
+        "splits": cut.splits,
+        "split_images": cut.split_images,
         "x_n": xs[0],
         "x_c": xs[1],
         "x_y": y.stride * xs[3],
@@ -104,23 +162,7 @@ def weight_gradient(
         "x_y_tap": y.tap_step * xs[3],
         "x_x_tap": column.tap_step * xs[4],
         "x_start": y.start * xs[3] + column.start * xs[4],
-        **dict(zip(("g_block", "g_n", "g_y", "g_x"), steps, strict=True)),
     }
-    block, own = weight_rows.block(values, _meeting(y), _meeting(column))
-    work = x.shape[0] * plane * taps * c * k
-    parts = min(threads if work > native.SHARED_WORK else 1, units)
-    field = weight_rows.FIELDS.index
-    operands = (
-        *((field("x"), 1, 0), (field("g"), *place), (field("out"), 2, 0)),
-        (field("scratch"), SCRATCH, g_bytes),
-    )
-    scratch = g_bytes + (parts if splits == 1 else units) * sums
-    gradient, total = _functions(x.itemsize, tile)
-    launch = Bound(gradient, block, operands, own, (weight_rows.COUNT,), parts, scratch)
-    launches = [*[b._replace(scratch=scratch) for b in launches], launch]
-    if splits > 1:
-        launches.append(launch._replace(kernel=total, parts=min(parts, panels * blocks)))
-    return launches
 
 
 def _rows(c: int, fewest: int, vectors: int, others: int, threads: int) -> int:
