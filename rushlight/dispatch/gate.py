@@ -222,6 +222,8 @@ def note_on_tape(
     if not differentiable:
         return
     edges = tuple([tape.gradient_edge(x) if isinstance(x, Tensor) else None for x in inputs])
+    if edges[0] is None and not any(edges):
+        edges = tape.lost_edges(inputs)
     node = (plan.node or _node_class(op, plan, inputs, attrs))(op, attrs, edges, plan.outs)
     if state.anomaly:
         tape.note_origin(node)
@@ -283,13 +285,7 @@ def _write_now(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Tenso
     _check_result(plan.outs[0], target._meta)
     node: Any = None
     if state.grad and op.differentiable and (wants or target._requires_grad):
-        edges = tuple([tape.gradient_edge(x) if isinstance(x, Tensor) else None for x in inputs])
-        cls = plan.node or _node_class(op, plan, inputs, attrs)
-        node = cls(op, attrs, edges, (target._meta,))
-        if state.anomaly:
-            tape.note_origin(node)
-        first = _snapshot(target) if 0 in op.keeps(node.needs)[0] else target
-        node.save((first, *inputs[1:]), ())
+        node = node_of_write(op, plan, inputs, attrs)
     m = target._meta
     if m.device is CPU:
         operands = [x if type(x) in _METAS else memory_of(x) for x in inputs]
@@ -307,11 +303,28 @@ def _write_now(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Tenso
             _compute_into(target, op, plan, operands, attrs)
     target._counter.value += 1
     if node is not None:
-        node.outputs = (
-            tape.SavedTensor(target, True) if 0 in op.keeps(node.needs)[1] else target._meta,
-        )
-        views.rebase(target, node)
+        note_write(target, node)
     return target
+
+
+def node_of_write(op: Op, plan: Plan, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+    """The node of a write that is about to happen."""
+    target = inputs[0]
+    edges = tuple([tape.gradient_edge(x) if isinstance(x, Tensor) else None for x in inputs])
+    cls = plan.node or _node_class(op, plan, inputs, attrs)
+    node = cls(op, attrs, edges, (target._meta,))
+    if state.anomaly:
+        tape.note_origin(node)
+    first = _snapshot(target) if 0 in op.keeps(node.needs)[0] else target
+    node.save((first, *inputs[1:]), ())
+    return node
+
+
+def note_write(target: Tensor, node: Any) -> None:
+    """Makes the node of a write, which has happened, the target's history."""
+    kept = 0 in node.op.keeps(node.needs)[1]
+    node.outputs = (tape.SavedTensor(target, True) if kept else target._meta,)
+    views.rebase(target, node)
 
 
 def _compute_into(
