@@ -132,10 +132,16 @@ def _set_tier(tier: int | None) -> None:
         replay.begin()
 
 
+def _explain() -> str:
+    from rushlight.dispatch.explain import explain
+
+    return explain()
+
+
 def _statistics() -> Any:
     from rushlight.dispatch import replay
 
     return replay.replay.statistics
 
 
-control.update(set_tier=_set_tier, statistics=_statistics)
+control.update(explain=_explain, set_tier=_set_tier, statistics=_statistics)

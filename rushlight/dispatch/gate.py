@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight import dtypes
+from rushlight import config, dtypes
 from rushlight.codegen import NATIVE, NATIVE_LARGE, NATIVE_PRODUCTS
 from rushlight.devices import CPU
 from rushlight.dispatch import modes, symbolic, tape, views
-from rushlight.dispatch.doors import EAGER, WRITE, door, interrupt
+from rushlight.dispatch.doors import EAGER, WRITE, door, interrupt, watch
 from rushlight.dispatch.tensor import Tensor, memory_of, new, raw_memory
 from rushlight.ir.meta import Meta, meta, scalar_meta
 from rushlight.ir.op import Op, Plan, View
@@ -27,6 +27,7 @@ from rushlight.runtime.storage import Storage
 __all__ = ["call", "clear_plans", "write", "write_into"]
 
 state = modes.state
+_EVERY_CALL = config.tier() == "1"
 PLAIN: set[type] = {Tensor, int, float, bool, complex, type(None)}  # types without overrides
 _METAS: dict[type, Any] = {
     **{kind: scalar_meta(kind) for kind in (bool, int, float, complex)},
@@ -174,6 +175,8 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
     operands = [x if type(x) in _METAS else memory_of(x) for x in inputs]
     if symbolic.used:
         operands = list(symbolic.plain(tuple(operands)))
+    if _EVERY_CALL:
+        return _placed(plan, _as_program(op, plan, operands, attrs), operands)
     kernel = None
     if op.name in NATIVE or (op.name in NATIVE_LARGE and plan.outs[0].numel >= cpu.WORTH_COMPILED):
         kernel = _native(op, operands, attrs)
@@ -189,6 +192,11 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
             if cpu.run_in_blocks(op, plan, operands, attrs, placed, False):
                 return [new(Tensor, storage, m, 0, placed)]
     arrays = kernel(operands, attrs) if kernel else cpu.run(op, plan, operands, attrs)
+    return _placed(plan, arrays, operands)
+
+
+def _placed(plan: Plan, arrays: list[Any], operands: list[Any]) -> list[Tensor]:
+    """Tensors over a kernel's results."""
     if plan.single:
         m = plan.outs[0]
         storage, placed = cpu.place(arrays[0], m, operands)
@@ -198,6 +206,13 @@ def _compute(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) 
         storage, placed = cpu.place(array, m, operands)
         outs.append(new(Tensor, storage, m, 0, placed))
     return outs
+
+
+def _as_program(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
+    """A call compiled and run by itself: RUSHLIGHT_TIER=1."""
+    from rushlight.compiler import single
+
+    return single.run(op, plan, operands, attrs)
 
 
 def _native(op: Op, operands: list[Any], attrs: tuple[Any, ...]) -> Any:
@@ -295,6 +310,7 @@ def _write_now(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Tenso
             plan = Plan(m, plan.compute)
         if (
             op.ufunc is None
+            or _EVERY_CALL
             or attrs != op.defaults
             or m.conj
             or m.neg
@@ -331,6 +347,9 @@ def _compute_into(
     target: Tensor, op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]
 ) -> None:
     m = target._meta
+    if _EVERY_CALL:
+        _store(target, _as_program(op, plan, operands, attrs)[0])
+        return
     if op.name in NATIVE_LARGE and m.numel >= cpu.WORTH_COMPILED:
         kernel = _native(op, operands, attrs)
         if kernel:
@@ -354,6 +373,8 @@ def _snapshot(t: Tensor) -> Tensor:
         array,
     )
     copy._requires_grad, copy._node, copy._out_nr = t._requires_grad, t._node, t._out_nr
+    if watch[0] is not None:
+        watch[0].copied(t, copy)
     return copy
 
 

@@ -283,7 +283,7 @@ def _kind(
     if event.hosted or event.kind in (DETACH, DATA) or _view_of_outside(event, path):
         return _hosted(s, point)
     if event.kind is WRITE:
-        return _write(s, event, cells)
+        return _write(s, event, cells, path)
     effects = []
     for i, (slot, cell) in enumerate(zip(event.outs, point.cells, strict=True)):
         effects += _hand_out(s, slot, cell, f"t{i}", event, path, i)
@@ -356,7 +356,7 @@ def _hand_out(
         s.names["new"] = new
         lines = [f"{t} = new(Tensor, {made}[1], {m}, {slot.offset}, None, a0._counter)", *grads]
         lines.append(f"{c}[0] = {t}; {c}[1] = {made}[1]")
-        if path.is_delivered(slot.place):
+        if path.is_delivered(slot.place) or path.stays_open():
             s.names["view_record"] = views.view_record
             op, attrs = s.constant(event.op), s.constant(event.attrs)
             many = not path.single(event)
@@ -414,11 +414,13 @@ def _fresh(cell: list[Any], m: Any, requires_grad: bool, node: Any, nr: int) -> 
 _FIELDS = len(_fresh([], meta(Size(), float32), False, None, 0).__dict__)
 
 
-def _write(s: _Source, event: Event, cells: dict[int, Any]) -> tuple[list[str], list[str], str]:
+def _write(
+    s: _Source, event: Event, cells: dict[int, Any], path: Any
+) -> tuple[list[str], list[str], str]:
     """A write into a slot's tensor or one from outside."""
     effects = ["a0._counter.value += 1"]
     for change in event.detail:
-        node = change.node() if change.node is not None else None
+        node = path.node_after(event, change)
         t = f"{s.constant(cells[change.slot])}[0]"
         effects.append(
             f"{t}._requires_grad = {change.requires_grad}; {t}._node = {s.constant(node)}"

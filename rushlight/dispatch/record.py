@@ -27,8 +27,10 @@ from rushlight.dispatch.doors import (
 )
 from rushlight.dispatch.stepping import StepRecord
 from rushlight.dispatch.symbolic import Symbol, expression, plain
+from rushlight.dispatch.tape import SavedTensor
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.ir.meta import Meta
+from rushlight.ops.unary import clone as CLONE  # noqa: N812
 from rushlight.ir.trace import Call, Item, Number, Region
 
 __all__ = ["Event", "Place", "Recorder", "Recording", "Slot"]
@@ -75,7 +77,7 @@ class Slot:
     """A tensor that an event handed out."""
 
     __slots__ = (
-        *("index", "meta", "node", "offset", "out_nr", "place", "ref", "requires_grad"),
+        *("index", "meta", "node", "node_class", "offset", "out_nr", "place", "ref", "requires_grad"),
         "serial",
     )
 
@@ -91,6 +93,7 @@ class Slot:
         """Notes where the tensor is in the gradient graph."""
         self.requires_grad = t._requires_grad
         self.node = weakref.ref(t._node) if t._node is not None else None
+        self.node_class = type(t._node)
         self.out_nr = t._out_nr
 
 
@@ -103,14 +106,16 @@ class Event:
         outs: the slots of the tensors handed out.
         calls: the computations it caused, a range of the recording's calls.
         alive: after events that launch a program, the slots whose tensors are still held.
-        open: then also the slots whose nodes have not run and could; `saved`, what they keep.
+        node: of an operator's call or write that is on the tape, its node.
+        open: after events that launch a program, the events, by number, whose nodes have not run
+            and could; `saved`, the places that they keep.
         single: whether the call returned one tensor rather than a tuple.
         hosted: whether eager code runs it in each flight (random draws).
         windows: whether it views data; another flight may view another part.
     """
 
     __slots__ = (
-        *("alive", "attrs", "calls", "detail", "hosted", "inputs", "kind", "node_class", "op"),
+        *("alive", "attrs", "calls", "detail", "hosted", "inputs", "kind", "node", "op"),
         *("open", "outs", "saved", "single", "windows"),
     )
 
@@ -130,7 +135,7 @@ class Event:
         self.windows = False
         self.open: tuple[int, ...] = ()
         self.saved: set[int] = set()
-        self.node_class: Any = None
+        self.node: Any = None  # a weak reference
 
     def __repr__(self) -> str:
         return f"{self.op.name if self.op else self.kind}{'_' if self.kind is WRITE else ''}"
@@ -162,10 +167,13 @@ class Recording:
     def mark(self, event: Event) -> None:
         """Notes what somebody holds after an event that launches a program."""
         event.alive = self.alive()
-        nodes = [(s.index, s.node() if s.node is not None else None) for s in self.slots]
-        open_ = [(k, node) for k, node in nodes if node is not None and not node.ran]
-        event.open = tuple([k for k, _ in open_])
+        nodes = [e.node() if e.node is not None else None for e in self.events]
+        open_ = [(i, node) for i, node in enumerate(nodes) if node is not None and not node.ran]
+        event.open = tuple([i for i, _ in open_])
         event.saved = {p for _, node in open_ for p in _saved_places(node, self.serial)}
+        for i, node in open_:
+            if self.events[i].kind is WRITE and type(node.inputs[0]) is SavedTensor:
+                self.problem = self.problem or "an open graph needs what was written over"
 
     def graph_open(self) -> bool:
         """Whether a tensor is held whose graph could still be differentiated."""
@@ -174,6 +182,12 @@ class Recording:
             if t is not None and t._requires_grad and t._node is not None and not t._node.ran:
                 return True
         return False
+
+
+def _history(t: Any) -> Any:
+    """The node that a write into a tensor replaces: its own, or that of its base."""
+    base = t._view.base if getattr(t, "_view", None) is not None else t
+    return getattr(base, "_node", None)
 
 
 def _saved_places(node: Any, serial: int) -> list[int]:
@@ -311,6 +325,14 @@ class Recorder:
         if self.depth:
             self.leaves.append((leaf, fresh))
 
+    def copied(self, source: Any, copy: Any) -> None:
+        """A write keeps a copy of what was there before, for its gradient."""
+        if self.depth and self.now.problem is None:
+            place = self._new_place(copy._storage, None, copy._offset)
+            plan = gate.plan_of(CLONE, (source,), ())
+            region = Region(place.index, copy._meta, 0)
+            self.now.calls.append(Call(CLONE, plan, (self._region(source),), (), (region,)))
+
     # Running
 
     def _run(self, op: Any, inputs: Any, attrs: Any, kind: Any, event: Event) -> Any:
@@ -321,7 +343,11 @@ class Recorder:
                 self._trouble("a tensor subclass")
             if self.now.problem is None and op.kind == "elementwise":
                 inputs = self._with_symbols(op, inputs, attrs)
+            before = _history(inputs[0]) if kind is WRITE else None
             result = EAGER[kind](op, inputs, attrs)
+            if kind is WRITE and _history(result) is not before:
+                node = _history(result)
+                event.node = weakref.ref(getattr(node, "write", node))
             event.attrs = attrs
             if self.now.problem is None:
                 self._note_call(op, inputs, attrs, result, kind, event)
@@ -548,7 +574,7 @@ class Recorder:
         if t._borrowed and place.made:
             self._trouble("a view without history of a tensor that has one")
         if t._node is not None:
-            event.node_class = type(t._node)
+            event.node = weakref.ref(t._node)
         t._slot = slot
         self.now.slots.append(slot)
         event.outs.append(slot)
@@ -574,8 +600,6 @@ class Recorder:
             elif t is not None and t._node is not None and target._requires_grad:
                 self._trouble("an in-place write to a graph from before the stretch")
         event.detail = changed
-        if changed and target._requires_grad:
-            self.grad_writes = True
 
     def _note_leaves(self, event: Event) -> list[tuple[Any, str, Any]]:
         """What a backward pass did to each leaf: a new gradient, or more in the one it had."""
@@ -683,12 +707,12 @@ class Recorder:
 class _Place_in_graph:
     """Where a slot's tensor is in the graph after a write."""
 
-    __slots__ = ("node", "out_nr", "requires_grad", "slot")
+    __slots__ = ("node_class", "out_nr", "requires_grad", "slot")
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot.index
         self.requires_grad = slot.requires_grad
-        self.node = slot.node
+        self.node_class = slot.node_class if slot.node is not None else None
         self.out_nr = slot.out_nr
 
 

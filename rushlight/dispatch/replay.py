@@ -18,6 +18,7 @@ from rushlight.dispatch.log import log
 from rushlight.dispatch.match import NOT_ME, Flight, build_end, build_launch, build_match, count
 from rushlight.dispatch.modes import state
 from rushlight.dispatch.record import Recorder, Recording
+from rushlight.dispatch.settle import settle, writes
 from rushlight.dispatch.tensor import Tensor
 from rushlight.dispatch.tree import Path, Point, compile_phases
 from rushlight.runtime.storage import force
@@ -263,7 +264,8 @@ class Replay:
         doors.watch[0] = None
         if point.event.open:
             points = point.path()
-            self._settle(points, _cells(points))
+            cells = _cells(points)
+            settle(points, cells, lambda p: self._given(p, cells))
             for p in points:
                 for cell in p.cells:
                     cell[:] = [None, None, 0]
@@ -382,6 +384,9 @@ class Replay:
     def accumulated(self, leaf: Any, fresh: bool) -> None:
         """A backward pass outside the flight."""
 
+    def copied(self, source: Any, copy: Any) -> None:
+        """A write outside the flight kept what was there before."""
+
     # Bailing out
 
     def bail(self, point: Point, reason: str) -> None:
@@ -397,7 +402,7 @@ class Replay:
         state.grad = _mode_at(points, done)
         self.start()
         cells = _cells(points)
-        self._settle(points[:done], cells)
+        settle(points[:done], cells, lambda p: self._given(p, cells))
         if done:
             self.recorder.interrupt("it began behind a launched program")
         for p in points[done:]:
@@ -405,6 +410,9 @@ class Replay:
                 for leaf, how, _ in p.event.detail:
                     if how == "new":
                         leaf._grad = None
+            if p.event.kind is not STEP:
+                for counter, n in writes(p.event, self._given(p, cells), cells).items():
+                    counter.value -= n
         self.recorder.again = True
         try:
             for p in points[done:]:
@@ -419,7 +427,7 @@ class Replay:
     def _again(self, point: Point, cells: dict[int, Any]) -> None:
         """Runs a matched event eagerly and makes the tensors it handed out what it gives."""
         event = point.event
-        inputs = tuple([self._input(r, cells) for r in point.references])
+        inputs = self._given(point, cells)
         recorder = self.recorder
         if event.kind is DEMAND:
             recorder.look(inputs[0])
@@ -455,16 +463,8 @@ class Replay:
             return self.flight.numbers[r[1]]
         return r[1]
 
-    def _settle(self, points: list[Point], cells: dict[int, Any]) -> None:
-        """Gives tensors of launched events the nodes that eager code would have made."""
-        still_open = points[-1].event.open if points else ()
-        for p in points:
-            event = p.event
-            if event.op is None or not any([s.index in still_open for s in event.outs]):
-                continue
-            inputs = tuple([self._input(r, cells) for r in p.references])
-            plan = gate.plan_of(event.op, inputs, event.attrs)
-            gate.note_on_tape(event.op, plan, inputs, event.attrs, [c[0] for c in p.cells])
+    def _given(self, point: Point, cells: dict[int, Any]) -> tuple[Any, ...]:
+        return tuple([self._input(r, cells) for r in point.references])
 
     def _failed(self, point: Point) -> bool:
         """A program found a bad index: eager code will raise where it would have raised."""

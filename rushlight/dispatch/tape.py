@@ -18,7 +18,15 @@ from rushlight.dispatch.hooks import RemovableHandle, hooked
 from rushlight.dispatch.tensor import Tensor, new
 from rushlight.ir.op import Op
 
-__all__ = ["AccumulateGrad", "Node", "SavedTensor", "gradient_edge", "node_class", "retain"]
+__all__ = [
+    "AccumulateGrad",
+    "Node",
+    "Nowhere",
+    "SavedTensor",
+    "gradient_edge",
+    "node_class",
+    "retain",
+]
 
 _sequence = itertools.count()
 Edge = tuple["Node", int]
@@ -203,12 +211,23 @@ class Node:
         if self.released:
             raise _second_time(self)
         op: Op = self.op
-        inputs = [x.unpack(self, 0) if type(x) is SavedTensor else x for x in self.inputs]
+        try:
+            inputs = [x.unpack(self, 0) if type(x) is SavedTensor else x for x in self.inputs]
+        except RuntimeError:
+            self._refuse()
+            raise
         outputs = [
             x if type(x) is not SavedTensor else x.unpack(self, i) if result is None else result
             for i, x in enumerate(self.outputs)
         ]
         return rules(op, needs, grads, inputs, outputs, self.attrs)
+
+    def _refuse(self) -> None:
+        """Raises what is wrong with the first saved input in PyTorch's order, that of the names."""
+        names = [{"input": "self"}.get(name, name) for name in self.op.inputs]
+        saved = [x for x in zip(names, self.inputs, strict=False) if type(x[1]) is SavedTensor]
+        for _, x in sorted(saved, key=lambda pair: pair[0]):
+            x.unpack(self, 0)
 
     def release(self) -> None:
         """Lets go of saved tensors after the backward pass."""
@@ -231,7 +250,7 @@ class Node:
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that receive gradients from this one, with the output index of each."""
         if self.chain is None:
-            return tuple([(None, 0) if e is None else e for e in self.edges])
+            return tuple([_shown(e) for e in self.edges])
         found: tuple[tuple[Any, int], ...] | None = self.__dict__.get("_next")
         if found is None:
             found = self.__dict__["_next"] = tuple([_follow(self, x) for x in self.chain])
@@ -286,13 +305,17 @@ class Link(Node):
         return self.below
 
 
+def _shown(edge: Any) -> tuple[Any, int]:
+    """An edge as ``next_functions`` has it."""
+    return (None, 0) if edge is None or type(edge[0]) is Nowhere else edge
+
+
 def _follow(node: Node, entry: Any) -> tuple[Any, int]:
     """What an entry of a node's chain shows."""
     if entry is None:
         return (None, 0)
     if isinstance(entry, int):
-        edge = node.edges[entry] if entry < len(node.edges) else None
-        return (None, 0) if edge is None else edge
+        return _shown(node.edges[entry] if entry < len(node.edges) else None)
     below = tuple([_follow(node, x) for x in entry[1:]])
     if all(target is None for target, _ in below):
         return (None, 0)
@@ -396,6 +419,15 @@ def fill_missing(o: Any, grads: Sequence[Any], outputs: Sequence[Any]) -> list[A
     return filled
 
 
+class Nowhere(Node):
+    """Where the gradient of a view goes that was made under no_grad: it ends here."""
+
+    __slots__ = ()
+
+    def apply(self, grads: Sequence[Any], needs: tuple[bool, ...]) -> Sequence[Any]:
+        return ()
+
+
 class AccumulateGrad(Node):
     """The node of a leaf: adds what arrives to the leaf's ``.grad``."""
 
@@ -441,6 +473,18 @@ def gradient_edge(t: Tensor) -> Edge | None:
     if t._node is not None:
         return t._node, t._out_nr
     return None if t._borrowed else (accumulator(t), 0)
+
+
+def lost_edges(inputs: Sequence[Any]) -> tuple[Edge | None, ...]:
+    """The edges of a call whose only inputs with gradients are views made under no_grad.
+
+    As in PyTorch such a call saves what its gradient needs only if it has one input.
+    """
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    if len(tensors) != 1:
+        return (None,) * len(inputs)
+    end = Nowhere(None, (), (), (tensors[0]._meta,))
+    return tuple([(end, 0) if x is tensors[0] else None for x in inputs])
 
 
 def note_origin(node: Node) -> None:

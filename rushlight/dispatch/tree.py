@@ -15,6 +15,7 @@ from rushlight.dispatch import tape
 from rushlight.dispatch.doors import BACKWARD, DATA, DETACH, STEP, ZERO
 from rushlight.dispatch.record import Event, Recording
 from rushlight.dispatch.tensor import array_of
+from rushlight.dispatch.views import CopySlices
 from rushlight.ir.trace import Call, Item, Region
 from rushlight.runtime.storage import aligned_bytes
 
@@ -101,7 +102,7 @@ class Path:
         self.phases: dict[int, Phase] = {}
         self._first: list[set[int]] = []  # before each event, the outside tensors seen
         self._memories: dict[int, Any] = {}
-        self._nodes: dict[int, Any] = {}
+        self._nodes: dict[Any, Any] = {}
         known: dict[int, int] = {}
         for event in recording.events:
             self._first.append(set(known.values()))
@@ -236,19 +237,27 @@ class Path:
                 found -= {id(p) for p, _, _ in event.detail}
         return found
 
+    def stays_open(self) -> bool:
+        """Whether graphs are open when a program runs."""
+        return any(event.open for event in self.recording.events)
+
     def node_of(self, event: Event, slot: Any) -> Any:
-        """What stands for the node of a tensor that a flight hands out; it has run already."""
-        if not slot.requires_grad:
-            return None
-        node = slot.node() if slot.node is not None else None
+        """What stands for the node of a tensor that a flight hands out."""
+        return self._stand_in(event, slot.node_class) if slot.node is not None else None
+
+    def node_after(self, event: Event, change: Any) -> Any:
+        """What stands for the node of a tensor after a write."""
+        return self._stand_in(event, change.node_class) if change.node_class is not None else None
+
+    def _stand_in(self, event: Event, cls: Any) -> Any:
+        """A node that has run already, with the name of the one that eager code would make."""
+        node = self._nodes.get((id(event), cls))
         if node is None:
-            key = id(event)
-            node = self._nodes.get(key)
-            if node is None:
-                cls = tape.Node if event.op is None else event.node_class
-                metas = tuple([s.meta for s in event.outs])
-                node = self._nodes[key] = cls(event.op, event.attrs, (), metas)
-                node.released = node.ran = True
+            if event.op is None or cls is CopySlices:
+                cls = tape.node_class(cls.__name__)
+            metas = tuple([s.meta for s in event.outs])
+            node = self._nodes[id(event), cls] = cls(event.op, event.attrs, (), metas)
+            node.released = node.ran = True
         return node
 
 
