@@ -189,3 +189,16 @@ def test_reflected_operators_are_methods_of_tensors():
         rl.Tensor.__radd__(2, 3)
     with pytest.raises(AttributeError, match="'int' object has no attribute 'reciprocal'"):
         rl.Tensor.__rdiv__(2, rl.ones(3))
+
+
+def test_what_a_lost_gradient_would_have_needed_is_checked():
+    x = leaf()
+    with rl.no_grad():
+        v = x[:2]
+    y = v.sin()
+    assert y.requires_grad and y.grad_fn.next_functions == ((None, 0),)
+    with rl.no_grad():
+        x.mul_(2)
+    with pytest.raises(RuntimeError, match=r"^A view was created in no_grad mode and its base"):
+        y.sum().backward()
+    assert (v.detach().requires_grad_() * 2).grad_fn is not None
