@@ -2,7 +2,7 @@
 # On Windows, or without make:  python scripts/dev.py run   and   python scripts/dev.py test
 PYTHON ?= python3
 
-.PHONY: help run test oracle clean
+.PHONY: help run test oracle nightly clean
 
 help:
 	@$(PYTHON) scripts/dev.py --help
@@ -15,6 +15,9 @@ test:
 
 oracle:
 	@$(PYTHON) scripts/dev.py oracle $(ARGS)
+
+nightly:
+	@$(PYTHON) scripts/dev.py nightly $(ARGS)
 
 clean:
 	@$(PYTHON) scripts/dev.py clean

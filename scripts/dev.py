@@ -4,6 +4,7 @@
     python scripts/dev.py run  [ARGS]      train on the embedded data set (rushlight train ARGS)
     python scripts/dev.py test [ARGS]      lint, types, architecture and unit tests (pytest ARGS)
     python scripts/dev.py oracle [ARGS]    the tests that compare with PyTorch, beside PyTorch
+    python scripts/dev.py nightly [PARTS]  thousands of random programs, all second derivatives
     python scripts/dev.py clean            remove the environments
 
 Each command makes its own virtual environment under .venv/ the first time and reuses it afterwards;
@@ -113,6 +114,28 @@ def oracle(arguments: list[str]) -> int:
     return call([str(python), "-m", "pytest", *arguments])
 
 
+NIGHTLY = {  # what takes minutes to hours, beside PyTorch
+    "views": ["check_views.py", "--count", "5000"],
+    "programs": ["test_programs.py", "--count", "10000"],
+    "derivatives": ["check_second_derivatives.py"],
+    "vecmath": ["check_vecmath.py"],
+}
+
+
+def nightly(arguments: list[str]) -> int:
+    """The checks of NIGHTLY, or those named; the status is the number that failed."""
+    python = ensure_environment("oracle")
+    unknown = [name for name in arguments if name not in NIGHTLY]
+    if unknown:
+        fail(f"no nightly check is called {unknown[0]}; there are {', '.join(NIGHTLY)}")
+    failed = 0
+    for name in arguments or NIGHTLY:
+        script, *options = NIGHTLY[name]
+        print(f"== {name}", flush=True)
+        failed += call([str(python), str(ROOT / "tests" / script), *options]) != 0
+    return failed
+
+
 def clean(arguments: list[str]) -> int:
     """Removes the environments."""
     shutil.rmtree(ENVIRONMENTS, ignore_errors=True)
@@ -123,7 +146,7 @@ def main() -> int:
     """Reads the command line; returns the exit status."""
     if sys.version_info < (3, 11):  # noqa: UP036 -- this file meets the Python that people have
         fail(f"rushlight needs Python 3.11 or later; this is {sys.version.split()[0]}")
-    commands = {"run": run, "test": test, "oracle": oracle, "clean": clean}
+    commands = {"run": run, "test": test, "oracle": oracle, "nightly": nightly, "clean": clean}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
