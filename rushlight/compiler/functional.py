@@ -133,7 +133,7 @@ class _Lowering:
         if regions:
             found = regions.get(_layout(region))
             if found is not None:
-                return found[1]
+                return _reshaped(found[1], m.shape)
             if any([_overlap(region, other) for other, _ in regions.values()]):
                 return self._read_written(region, regions)
         key = (place, m, offset)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from rushlight.dispatch.namespace import o
 from rushlight.dispatch.tape import AccumulateGrad, Edge, Node, alias, gradient_edge
 from rushlight.dispatch.tensor import Tensor, array_of
 
-__all__ = ["run_backward"]
+__all__ = ["current", "run_backward"]
 
 
 class _Run:
@@ -36,6 +37,25 @@ class _Run:
         self.captures: dict[Edge, list[int]] = {}
         self.captured: dict[int, Any] = {}
         self.given: set[int] = set()  # storages that somebody besides the engine holds
+
+    def reaches(self, node: Node) -> bool:
+        """Whether this pass gives the node a gradient."""
+        return node in self.pending and (self.needed is None or node in self.needed)
+
+
+class _Passes(threading.local):
+    """The backward passes that run in this thread, the innermost last."""
+
+    def __init__(self) -> None:
+        self.running: list[_Run] = []
+
+
+_passes = _Passes()
+
+
+def current() -> _Run | None:
+    """The backward pass that runs now; for hooks."""
+    return _passes.running[-1] if _passes.running else None
 
 
 def run_backward(
@@ -62,6 +82,7 @@ def run_backward(
     run = _Run(retain_graph, create_graph)
     was = modes.state.grad
     modes.state.grad = create_graph
+    _passes.running.append(run)
     try:
         for _, grad in roots:
             run.given.add(id(grad._storage))
@@ -71,6 +92,7 @@ def run_backward(
         _execute(run, roots)
     finally:
         modes.state.grad = was
+        _passes.running.pop()
     if inputs is not None and not accumulate:
         return [run.captured.get(i) for i in range(len(inputs))]
     return []

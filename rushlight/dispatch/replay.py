@@ -18,7 +18,7 @@ from rushlight.dispatch.log import log
 from rushlight.dispatch.match import NOT_ME, Flight, build_end, build_launch, build_match, count
 from rushlight.dispatch.modes import state
 from rushlight.dispatch.record import Recorder, Recording
-from rushlight.dispatch.settle import settle, writes
+from rushlight.dispatch.settle import as_handed_out, settle, writes
 from rushlight.dispatch.tensor import Tensor
 from rushlight.dispatch.tree import Path, Point, compile_phases
 from rushlight.runtime.storage import force
@@ -406,6 +406,7 @@ class Replay:
         if done:
             self.recorder.interrupt("it began behind a launched program")
         for p in points[done:]:
+            as_handed_out(p)
             if p.event.kind is BACKWARD:
                 for leaf, how, _ in p.event.detail:
                     if how == "new":
@@ -508,6 +509,8 @@ def _become(handed: Tensor, made: Tensor) -> None:
     Others may share the storage by now, so it stays the same object and gets the memory.
     """
     old, new = handed._storage, made._storage
+    for name in ("_requires_grad", "_node", "_out_nr", "_view"):
+        handed.__dict__.pop(name, None)
     handed.__dict__.update(made.__dict__)
     if old is not new:
         old.note = new.note

@@ -16,7 +16,7 @@ from rushlight.dispatch.doors import BACKWARD, STEP, WRITE, aside
 from rushlight.dispatch.modes import state
 from rushlight.dispatch.tensor import Tensor, Version
 
-__all__ = ["settle", "writes"]
+__all__ = ["as_handed_out", "settle", "writes"]
 
 Inputs = Callable[[Any], tuple[Any, ...]]  # of a point: what its event was given in this flight
 
@@ -34,6 +34,14 @@ def writes(event: Any, inputs: tuple[Any, ...], cells: dict[int, Any]) -> Counte
     elif event.kind is STEP:
         found.update(event.detail.counters)
     return found
+
+
+def as_handed_out(point: Any) -> None:
+    """Takes back what writes of the flight did to the history of tensors that had none."""
+    for slot, cell in zip(point.event.outs, point.cells, strict=True):
+        if not slot.requires_grad:
+            t = cell[0]
+            t._requires_grad, t._node, t._out_nr = False, None, 0
 
 
 def settle(points: Sequence[Any], cells: dict[int, Any], inputs: Inputs) -> None:
@@ -54,11 +62,13 @@ def settle(points: Sequence[Any], cells: dict[int, Any], inputs: Inputs) -> None
 
 def _replay(points: Any, given: Any, raised: Any, still_open: set[int]) -> None:
     was, state.grad = state.grad, True
+    for p in points:
+        as_handed_out(p)
     for counter, n in sum(raised, Counter()).items():
         counter.value -= n
     try:
         for i, (p, x) in enumerate(zip(points, given, strict=True)):
-            note = i in still_open and not p.real
+            note = i in still_open
             node = _node_before(p, x) if note and p.event.kind is WRITE else None
             for counter, n in raised[i].items():
                 counter.value += n
