@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from rushlight import devices, dtypes
 from rushlight._tensor.api import function
 from rushlight.dispatch import gate, modes
-from rushlight.dispatch.doors import GRAD, event, interrupt
+from rushlight.dispatch.doors import GRAD, event, forget, interrupt
 from rushlight.naming import PublicType
 
 __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
@@ -187,6 +187,7 @@ def get_default_dtype() -> Any:
 def set_default_dtype(d: Any) -> None:
     """Sets the default floating dtype."""
     dtypes.set_default_float(d)
+    forget("the default dtype was changed")
     gate.clear_plans()
 
 
@@ -222,6 +223,8 @@ def set_num_threads(n: int) -> None:
         raise RuntimeError("set_num_threads expects a positive integer")
     from rushlight.runtime.blas import set_threads
 
+    if n != _Threads.count:
+        forget("the number of threads was changed")
     _Threads.count = n
     set_threads(n)
 

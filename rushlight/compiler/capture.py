@@ -116,7 +116,7 @@ def _operand(x: Any, compute: Any) -> Any:
     """An operand as `runtime.cpu.convert` makes it, with Symbols for arrays."""
     if not isinstance(x, Value):
         return x if compute is None else cpu.convert([x], compute)[0]
-    if x.dtype.kind == "c":
+    if x.dtype.kind == "c" or x.dtype.name == "complex32":
         raise NotCaptured("complex numbers")
     if compute is not None:
         return Symbol(values.cast(x, compute.numpy))

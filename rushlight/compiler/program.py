@@ -25,6 +25,7 @@ from rushlight.compiler.schedule import schedule
 from rushlight.compiler.steps import LoopStep, PythonStep, Step
 from rushlight.compiler.work import nanoseconds
 from rushlight.ir.graph import Graph
+from rushlight.runtime.quiet import quietly
 
 __all__ = ["Program"]
 
@@ -145,20 +146,21 @@ class Program:
     def _python(self, step: PythonStep) -> int:
         """Runs an operator's NumPy kernel."""
         try:
-            inputs = [
-                self._layout.array(h, x)
-                for h, x in zip(step.operands, step.call.inputs, strict=True)
-            ]
-            with np.errstate(all="ignore"):
-                results = reference.value_of(step.call, inputs, (), ())
-            many = results if isinstance(results, list) else [results]
-            for home, result in zip(step.results, many, strict=True):
-                if home is not None:
-                    self._layout.array(home, result)[...] = result
+            quietly(self._compute, (step,))
         except Exception as error:
             self.error = error
             return _PYTHON_FAILED
         return 0
+
+    def _compute(self, step: PythonStep) -> None:
+        inputs = [
+            self._layout.array(h, x) for h, x in zip(step.operands, step.call.inputs, strict=True)
+        ]
+        results = reference.value_of(step.call, inputs, (), ())
+        many = results if isinstance(results, list) else [results]
+        for home, result in zip(step.results, many, strict=True):
+            if home is not None:
+                self._layout.array(home, result)[...] = result
 
     # Seeing it
 
