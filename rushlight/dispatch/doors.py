@@ -22,6 +22,7 @@ __all__ = [
     "door",
     "event",
     "forget",
+    "get_ident",
     "history",
     "interrupt",
     "look",

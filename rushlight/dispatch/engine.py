@@ -32,6 +32,7 @@ class _Run:
         self.buffers: dict[Node, list[Any]] = {}
         self.pending: dict[Node, int] = {}
         self.nodes: list[Node] = []
+        self.known: set[Node] = set()  # the same, for `reaches`
         self.goals: list[Node] = []  # kept alive: leaves hold their nodes weakly
         self.needed: set[Node] | None = None
         self.captures: dict[Edge, list[int]] = {}
@@ -39,8 +40,10 @@ class _Run:
         self.given: set[int] = set()  # storages that somebody besides the engine holds
 
     def reaches(self, node: Node) -> bool:
-        """Whether this pass gives the node a gradient."""
-        return node in self.pending and (self.needed is None or node in self.needed)
+        """Whether this pass comes to the node."""
+        if not self.known:
+            self.known = set(self.nodes)
+        return node in self.known and (self.needed is None or node in self.needed)
 
 
 class _Passes(threading.local):

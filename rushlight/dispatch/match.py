@@ -56,8 +56,9 @@ class Flight:
 
     def make_room(self, outside: int, numbers: int) -> None:
         """Room for so many outside tensors and numbers."""
-        for table, n in ((self.outside, outside), (self.arrays, outside), (self.numbers, numbers)):
-            table.extend([0.0 if table is self.numbers else None] * (n - len(table)))
+        self.outside.extend([None] * (outside - len(self.outside)))
+        self.arrays.extend([None] * (outside - len(self.arrays)))
+        self.numbers.extend([0.0] * (numbers - len(self.numbers)))
 
 
 def _baseline() -> int:

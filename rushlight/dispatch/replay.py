@@ -210,9 +210,12 @@ class Replay:
                 if result is not NOT_ME:
                     self.resumed = root
                     flight = doors.door[0], doors.watch[0]
-                    recording.mark(recording.events[-1])
-                    self.finished(recording)
-                    doors.door[0], doors.watch[0] = flight
+                    doors.door[0], doors.watch[0] = doors.eager, None
+                    try:
+                        recording.mark(recording.events[-1])
+                        self.finished(recording)
+                    finally:
+                        doors.door[0], doors.watch[0] = flight
                     return (result,)
         return None
 
