@@ -280,3 +280,51 @@ def test_linear_keeps_what_its_gradients_read():
         (rl.nn.functional.linear(x, w) * 2).sum().backward()
         assert w.grad.shape == (2,)
         assert x.grad.shape == shape
+
+
+def hooks_of_several(torch):
+    """What `register_multi_grad_hook` calls, in both libraries."""
+    log = []
+    a, b = torch.ones(2, requires_grad=True), torch.full((2,), 2.0, requires_grad=True)
+    c, d = a * b, a + b
+    register = torch.autograd.graph.register_multi_grad_hook
+
+    def note(grads):
+        log.append([None if g is None else g.tolist() for g in grads])
+
+    with register((a, b, c, d), note):
+        c.sum().backward(retain_graph=True)
+        c.sum().backward(inputs=(a,), retain_graph=True)
+    d.sum().backward(retain_graph=True)
+    handle = register((a, c), lambda g: log.append(g.tolist()), mode="any")
+    c.sum().backward(retain_graph=True)
+    handle.remove()
+    c.sum().backward()
+    return log
+
+
+def test_hooks_of_several_tensors():
+    log = hooks_of_several(rl)
+    assert log[0] == [[2.0, 2.0], [1.0, 1.0], [1.0, 1.0], None] and len(log) == 3
+    with pytest.raises(ValueError, match="Expects mode to be one of"):
+        rl.autograd.graph.register_multi_grad_hook((), print, mode="some")
+
+
+def test_hooks_of_several_tensors_like_torch():
+    torch = pytest.importorskip("torch")
+    assert hooks_of_several(rl) == hooks_of_several(torch)
+
+
+def test_saved_tensors_may_be_written_to():
+    x = rl.ones(2, requires_grad=True)
+    allow = rl.autograd.graph.allow_mutation_on_saved_tensors
+    with allow():
+        y = x * 3
+        z = (y**2).sum()
+        y.sin_()
+        z.backward(retain_graph=True)
+        with pytest.raises(RuntimeError, match="contexts cannot be nested"), allow():
+            pass
+    assert x.grad.tolist() == [18, 18]
+    with pytest.raises(AssertionError, match="Trying to backward outside of"):
+        z.backward()
