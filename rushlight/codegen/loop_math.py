@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.codegen import c_library, vecmath
+from rushlight.codegen import c_library, vecmath, vecmath_wide
 from rushlight.codegen.loop_lanes import FLOAT, Kind, Lanes, kind_of
 from rushlight.codegen.vecmath_lanes import Vec
 from rushlight.compiler.loops import Instruction
@@ -550,6 +550,8 @@ def _function(name: str) -> Emit:
     vector = vecmath.FUNCTIONS[name]
 
     def emit(b: Lanes, k: Kind, x: str) -> str:
+        if k.register == "double" and name in vecmath_wide.FUNCTIONS and b.n > 1:
+            return _wide(name)(b, k, x)
         if (k.register == "double" and name not in _WIDE) or (b.n == 1 and name in _LONG):
             return _library(name)(b, k, x)
         return vector(Vec(b.f, b.vector_type(k), x)).text
@@ -598,6 +600,25 @@ def _product(b: Lanes, k: Kind, x: str, exponent: int) -> str:
         x = b.op("mul", k.register, x, x)
         exponent >>= 1
     return result
+
+
+def _wide(name: str) -> Emit:
+    """A function in float64; sines of huge angles are the C library's."""
+    vector = vecmath_wide.FUNCTIONS[name]
+
+    def emit(b: Lanes, k: Kind, x: str) -> str:
+        value = vector(Vec(b.f, b.vector_type(k), x)).text
+        if name not in _LONG:
+            return value
+        size = b.intrinsic("fabs", k.register, x)
+        huge = b.compare("ugt", k, size, b.const(k, vecmath_wide.HUGE))
+
+        def exact() -> str:
+            return b.select(huge, k.register, _library(name)(b, k, x), value)
+
+        return b.f.either(b.any(huge), b.kind(k.register), exact, lambda: value)
+
+    return emit
 
 
 def _whole_power(b: Lanes, k: Kind, x: str, y: str) -> str:

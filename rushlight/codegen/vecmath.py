@@ -32,10 +32,15 @@ __all__ = [
     "log",
     "log1p",
     "log2",
+    "log_rest",
+    "log_specials",
+    "nearest",
+    "normal",
     "pow",
     "select",
     "sigmoid",
     "sin",
+    "split",
     "table_text",
     "tanh",
 ]
@@ -86,7 +91,7 @@ def _single(x: Vec) -> None:
         raise TypeError(f"this function has no polynomial for {x.t.scalar}")
 
 
-def _nearest(x: Vec, factor: float) -> tuple[Vec, Bits]:
+def nearest(x: Vec, factor: float) -> tuple[Vec, Bits]:
     """The integer nearest to x times a number, as float and as integer."""
     form = _format(x)
     shifted = fma(x, factor, form.shift)
@@ -123,7 +128,7 @@ def _reduced(x: Vec) -> tuple[Vec, Vec, Vec, Bits]:
     x - k hi is exact: both are multiples of the last place of hi, or of x where that is finer.
     """
     form = _format(x)
-    n, k = _nearest(x, 1 / math.log(2))
+    n, k = nearest(x, 1 / math.log(2))
     exact = fma(n, -form.ln2[0], x)
     r = fma(n, -form.ln2[1], exact)
     return r, fma(n, -form.ln2[1], exact - r), n, k
@@ -159,7 +164,7 @@ def exp2(x: Vec) -> Vec:
     form = _format(x)
     high = float(form.bias + 1)
     x = x.at_most(high).at_least(-high - form.mantissa)
-    n, k = _nearest(x, 1.0)
+    n, k = nearest(x, 1.0)
     r = x - n
     p = polynomial(r, tables.EXP2 if x.t.itemsize == 4 else tables.EXP2_WIDE)
     return _scaled(fma(r, p, 1.0), n, k)
@@ -229,7 +234,7 @@ def erf(x: Vec) -> Vec:
 # Logarithms
 
 
-def _split(x: Vec) -> tuple[Vec, Vec]:
+def split(x: Vec) -> tuple[Vec, Vec]:
     """f and k with x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt 2, for positive normal x."""
     form = _format(x)
     raised = x.bits() - form.half_root
@@ -238,7 +243,7 @@ def _split(x: Vec) -> tuple[Vec, Vec]:
     return m.floats() - 1.0, k.values()
 
 
-def _log_rest(f: Vec) -> Vec:
+def log_rest(f: Vec) -> Vec:
     """log(1 + f) - f."""
     if f.t.itemsize == 4:
         z = f * f
@@ -250,7 +255,7 @@ def _log_rest(f: Vec) -> Vec:
     return s * (half + 2.0 * z * polynomial(z, tables.ATANH)) - half
 
 
-def _normal(x: Vec) -> tuple[Vec, Vec]:
+def normal(x: Vec) -> tuple[Vec, Vec]:
     """x scaled up if it is subnormal, and the exponent to add for that."""
     form = _format(x)
     small = x < form.tiny
@@ -258,7 +263,7 @@ def _normal(x: Vec) -> tuple[Vec, Vec]:
     return scaled, select(small, x.number(-form.mantissa), 0.0)
 
 
-def _log_specials(x: Vec, result: Vec) -> Vec:
+def log_specials(x: Vec, result: Vec) -> Vec:
     """The result for positive finite x; -inf, NaN or x itself elsewhere."""
     inside = (x > 0.0) & (x < x.number(math.inf))
     other = select(x < 0.0, x.number(math.nan), x)
@@ -272,10 +277,10 @@ def log(x: Vec) -> Vec:
     Largest error: 0.88 ulp.
     """
     hi, lo = _format(x).ln2
-    scaled, more = _normal(x)
-    f, k = _split(scaled)
+    scaled, more = normal(x)
+    f, k = split(scaled)
     k = k + more
-    return _log_specials(x, fma(k, hi, f + fma(k, lo, _log_rest(f))))
+    return log_specials(x, fma(k, hi, f + fma(k, lo, log_rest(f))))
 
 
 _LOG2_E = (1.44269502162933349609375, 1.925963033500852e-8)
@@ -287,10 +292,10 @@ def log2(x: Vec) -> Vec:
     Largest error: 1.02 ulp.
     """
     _single(x)
-    scaled, more = _normal(x)
-    f, k = _split(scaled)
-    rest = fma(f, _LOG2_E[1], _log_rest(f) * _LOG2_E[0])
-    return _log_specials(x, (k + more) + fma(f, _LOG2_E[0], rest))
+    scaled, more = normal(x)
+    f, k = split(scaled)
+    rest = fma(f, _LOG2_E[1], log_rest(f) * _LOG2_E[0])
+    return log_specials(x, (k + more) + fma(f, _LOG2_E[0], rest))
 
 
 def log1p(x: Vec) -> Vec:
@@ -301,11 +306,11 @@ def log1p(x: Vec) -> Vec:
     form = _format(x)
     hi, lo = form.ln2
     u = x + 1.0
-    rounded, k = _split(u)
+    rounded, k = split(u)
     raised = (u.bits() - form.half_root) >> form.mantissa
     scale = _power_of_two(raised ^ -1) * 2.0  # 2^-k
     f = select(u > 2.0 ** (form.mantissa + 2), rounded, fma(x, scale, scale - 1.0))
-    result = _log_specials(u, fma(k, hi, f + fma(k, lo, _log_rest(f))))
+    result = log_specials(u, fma(k, hi, f + fma(k, lo, log_rest(f))))
     return select(x.abs() < 2.0 ** -(form.mantissa + 2), x, result)
 
 
@@ -382,7 +387,7 @@ def _turned(x: Vec) -> tuple[Vec, Bits]:
     _single(x)
     f, t = x.f, VectorType(8, x.t.lanes)
     wide = x.wide()
-    n, k = _nearest(wide, 2 / math.pi)
+    n, k = nearest(wide, 2 / math.pi)
     r = fma(n, -_HALF_PI[1], fma(n, -_HALF_PI[0], wide))
     huge = x.abs() >= _HUGE
     kind = f"<{t.lanes} x i64>"
@@ -394,7 +399,7 @@ def _turned(x: Vec) -> tuple[Vec, Bits]:
     mantissa = ((bits & 0x7FFFFF) | 0x800000).values().with_sign_of(x).wide()
     head = mantissa * _looked_up(index, 0)
     rest = mantissa * _looked_up(index, 1)
-    whole, turns = _nearest(head + rest, 1.0)
+    whole, turns = nearest(head + rest, 1.0)
     angle = ((head - whole) + rest) * _HALF_PI[0]
     pick = f"select <{t.lanes} x i1> {huge.text}"
     angle_text = f.op(f"{pick}, {t.vector} {angle.text}, {t.vector} {loop.values[0]}")
@@ -443,7 +448,7 @@ def pow(x: Vec, y: Vec) -> Vec:
     """
     _single(x)
     size = x.abs()
-    f, k = _split(size.wide())
+    f, k = split(size.wide())
     s = f / (2.0 + f)
     z = s * s
     series = 2.0 * s * fma(z, polynomial(z, tables.ATANH[:8]), 1.0)
@@ -451,7 +456,7 @@ def pow(x: Vec, y: Vec) -> Vec:
     infinite = size.same(x.number(math.inf))
     lg = select(infinite, lg.number(math.inf), select(size.same(0.0), lg.number(-math.inf), lg))
     product = (y.wide() * lg).at_most(200.0).at_least(-200.0)
-    n, k2 = _nearest(product, 1.0)
+    n, k2 = nearest(product, 1.0)
     r = product - n
     power = fma(r, polynomial(r, tables.EXP2_WIDE[:10]), 1.0) * _power_of_two(k2)
     result = power.narrow()
