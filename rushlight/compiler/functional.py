@@ -18,7 +18,7 @@ from rushlight.ir.graph import Graph, Store, Value, const, row_major
 from rushlight.ir.meta import Meta
 from rushlight.ir.trace import Call, Expression, Item, Number, Region
 
-__all__ = ["Lowered", "Unsupported", "lower"]
+__all__ = ["Lowered", "Scratch", "Unsupported", "lower"]
 
 _DOUBLE = np.dtype(np.float64)
 _INDEX = np.dtype(np.int64)
@@ -29,10 +29,10 @@ class Unsupported(Exception):
 
 
 class Lowered(NamedTuple):
-    """A graph and what its table holds: for each slot the place whose memory it is."""
+    """A graph and what its table holds: for each slot the place whose memory it is, or Scratch."""
 
     graph: Graph
-    places: tuple[int, ...]
+    places: tuple[Any, ...]
 
 
 def lower(
@@ -52,6 +52,13 @@ def lower(
     return _Lowering(made, numbers).run(calls, wanted)
 
 
+class Scratch(NamedTuple):
+    """Memory whose contents nobody reads, in the place of a place's number."""
+
+    number: int
+    nbytes: int
+
+
 class _Content(NamedTuple):
     """What a place made here holds: a value, and how it lies in the place's memory."""
 
@@ -66,8 +73,11 @@ class _Lowering:
         self.contents: dict[int, _Content] = {}
         self.written: dict[int, dict[Any, tuple[Region, Value]]] = {}
         self.loaded: dict[Any, Value] = {}
-        self.slots: dict[int, int] = {}
+        self.slots: dict[Any, int] = {}
         self.items: dict[int, Value] = {}
+        self.checks: list[Value] = []  # values that fail where an index is out of range
+        self.visited: set[int] = set()
+        self.kept: list[Value] = []
 
     def run(self, calls: Sequence[Call | Item], wanted: Iterable[int]) -> Lowered:
         for call in calls:
@@ -84,8 +94,32 @@ class _Lowering:
             for region, value in regions.values():
                 strides = tuple(region.meta.strides)
                 stores.append(Store(value, self.slot(place), strides, region.offset, True))
+        stores += self.unused_checks(stores)
         graph = Graph(tuple(stores), len(self.slots), self.numbers)
         return Lowered(graph, tuple(self.slots))
+
+    def unused_checks(self, stores: list[Store]) -> list[Store]:
+        """Stores into scratch memory for checked values that nobody uses: they must fail too."""
+        used = {id(v) for v in Graph(tuple(stores), 0, 0).values()}
+        found = []
+        for value in self.checks:
+            if id(value) not in used:
+                scratch = Scratch(len(found), value.size * value.dtype.itemsize)
+                slot = self.slots.setdefault(scratch, len(self.slots))
+                found.append(Store(value, slot, row_major(value.shape), 0, False))
+        return found
+
+    def note_checks(self, results: Sequence[Value]) -> None:
+        """Keeps the checked values among what a call computes."""
+        waiting = list(results)
+        while waiting:
+            value = waiting.pop()
+            if id(value) not in self.visited:
+                self.visited.add(id(value))
+                self.kept.append(value)  # so that its id stays its own
+                if value.kind in ("index", "scatter"):
+                    self.checks.append(value)
+                waiting.extend(value.inputs)
 
     def slot(self, place: int) -> int:
         return self.slots.setdefault(place, len(self.slots))
@@ -97,6 +131,7 @@ class _Lowering:
             results = capture(call.op, call.plan, inputs, attrs)
         except NotCaptured as error:
             raise Unsupported(str(error)) from None
+        self.note_checks(results)
         for region, value in zip(call.outs, results, strict=True):
             self.write(region, value)
 

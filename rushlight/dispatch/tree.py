@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rushlight.compiler.functional import Scratch
 from rushlight.compiler.programs import NOTHING, build
 from rushlight.dispatch import tape
 from rushlight.dispatch.doors import BACKWARD, DATA, DETACH, STEP, ZERO
@@ -101,7 +102,7 @@ class Path:
         self.points: list[Point] = []
         self.phases: dict[int, Phase] = {}
         self._first: list[set[int]] = []  # before each event, the outside tensors seen
-        self._memories: dict[int, Any] = {}
+        self._memories: dict[Any, Any] = {}
         self._nodes: dict[Any, Any] = {}
         known: dict[int, int] = {}
         for event in recording.events:
@@ -202,10 +203,12 @@ class Path:
         """Whether somebody may look at a place's contents after a launch."""
         return any(place in phase.delivered for phase in self.phases.values())
 
-    def memory(self, place: int) -> Any:
+    def memory(self, place: Any) -> Any:
         """The array over memory that is the same in each flight."""
         found = self._memories.get(place)
-        if found is None:
+        if found is None and isinstance(place, Scratch):
+            found = self._memories[place] = aligned_bytes(place.nbytes)
+        elif found is None:
             where = self.recording.places[place]
             if where.tensor is not None:
                 found = array_of(where.tensor)
