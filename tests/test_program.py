@@ -52,7 +52,7 @@ def both(graph: Graph, arrays: list[Any], numbers: Any = (), threads: int = 1) -
 @pytest.mark.parametrize("first", range(0, 100, 10))
 def test_random_graphs(first: int) -> None:
     for seed in range(first, first + 10):
-        graph, arrays, numbers = random_graph(seed)
+        graph, arrays, numbers = random_graph(seed, 14 + seed % 20)
         both(graph, arrays, numbers)
 
 

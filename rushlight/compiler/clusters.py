@@ -27,6 +27,7 @@ from rushlight.ir.graph import Graph, Store, Value, row_major
 __all__ = ["Node", "Partition", "ancestors", "clash", "in_place", "partition", "read_by"]
 
 Ints = tuple[int, ...]
+Reads = Sequence[tuple[Value, Access | None]]  # what one cluster reads of another, and where
 
 CALLS = frozenset(("matmul", "kernel", "opaque", "scatter", "concat"))
 _CHECKING = frozenset(("plane_scatter",))  # native kernels that may refuse their inputs
@@ -213,6 +214,11 @@ class Partition:
 
     def store(self, v: Value, home: Home, outside: bool) -> Value:
         """Notes that a value is wanted somewhere; returns the root that is put there."""
+        while v.kind == "view" and same_order(v) and home.row_major(v.shape):
+            base = v.inputs[0]
+            if base.kind in _LEAVES or base in self.stored:
+                break
+            v, home = base, home._replace(strides=row_major(base.shape))
         temporary = not self.shown(home.memory)
         called = v.kind == "part" or self.called(v)
         made = called and (temporary or v.kind == "concat" or in_place(v))
@@ -407,9 +413,9 @@ class Partition:
     def match(self, first: Lowered, second: Lowered) -> Cluster | None:
         """One cluster of two, if their axes can be laid on each other."""
         for x, y in ((first, second), (second, first)):
-            reads = _reads(x, y)
-            if reads:
-                return _lay_on(x.cluster, y.cluster, reads)
+            read = [(v, at) for v, at in y.uses if v in x.cluster.members]
+            if read:
+                return _lay_on(*_alike(x.cluster, y.cluster, read))
         a, b = first.cluster, second.cluster
         if a.axes == b.axes and a.outer == b.outer:
             return Cluster(a.axes, a.outer, {**a.members, **b.members})
@@ -423,6 +429,15 @@ def partition(graph: Graph) -> Partition:
     p.make()
     p.merge()
     return p
+
+
+def same_order(v: Value) -> bool:
+    """Whether a view has all of its base's elements, in their order."""
+    strides, offset = v.attrs
+    plain = zip(v.shape, strides, row_major(v.shape), strict=True)
+    return (
+        offset == 0 and v.size == v.inputs[0].size and all([n == 1 or s == r for n, s, r in plain])
+    )
 
 
 def in_place(v: Value) -> bool:
@@ -474,16 +489,22 @@ def same_element(r: Touch, w: Touch) -> bool:
     return (
         (r.offset, r.steps) == (w.offset, w.steps)
         and r.dtype.itemsize == w.dtype.itemsize
-        and not r.extra
+        and r.within is None
         and r.stage <= w.stage
     )
 
 
 def _overlap(lowered: Lowered, r: Touch, w: Touch) -> bool:
-    axes = lowered.cluster.axes
-    low, high = [x * w.dtype.itemsize for x in span(axes, w.steps, w.offset)]
-    start, end = [x * r.dtype.itemsize for x in span(axes, r.steps, r.offset)]
-    return r.extra or not (end < low or high < start)
+    low, high = touched(lowered, w)
+    start, end = touched(lowered, r)
+    return not (end < low or high < start)
+
+
+def touched(lowered: Lowered, touch: Touch) -> tuple[int, int]:
+    """The first and the last byte that a kernel may read or write."""
+    size = touch.dtype.itemsize
+    low, high = touch.within or span(lowered.cluster.axes, touch.steps, touch.offset)
+    return low * size, high * size + size - 1
 
 
 def _rows(v: Value, axes: Ints, at: Access) -> tuple[Ints, int, Access]:
@@ -522,21 +543,57 @@ def _between(first: Node, second: Node) -> bool:
     return False
 
 
-def _reads(first: Lowered, second: Lowered) -> list[tuple[Access, Access | None]]:
-    """What the second reads of the first: where the first makes it, where the second wants it."""
-    members = first.cluster.members
-    return [(first.cluster.result(v), at) for v, at in second.uses if v in members]
+def _walks(steps: Ints) -> list[tuple[int, int]]:
+    """The axes along which an index moves, by how far."""
+    return sorted([(c, i) for i, c in enumerate(steps) if c])
 
 
-def _lay_on(a: Cluster, b: Cluster, reads: list[tuple[Access, Access | None]]) -> Cluster | None:
+def _alike(a: Cluster, b: Cluster, reads: Reads) -> tuple[Cluster, Cluster, Reads]:
+    """Two clusters, axes cut where the other walks the same dimension in two loops."""
+    while True:
+        cut = _cut(a, b, reads)
+        if cut is None:
+            return a, b, reads
+        of_a, axis, inner = cut
+        try:
+            if of_a:
+                a = a.split(axis, inner)
+            else:
+                b = b.split(axis, inner)
+                reads = [(v, at and at.split(axis, inner)) for v, at in reads]
+        except NotAffine:
+            return a, b, reads
+
+
+def _cut(a: Cluster, b: Cluster, reads: Reads) -> tuple[bool, int, int] | None:
+    """An axis, of the first or the second cluster, that must be cut, and the inner size."""
+    for v, wanted in reads:
+        if wanted is None:
+            continue
+        for p, q in zip(a.result(v).steps, wanted.steps, strict=True):
+            left, right = _walks(p), _walks(q)
+            if not left or not right or len(left) == len(right):
+                continue
+            of_a = len(left) < len(right)
+            few, many = (left, right) if of_a else (right, left)
+            whole, parts = (a, b) if of_a else (b, a)
+            inner = parts.axes[many[0][1]]
+            size = whole.axes[few[0][1]]
+            fits = few[0][0] == many[0][0] == 1 and many[1][0] == inner
+            if fits and size > inner and size % inner == 0:
+                return of_a, few[0][1], inner
+    return None
+
+
+def _lay_on(a: Cluster, b: Cluster, reads: Reads) -> Cluster | None:
     """One cluster of two of which b reads what a makes."""
     pairs: dict[int, int] = {}  # axis of b: axis of a
-    for made, wanted in reads:
+    for v, wanted in reads:
+        made = a.result(v)
         if wanted is None or made.offsets != wanted.offsets:
             return None
         for p, q in zip(made.steps, wanted.steps, strict=True):
-            left = sorted([(c, i) for i, c in enumerate(p) if c])
-            right = sorted([(c, i) for i, c in enumerate(q) if c])
+            left, right = _walks(p), _walks(q)
             if [c for c, _ in left] != [c for c, _ in right]:
                 return None
             for (_, i), (_, j) in zip(left, right, strict=True):

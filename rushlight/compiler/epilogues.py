@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from rushlight.compiler import values
+from rushlight.compiler.clusters import same_order
 from rushlight.compiler.simplify import number_of
 from rushlight.ir.graph import Graph, Store, Value
 
@@ -32,13 +33,25 @@ def _pass(graph: Graph, name: str, rule: Callable[[Value, Value], Value | None])
         made = Value(v.kind, inputs, v.attrs, v.shape, v.dtype) if inputs else v
         if v.kind == "map" and v.attrs[0] == name and v.dtype.itemsize in (4, 8):
             for i, x in enumerate(v.inputs):
-                if x.kind == "matmul" and users[x] == 1 and x.shape == v.shape:
-                    made = rule(inputs[i], inputs[1 - i]) or made
-                    break
+                product = _product(x, users)
+                if product is not None and x.shape == v.shape:
+                    joined = rule(new[product], inputs[1 - i])
+                    if joined is not None:
+                        made = values.reshape(joined, v.shape)
+                        break
         new[v] = made
     return Graph(
         tuple([Store(new[s.value], *s[1:]) for s in graph.stores]), graph.slots, graph.numbers
     )
+
+
+def _product(x: Value, users: Counter[Value]) -> Value | None:
+    """The product that a value is, perhaps with other leading dimensions; only it reads it."""
+    while x.kind == "view" and users[x] == 1:
+        if not same_order(x) or x.inputs[0].shape[-1:] != x.shape[-1:]:
+            return None
+        x = x.inputs[0]
+    return x if x.kind == "matmul" and users[x] == 1 else None
 
 
 def _bias(product: Value, other: Value) -> Value | None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rushlight.compiler import loops
-from rushlight.compiler.access import Access, NotAffine, Split, digits, flat
+from rushlight.compiler.access import Access, NotAffine, Split, digits, flat, span
 from rushlight.compiler.loops import Instruction
 from rushlight.compiler.steps import Home, Memory, Place
 from rushlight.ir.graph import Value
@@ -31,6 +31,7 @@ _DEAR = frozenset(
     + ("cosh", "arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh", "arctan2", "power")
     + ("float_power", "cbrt", "logaddexp", "logaddexp2", "fmod", "remainder", "hypot")
 )
+_LOOPS = frozenset(("map", "view", "index", "reduce"))  # kinds that loops compute
 _SLOW = frozenset(("divide", "true_divide", "floor_divide", "sqrt", "erf"))
 
 
@@ -92,7 +93,7 @@ class Touch(NamedTuple):
     offset: int
     steps: Ints
     stage: int
-    extra: bool = False  # read at places that depend on indices, anywhere behind the offset
+    within: Ints | None = None  # read at places that depend on indices: the first and the last
 
 
 class Lowered(NamedTuple):
@@ -370,10 +371,20 @@ class _Lowering:
         found: Access | None
         try:
             found = digits(place, steps, self.cluster.axes, base.shape)
-        except (NotAffine, Split):
+        except NotAffine:
             found = None  # no matter where the base lies in row-major order
+        except Split as split:
+            if base.kind in _LOOPS and self.may_split(split.axis):
+                raise  # with the base's own axes, both may become one kernel
+            found = None
         self.uses[base, found] = None
         return self.load_at(base.dtype, home.memory, home.offset + place, steps)
+
+    def may_split(self, axis: int) -> bool:
+        """Whether a loop axis may become two: positions of arg reductions count along one."""
+        c = self.cluster
+        arg = [v for v in c.members if v.kind == "reduce" and v.attrs[0] in ("argmax", "argmin")]
+        return axis < c.outer or not arg
 
     def digits(self, base: Value, place: int, steps: Ints) -> Access:
         """The access to the base of a view; who catches NotAffine learns what should be stored."""
@@ -402,7 +413,8 @@ class _Lowering:
         offset, steps = flat(behind, home.strides[n:], home.offset, axes)
         sizes = tuple(zip(base.shape[:n], home.strides[:n], strict=True))
         self.checks = True
-        self.reads.append(Touch(home.memory, v.dtype, offset, steps, self.number, True))
+        within = span(base.shape, home.strides, home.offset)
+        self.reads.append(Touch(home.memory, v.dtype, offset, steps, self.number, within))
         buffer = self.buffer(home.memory, v.dtype, offset)
         return self.stage.emit("gather", tuple(args), (buffer, 0, steps, sizes), v.dtype)
 

@@ -22,9 +22,10 @@ from rushlight.compiler.clusters import (
     partition,
     read_by,
     same_element,
+    touched,
 )
 from rushlight.compiler.epilogues import epilogues
-from rushlight.compiler.lower import Lowered, Touch, lower, resolve
+from rushlight.compiler.lower import Lowered, lower, resolve
 from rushlight.compiler.simplify import simplify
 from rushlight.compiler.steps import Home, LoopStep, Memory, Step
 from rushlight.ir.graph import Graph, Value, row_major
@@ -32,8 +33,7 @@ from rushlight.ir.graph import Graph, Value, row_major
 __all__ = ["Schedule", "schedule"]
 
 Ints = tuple[int, ...]
-Range = tuple[float, float]  # bytes of a slot, first and last
-_ALL: Range = (float("-inf"), float("inf"))
+Range = tuple[int, int]  # bytes of a slot, first and last
 
 
 class Schedule(NamedTuple):
@@ -101,7 +101,7 @@ class _Placing:
         if node.lowered is not None:
             for r in node.lowered.reads:
                 if self.p.shown(r.memory):
-                    self.readers[r.memory].append(_Access(node, _range(node.lowered, r)))
+                    self.readers[r.memory].append(_Access(node, touched(node.lowered, r)))
         else:
             for x in read_by(node.value):
                 home = resolve(x, self.p.home)
@@ -270,15 +270,6 @@ def _reusable(lowered: Lowered) -> tuple[tuple[Memory, Memory], ...]:
                 found.append((w.memory, m))
     written = {w.memory for w in lowered.writes}
     return tuple([(w, r) for w, r in found if r not in written])
-
-
-def _range(lowered: Lowered, touch: Touch) -> Range:
-    """The bytes that a kernel may touch."""
-    if touch.extra:
-        return _ALL
-    low, high = span(lowered.cluster.axes, touch.steps, touch.offset)
-    size = touch.dtype.itemsize
-    return low * size, high * size + size - 1
 
 
 def _bytes(shape: Ints, home: Home, dtype: Any) -> Range:
