@@ -220,7 +220,7 @@ def _inputs(
             place, m, offset = path.outside[n]
             checks.append(f"type({a}) is Tensor and {a}._meta is {s.constant(m)}")
             if path.had_history(place):
-                checks.append(f"{a}._requires_grad and {a}._node is not None and {a}._node.ran")
+                checks.append(f"{a}._requires_grad and {a}._node is not None and {a}._node.released")
             elif point.event.kind not in (DETACH, DATA):
                 checks.append(f"not {a}._requires_grad")
                 checks.append(f"({a}._view is None or not {a}._view.base._requires_grad)")
@@ -384,7 +384,8 @@ def _renewed(cell: list[Any], m: Any, requires_grad: bool, node: Any, nr: int) -
     before = cell[3:]
     cell[3:] = cell[:3]
     if before and before[1] is not None:
-        t, storage, _ = before
+        t: Tensor = before[0]
+        storage: Storage = before[1]
         if (
             sys.getrefcount(t) == _HELD_ONCE
             and t._storage is storage

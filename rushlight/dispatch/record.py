@@ -33,7 +33,7 @@ from rushlight.ir.meta import Meta
 from rushlight.ops.unary import clone as CLONE  # noqa: N812
 from rushlight.ir.trace import Call, Item, Number, Region
 
-__all__ = ["Event", "Place", "Recorder", "Recording", "Slot"]
+__all__ = ["Event", "Place", "Recorder", "Recording", "Slot", "spent"]
 
 state = modes.state
 gate.PLAIN.add(Symbol)  # numbers, for the functions that read arguments
@@ -107,8 +107,8 @@ class Event:
         calls: the computations it caused, a range of the recording's calls.
         alive: after events that launch a program, the slots whose tensors are still held.
         node: of an operator's call or write that is on the tape, its node.
-        open: after events that launch a program, the events, by number, whose nodes have not run
-            and could; `saved`, the places that they keep.
+        open: after events that launch a program, the events, by number, whose nodes could run;
+            `saved`, the places that they keep.
         single: whether the call returned one tensor rather than a tuple.
         hosted: whether eager code runs it in each flight (random draws).
         windows: whether it views data; another flight may view another part.
@@ -168,7 +168,7 @@ class Recording:
         """Notes what somebody holds after an event that launches a program."""
         event.alive = self.alive()
         nodes = [e.node() if e.node is not None else None for e in self.events]
-        open_ = [(i, node) for i, node in enumerate(nodes) if node is not None and not node.ran]
+        open_ = [(i, n) for i, n in enumerate(nodes) if n is not None and not spent(n)]
         event.open = tuple([i for i, _ in open_])
         event.saved = {p for _, node in open_ for p in _saved_places(node, self.serial)}
         for i, node in open_:
@@ -188,6 +188,22 @@ def _history(t: Any) -> Any:
     """The node that a write into a tensor replaces: its own, or that of its base."""
     base = t._view.base if getattr(t, "_view", None) is not None else t
     return getattr(base, "_node", None)
+
+
+def spent(node: Any) -> bool:
+    """Whether a node cannot run again: it or one before it has let go of what it kept."""
+    if not node.ran:
+        return False
+    stack, seen = [node], {node}
+    while stack:
+        node = stack.pop()
+        if node.released:
+            return True
+        for edge in node.edges:
+            if edge is not None and edge[0] not in seen:
+                seen.add(edge[0])
+                stack.append(edge[0])
+    return False
 
 
 def _saved_places(node: Any, serial: int) -> list[int]:
@@ -556,7 +572,7 @@ class Recorder:
             self._trouble("an unknown view of data")
         if place.made:
             self._trouble("an alias that no event made")
-        if x._requires_grad and x._node is not None and not (detaches or x._node.ran):
+        if x._requires_grad and x._node is not None and not (detaches or spent(x._node)):
             self._trouble("a graph from before the stretch")
         return ("outside", place.index, x, x._offset - place.base)
 

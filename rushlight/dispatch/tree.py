@@ -14,7 +14,7 @@ from rushlight.compiler.functional import Scratch
 from rushlight.compiler.programs import NOTHING, build
 from rushlight.dispatch import tape
 from rushlight.dispatch.doors import BACKWARD, DATA, DETACH, STEP, ZERO
-from rushlight.dispatch.record import Event, Recording
+from rushlight.dispatch.record import Event, Recording, spent
 from rushlight.dispatch.tensor import array_of
 from rushlight.dispatch.views import CopySlices
 from rushlight.ir.trace import Call, Item, Region
@@ -142,7 +142,7 @@ class Path:
     def is_fixed(self, t: Any, place: int) -> bool:
         """Whether an outside tensor must be the same object in each flight."""
         written = self.recording.places[place].written
-        ended = t._node is not None and t._node.ran  # a result of a stretch before
+        ended = t._node is not None and spent(t._node)  # a result of a stretch before
         return written or t._is_parameter or (t._requires_grad and not ended)
 
     def _key(self, event: Event, refs: tuple[Reference, ...]) -> Any:
