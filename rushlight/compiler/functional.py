@@ -101,7 +101,7 @@ class _Lowering:
     def unused_checks(self, stores: list[Store]) -> list[Store]:
         """Stores into scratch memory for checked values that nobody uses: they must fail too."""
         used = {id(v) for v in Graph(tuple(stores), 0, 0).values()}
-        found = []
+        found: list[Store] = []
         for value in self.checks:
             if id(value) not in used:
                 scratch = Scratch(len(found), value.size * value.dtype.itemsize)

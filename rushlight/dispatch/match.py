@@ -220,7 +220,9 @@ def _inputs(
             place, m, offset = path.outside[n]
             checks.append(f"type({a}) is Tensor and {a}._meta is {s.constant(m)}")
             if path.had_history(place):
-                checks.append(f"{a}._requires_grad and {a}._node is not None and {a}._node.released")
+                checks.append(
+                    f"{a}._requires_grad and {a}._node is not None and {a}._node.released"
+                )
             elif point.event.kind not in (DETACH, DATA):
                 checks.append(f"not {a}._requires_grad")
                 checks.append(f"({a}._view is None or not {a}._view.base._requires_grad)")
