@@ -36,3 +36,19 @@ def test_errors_are_at_most_two_ulp(name: str) -> None:
     signs = np.signbit(out[special]) == np.signbit(rounded[special])
     assert np.all(signs | np.isnan(out[special]))
     assert float(error[~special].max()) <= 2, x[~special][error[~special].argmax()]
+
+
+@pytest.mark.parametrize("name", ["tan", "sinh", "cosh", "log10"])
+def test_float32_through_float64(name: str) -> None:
+    with np.errstate(over="ignore"):
+        x = points(name).astype(np.float32)
+    (f,) = compiled([elementwise(name, ["float32"], x.size)])
+    out = np.zeros_like(x)
+    assert run(f, [x, out]) == 0
+    with np.errstate(all="ignore"):
+        want = getattr(np, name)(x.astype(np.float64))
+        rounded = want.astype(np.float32)
+        error = np.abs(out - want) / np.maximum(np.spacing(np.abs(rounded)), 1e-45)
+    special = ~np.isfinite(rounded) | (rounded == 0)
+    np.testing.assert_array_equal(out[special], rounded[special])
+    assert error[~special].max() <= 1.1, x[~special][error[~special].argmax()]

@@ -113,7 +113,7 @@ def numbers_of(body: Sequence[Instruction], ins: Instruction) -> tuple[Any, ...]
 
 def cost(name: str, kind: Kind, lanes: int) -> int:
     """About how many instructions a vector of this ufunc takes."""
-    if name in _LIBM:
+    if name in _LIBM and (name not in _COST or kind.register == "double"):
         return 5 * lanes
     return _COST.get(name, 1) * (2 if kind.half else 1)
 
@@ -541,6 +541,7 @@ def _library(name: str) -> Emit:
     return emit
 
 
+_ANGLES = frozenset(("sin", "cos", "tan"))
 _LONG = frozenset(("sin", "cos"))  # so many instructions that one value is not worth them
 _WIDE = frozenset(("exp", "exp2", "expm1", "log", "log1p", "sigmoid"))  # float64 in vecmath
 
@@ -603,12 +604,18 @@ def _product(b: Lanes, k: Kind, x: str, exponent: int) -> str:
 
 
 def _wide(name: str) -> Emit:
-    """A function in float64; sines of huge angles are the C library's."""
-    vector = vecmath_wide.FUNCTIONS[name]
+    """A function in float64, perhaps of float32; sines of huge angles are the C library's."""
+    narrow = vecmath_wide.NARROW.get(name)
 
     def emit(b: Lanes, k: Kind, x: str) -> str:
-        value = vector(Vec(b.f, b.vector_type(k), x)).text
-        if name not in _LONG:
+        given = Vec(b.f, b.vector_type(k), x)
+        if narrow is None:
+            value = vecmath_wide.FUNCTIONS[name](given).text
+        elif k.register == "double" or b.n == 1:
+            return _library(name)(b, k, x)
+        else:
+            value = narrow(given.wide()).narrow().text
+        if name not in _ANGLES:
             return value
         size = b.intrinsic("fabs", k.register, x)
         huge = b.compare("ugt", k, size, b.const(k, vecmath_wide.HUGE))
@@ -654,6 +661,7 @@ _EXTENSIONS = frozenset(("erf", "sigmoid"))  # functions that NumPy has not
 _FLOAT: dict[str, Emit] = {
     **{name: _function(name) for name in vecmath.FUNCTIONS},
     **{n: _library(n) for n in _LIBRARY_NAMES if n not in vecmath.FUNCTIONS},
+    **{n: _wide(n) for n in vecmath_wide.NARROW},
     "add": _op("fadd"),
     "subtract": _op("fsub"),
     "multiply": _op("fmul"),
@@ -729,6 +737,10 @@ _COST = {
     "remainder": 50,
     "floor_divide": 50,
     "mod": 50,
+    "tan": 120,
+    "sinh": 60,
+    "cosh": 60,
+    "log10": 70,
     "logaddexp": 70,
     "logaddexp2": 70,
     "ldexp": 60,

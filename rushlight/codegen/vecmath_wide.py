@@ -13,7 +13,7 @@ import math
 from rushlight.codegen import vecmath
 from rushlight.codegen.vecmath_lanes import Bits, Vec, fma, polynomial, select
 
-__all__ = ["FUNCTIONS", "HUGE", "cos", "log2", "sin", "tanh"]
+__all__ = ["FUNCTIONS", "HUGE", "NARROW", "cos", "log2", "sin", "tanh"]
 
 HUGE = 2.0**20  # sines of larger angles are left to the C library
 _HALF_PI = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591833e-33)
@@ -78,4 +78,25 @@ def cos(x: Vec) -> Vec:
     return _sine_of_turned(x, 1)
 
 
+def _tan(x: Vec) -> Vec:
+    return sin(x) / cos(x)
+
+
+def _sinh(x: Vec) -> Vec:
+    e = vecmath.exp(x)
+    large = (e - 1.0 / e) * 0.5
+    return select(x.abs() < 2.0**-12, fma(x * x * x, 1 / 6, x), large)
+
+
+def _cosh(x: Vec) -> Vec:
+    e = vecmath.exp(x)
+    return (e + 1.0 / e) * 0.5
+
+
+def _log10(x: Vec) -> Vec:
+    return vecmath.log(x) * (1 / math.log(10))
+
+
 FUNCTIONS = {"tanh": tanh, "log2": log2, "sin": sin, "cos": cos}
+# Good enough to be rounded to float32: at most 0.51 of its units in the last place.
+NARROW = {"tan": _tan, "sinh": _sinh, "cosh": _cosh, "log10": _log10}
