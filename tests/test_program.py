@@ -244,6 +244,9 @@ def test_seeing_it() -> None:
     times = program.describe_times()
     assert len(times) == len(program.steps) and all([t > 0 for _, t in times])
     assert "define void" in program.ir()
+    arrays[1][:] = 0
+    assert program.run() == 0
+    np.testing.assert_allclose(arrays[1], np.full(64, 2 / np.e), rtol=1e-6)
 
 
 def test_a_program_dies_with_its_last_reference() -> None:

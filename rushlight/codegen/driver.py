@@ -37,7 +37,7 @@ __all__ = [
 WORDS = (
     ("steps", "first", "last", "moves", "move_count", "numbers_moved", "numbers_count")
     + ("zeros", "zero_count", "bads", "bad_count", "table", "numbers", "objects", "status")
-    + ("counts", "make_int")
+    + ("counts", "make_int", "count")
 )  # fmt: skip
 STEP_WORDS = 4  # kernel, argument block, parts, flags
 COUNT_WORDS = 8  # the next part of a step, the parts that are done; a cache line
@@ -286,6 +286,12 @@ exit:
 }}
 
 define i64 @rl_program_alone(ptr %p) {{
+  %first.at = getelementptr i64, ptr %p, i64 {first}
+  store i64 0, ptr %first.at
+  %count.at = getelementptr i64, ptr %p, i64 {count}
+  %count = load i64, ptr %count.at
+  %last.at = getelementptr i64, ptr %p, i64 {last}
+  store i64 %count, ptr %last.at
   call void @rl_program_begin(ptr %p)
   call void @rl_program_steps(ptr %p)
   %failed = call i64 @rl_program_failed(ptr %p)
