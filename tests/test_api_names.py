@@ -281,3 +281,18 @@ def test_einsum_by_name():
     assert rl.einsum("ij,jk", [a, b]).equal(a @ b)
     with pytest.raises(ValueError, match="must specify the equation string"):
         rl.einsum("ij")
+
+
+def test_numpys_name_of_the_dimension():
+    x = rl.arange(6.0).reshape(2, 3)
+    for name in ("softmax", "log_softmax", "unsqueeze", "squeeze", "sum", "cumsum", "argmax"):
+        f = getattr(rl, name)
+        assert f(x, axis=1).equal(f(x, dim=1)) and getattr(x, name)(axis=1).equal(f(x, 1))
+    for f in (rl.cat, rl.stack, rl.concatenate):
+        assert f([x, x], axis=1).equal(f([x, x], 1))
+    assert len(x.chunk(3, axis=1)) == 3
+    for name in ("softmax", "unsqueeze"):
+        with pytest.raises(
+            TypeError, match=f'{name}.. missing 1 required positional arguments: "dim"'
+        ):
+            getattr(rl, name)(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight._tensor.api import both, result_or_out
+from rushlight._tensor.api import along, both, result_or_out
 from rushlight.dispatch.gate import call
 from rushlight.dispatch.tensor import Tensor
 from rushlight.ops import activation as records
@@ -13,14 +13,32 @@ __all__: list[str] = []
 
 
 @both
-def softmax(input: Tensor, dim: int, dtype: Any = None, *, out: Tensor | None = None) -> Any:
+def softmax(
+    input: Tensor,
+    dim: Any = None,
+    dtype: Any = None,
+    *,
+    out: Tensor | None = None,
+    axis: int | None = None,
+) -> Any:
     """exp(x) / sum of exp(x) along ``dim``, computed without overflow."""
+    if dim is None:
+        dim = along("softmax", axis)
     return result_or_out(call(records.softmax, (input,), (dim, dtype)), out)
 
 
 @both
-def log_softmax(input: Tensor, dim: int, dtype: Any = None, *, out: Tensor | None = None) -> Any:
+def log_softmax(
+    input: Tensor,
+    dim: Any = None,
+    dtype: Any = None,
+    *,
+    out: Tensor | None = None,
+    axis: int | None = None,
+) -> Any:
     """The logarithm of ``softmax``, computed without overflow."""
+    if dim is None:
+        dim = along("log_softmax", axis)
     return result_or_out(call(records.log_softmax, (input,), (dim, dtype)), out)
 
 

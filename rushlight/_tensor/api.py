@@ -314,6 +314,17 @@ def ints(value: Any) -> Any:
     return value.__index__()
 
 
+def along(who: str, axis: Any) -> Any:
+    """A dimension that must be given, where only NumPy's name for it can have been.
+
+    Raises:
+        TypeError: it was not.
+    """
+    if axis is None:
+        raise TypeError(f'{who}() missing 1 required positional arguments: "dim"')
+    return axis
+
+
 def number(value: Any, who: str = "", name: str = "", position: int = 1) -> Any:
     """A Python number from a number, NumPy scalar or 0-d tensor."""
     if type(value) in (int, float, bool, complex):

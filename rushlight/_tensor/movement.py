@@ -10,6 +10,7 @@ from typing import Any
 from rushlight._tensor.api import (
     FUNCTIONS,
     alias,
+    along,
     both,
     function,
     ints,
@@ -233,14 +234,17 @@ alias("moveaxis", movedim)
 
 
 @both
-def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+def squeeze(input: Tensor, dim: Any = None, *, axis: Any = None) -> Tensor:
     """A view without the dimensions of size 1 (all, or those given)."""
+    dim = dim if axis is None else axis
     return call(movement.squeeze, (input,), (ints(dim),))  # type: ignore[no-any-return]
 
 
 @both
-def unsqueeze(input: Tensor, dim: int) -> Tensor:
+def unsqueeze(input: Tensor, dim: Any = None, *, axis: int | None = None) -> Tensor:
     """A view with a new dimension of size 1."""
+    if dim is None:
+        dim = along("unsqueeze", axis)
     return call(movement.unsqueeze, (input,), (ints(dim),))  # type: ignore[no-any-return]
 
 
@@ -381,8 +385,11 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
 
 
 @both
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+def chunk(
+    input: Tensor, chunks: int, dim: int = 0, *, axis: int | None = None
+) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of equal size, the last shorter."""
+    dim = dim if axis is None else axis
     if input._meta.ndim == 0:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
@@ -457,8 +464,9 @@ _axis_split("dsplit", lambda n: 2, 3)
 
 
 @function
-def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Any:
-    """Tensors joined along an existing dimension."""
+def cat(tensors: Any, dim: int = 0, *, out: Tensor | None = None, axis: int | None = None) -> Any:
+    """Tensors joined along an existing dimension (``axis`` is NumPy's name for it)."""
+    dim = dim if axis is None else axis
     if isinstance(tensors, Tensor):
         raise TypeError(
             "cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
@@ -480,8 +488,9 @@ for _name in ("concat", "concatenate"):
 
 
 @function
-def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None) -> Any:
-    """Tensors of equal size joined along a new dimension."""
+def stack(tensors: Any, dim: int = 0, *, out: Tensor | None = None, axis: int | None = None) -> Any:
+    """Tensors of equal size joined along a new dimension (``axis`` is NumPy's name for it)."""
+    dim = dim if axis is None else axis
     many = tuple(tensors)
     return (
         call(create.stack, many, (dim,))
