@@ -42,13 +42,13 @@ class Group(NamedTuple):
 
     Attributes:
         lanes: of a vector.
-        count: how many of the last vector's lanes there are, None for all.
+        present: how many of the last vector's lanes there are, None for all.
         vectors: neighbouring vectors along the axis that fills them.
         steps: steps along the last inner axis (columns only).
     """
 
     lanes: int
-    count: Count
+    present: Count
     vectors: int
     steps: int
 
@@ -165,7 +165,7 @@ class Body:
             for a in ins.args
         }
         if stage.inner or not self.rows:
-            found |= {x.value for x in (*stage.reduces, *stage.stores)}
+            found |= {r.value for r in stage.reduces} | {t.value for t in stage.stores}
         return {i for i in found if not traits[i].vector}
 
     def _accesses(self, stage: Stage) -> list[Access]:
@@ -362,7 +362,7 @@ class Body:
         access = (buffer, offset, self._full(strides))
         kind = kind_of(self.kernel.buffers[buffer])
         elements = self.elements(access, b.n)
-        there = elements[: self.group.count] if isinstance(self.group.count, int) else elements
+        there = elements[: self.group.present] if isinstance(self.group.present, int) else elements
         stride = regular(there) if b.n > 1 else 1
         near = min(elements) >= 0 and max(elements) <= FARTHEST * b.n and b.n <= WIDEST
         if b.n > 1 and not moved and self._across(access):
@@ -375,7 +375,7 @@ class Body:
             place = self.place(access, u, step)
             if moved:
                 place = self._moved(access, place, moved)
-            count = self.group.count if b.n > 1 else None
+            count = self.group.present if b.n > 1 else None
             if stride is None:
                 listed = f"<{', '.join([f'i64 {n}' for n in elements])}>"
                 raw = read_at(b, kind, place, listed, count)
@@ -399,7 +399,7 @@ class Body:
         first, span = (0, steps) if together else (step, 1)
         key = (s, access, u, first)
         if key not in self.windows:
-            place, count = self.place(access, u, first), self.group.count
+            place, count = self.place(access, u, first), self.group.present
             self.windows[key] = window(b, kind, place, elements, span, count)
         return picked(b, kind, self.windows[key], [n + step - first for n in elements])
 
@@ -410,7 +410,7 @@ class Body:
 
     def _read_tile(self, b: Lanes, kind: Kind, access: Access) -> list[str]:
         """A tile's vectors, read along its other axis and turned."""
-        stride, count = access[2][self.fills], self.group.count
+        stride, count = access[2][self.fills], self.group.present
         lines = []
         for lane in range(b.n):
             if isinstance(count, int) and lane >= count:
@@ -425,7 +425,7 @@ class Body:
 
     def _write_tile(self, b: Lanes, kind: Kind, values: list[str], access: Access) -> None:
         """Writes a tile's vectors along its other axis."""
-        stride, count = access[2][self.fills], self.group.count
+        stride, count = access[2][self.fills], self.group.present
         values = values + ["zeroinitializer"] * (b.n - len(values))
         for lane, line in enumerate(b.turned(kind.memory, values)):
             if not isinstance(count, int) or lane < count:
@@ -449,7 +449,7 @@ class Body:
         if any(moves):
             listed = f"<{', '.join([f'i64 {n}' for n in moves])}>"
             elements = b.op("add", "i64", elements, listed)
-        raw = read_at(b, stored, self.place(access, u, step), elements, self.group.count)
+        raw = read_at(b, stored, self.place(access, u, step), elements, self.group.present)
         return b.cast(stored, kind, b.unpacked(stored, raw))
 
     def _check(self, b: Lanes, ins: Instruction, kinds: list[Kind], args: list[str]) -> str:
@@ -468,8 +468,8 @@ class Body:
             moved = b.op("mul", "i64", index, b.literal("i64", stride))
             total = b.op("add", "i64", total, moved)
         bad = b.op("xor", "i1", good, b.literal("i1", "true"))
-        if b.n > 1 and self.group.count is not None:
-            bad = b.op("and", "i1", bad, b.first(self.group.count))
+        if b.n > 1 and self.group.present is not None:
+            bad = b.op("and", "i1", bad, b.first(self.group.present))
         with self.f.when(b.any(bad)):
             status = self.word("ptr", len(self.kernel.buffers) + self.kernel.numbers)
             self.f.store("i64", 1 + buffer, status)
@@ -494,7 +494,7 @@ class Body:
             if 1 < stride == group.steps <= FARTHEST and access[2][-1] == 1:
                 for u in range(group.vectors):
                     several = values[u * stride : (u + 1) * stride]
-                    write_together(b, kind, several, self.place(access, u, 0), group.count)
+                    write_together(b, kind, several, self.place(access, u, 0), group.present)
                 continue
             for (u, step), value in zip(copies, values, strict=True):
-                write(b, kind, value, self.place(access, u, step), stride, group.count)
+                write(b, kind, value, self.place(access, u, step), stride, group.present)

@@ -101,11 +101,11 @@ class Partial(NamedTuple):
 
     Attributes:
         short: the condition that it is.
-        count: how many lanes it has then.
+        present: how many lanes it has then.
     """
 
     short: str
-    count: int
+    present: int
 
 
 class Lanes:
@@ -205,7 +205,7 @@ class Lanes:
         """The mask of the first `count` lanes; of all if there is no count."""
         if isinstance(count, Partial):
             v = self.kind("i1")
-            masks = f"{v} {self.first(count.count)}, {v} {self.first(None)}"
+            masks = f"{v} {self.first(count.present)}, {v} {self.first(None)}"
             return self.f.op(f"select i1 {count.short}, {masks}")
         if count is None or count >= self.n:
             return self.literal("i1", "true")

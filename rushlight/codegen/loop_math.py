@@ -95,7 +95,8 @@ def apply(
     operands = [b.cast(kind_of(d), k, a) for d, k, a in zip(dtypes, kinds, args, strict=True)]
     kind = kinds[0]
     if name in ("power", "float_power"):
-        value = _power(b, kind, *operands, numbers[1] if numbers else None)
+        x, y = operands
+        value = _power(b, kind, x, y, numbers[1] if numbers else None)
     elif name == "ldexp":
         value = _ldexp(b, kind, kinds[1], *operands)
     else:

@@ -36,7 +36,7 @@ def read(b: Lanes, kind: Kind, place: str, stride: int, count: Count) -> str:
         return b.f.either(
             count.short,
             v,
-            lambda: read(b, kind, place, stride, count.count),
+            lambda: read(b, kind, place, stride, count.present),
             lambda: read(b, kind, place, stride, None),
         )
     if stride == 1 and (count is None or count >= b.n):
@@ -82,7 +82,7 @@ def window(
         if count is None:
             found.append(some(whole))
             continue
-        lanes = count.count if isinstance(count, Partial) else count
+        lanes = count.present if isinstance(count, Partial) else count
         fewer = min(max(elements[:lanes]) + span - start, b.n)
         if isinstance(count, int) or fewer == whole:
             found.append(some(fewer))
@@ -95,7 +95,7 @@ def window(
 def write_together(b: Lanes, kind: Kind, vectors: list[str], place: str, count: Count) -> None:
     """Stores the lanes of several vectors in turn, one of each: densely."""
     if isinstance(count, Partial):
-        for condition, lanes in ((count.short, count.count), (b.f.otherwise(count.short), None)):
+        for condition, lanes in ((count.short, count.present), (b.f.otherwise(count.short), None)):
             with b.f.when(condition):
                 write_together(b, kind, vectors, place, lanes)
         return
@@ -133,7 +133,7 @@ def write(b: Lanes, kind: Kind, value: str, place: str, stride: int, count: Coun
     """Stores a vector as in memory, the lanes that there are."""
     v, size = b.kind(kind.memory), kind.size
     if isinstance(count, Partial):
-        for short, lanes in ((True, count.count), (False, None)):
+        for short, lanes in ((True, count.present), (False, None)):
             condition = count.short if short else b.f.otherwise(count.short)
             with b.f.when(condition):
                 write(b, kind, value, place, stride, lanes)

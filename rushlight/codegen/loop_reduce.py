@@ -98,7 +98,7 @@ class Reduction:
     def _present(self, b: Lanes, x: str, count: int | Partial) -> str:
         """The values that there are; in the other lanes what changes nothing."""
         if isinstance(count, Partial):
-            whole, known = x, count.count
+            whole, known = x, count.present
             v = b.kind(self.kind.register)
             return b.f.either(count.short, v, lambda: self._present(b, whole, known), lambda: whole)
         return b.select(b.first(count), self.kind.register, x, self.start(b)[0])

@@ -457,7 +457,7 @@ class _Rows(_Loops):
                     if c < group.vectors:
                         place = b.iota(self.f.add(start, c * group.lanes)) if r.arg else ""
                         value = self.body.value(s, r.value, c, 0, group.lanes)
-                        parts = r.step(b, parts, value, place, group.count)
+                        parts = r.step(b, parts, value, place, group.present)
                     found += parts
         return found
 
