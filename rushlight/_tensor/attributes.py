@@ -20,6 +20,7 @@ from rushlight._tensor.api import (
 from rushlight._tensor.formats import STRIDED
 from rushlight.devices import device as Device
 from rushlight.dispatch import gate
+from rushlight.dispatch.doors import look
 from rushlight.dispatch.gate import call, write
 from rushlight.dispatch.tensor import Tensor, point
 from rushlight.dispatch.views import check_write
@@ -109,12 +110,14 @@ def data_ptr(self: Tensor) -> int:
     """The address of the first element."""
     if self._meta.numel == 0:
         return 0
-    return self._storage.data_ptr() + self._offset * self._meta.dtype.itemsize
+    return untyped_storage(self).data_ptr() + self._offset * self._meta.dtype.itemsize
 
 
 @method
 def untyped_storage(self: Tensor) -> Any:
     """The storage that the tensor is a view of."""
+    look(self)
+    self._storage.exported = True  # who has it may read and write unseen
     return self._storage
 
 

@@ -41,7 +41,7 @@ def storage(self: Tensor) -> TypedStorage:
         UserWarning,
         stacklevel=2,
     )
-    return TypedStorage(self._storage, self._meta.dtype)
+    return TypedStorage(self.untyped_storage(), self._meta.dtype)
 
 
 @method

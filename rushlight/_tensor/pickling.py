@@ -17,6 +17,7 @@ import numpy as np
 
 from rushlight._tensor.storage_access import from_storage
 from rushlight.devices import CPU, META
+from rushlight.dispatch.doors import look
 from rushlight.dispatch.tensor import Tensor, new
 from rushlight.dtypes import dtype
 from rushlight.errors import FileFormatError
@@ -275,6 +276,7 @@ def _reduce_plain(tensor: Any) -> tuple[Any, tuple[Any, ...]]:
         args = (m.dtype, tuple(m.shape), m.strides, tensor._requires_grad)
         return _rebuild_meta_tensor_no_storage, args
     untyped = m.dtype.name in _UNTYPED
+    look(tensor)
     storage = TypedStorage(tensor._storage, None if untyped else m.dtype)
     # Tuples of their own, as PyTorch's are: pickles refer back to objects that they meet again.
     place = (storage, tensor._offset, tuple(m.shape), (*m.strides,))
@@ -312,6 +314,7 @@ def deepcopy(self: Any, memo: dict[int, Any]) -> Any:
             "because of a torch.nn.utils.weight_norm usage, see "
             "https://github.com/pytorch/pytorch/pull/103001"
         )
+    look(self)
     storage = copy.deepcopy(self._storage, memo)
     copied = _bare(type(self), storage, self._meta, self._offset)
     memo[id(self)] = copied

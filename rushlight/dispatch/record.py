@@ -40,6 +40,7 @@ gate.PLAIN.add(Symbol)  # numbers, for the functions that read arguments
 symbolic.used.append(True)
 _MOST_EVENTS = 4000
 _COMES_ROUND = 3
+_REPEATS = 64  # occurrences of a call on results of the stretch itself: layers do repeat
 _TRAINING = 1000  # events since a backward pass within which a program is thought to train
 _SURELY = 200  # occurrences after which even an open graph does not keep a stretch going
 
@@ -294,11 +295,7 @@ class Recorder:
             self._trouble("a value is read inside an event")
             return
         trace = self.now
-        slot = self._slot_of(t)
-        if slot is None:
-            self._trouble("a value is read through an unknown alias")
-            return
-        event = Event(DEMAND, None, (("slot", slot.index),), (), len(trace.calls))
+        event = Event(DEMAND, None, (self._reference(t, True),), (), len(trace.calls))
         trace.mark(event)
         trace.events.append(event)
 
@@ -664,7 +661,8 @@ class Recorder:
         if passes == trace.passes and trace.passes:
             return False
         trace.seen[sign] = (count + 1, trace.passes)
-        if count + 1 < _COMES_ROUND:
+        inside = any([isinstance(x, Tensor) and self._slot_of(x) is not None for x in inputs])
+        if count + 1 < (_REPEATS if inside else _COMES_ROUND):
             return False
         if self.since_backward > _TRAINING or count + 1 >= _SURELY:
             return True

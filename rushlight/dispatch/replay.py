@@ -312,7 +312,9 @@ class Replay:
         doors.look(t)
 
     def _demands(self, point: Point, t: Tensor) -> bool:
-        k = point.references[0][1]
+        sort, k = point.references[0][:2]
+        if sort != "slot":
+            return k is t
         node: Point | None = point
         while node is not None:
             for slot, cell in zip(node.event.outs, node.cells, strict=True):

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from rushlight import dtypes
 from rushlight._tensor.storage_access import from_storage
+from rushlight.dispatch.doors import look
 from rushlight.errors import FileFormatError
 from rushlight.ir.strides import contiguous_strides
 from rushlight.runtime import host_memory
@@ -82,6 +83,7 @@ def _check(tensors: Any) -> None:
 
 def _raw(tensor: Any) -> memoryview:
     width = tensor._meta.dtype.itemsize
+    look(tensor)
     start = tensor._offset * width
     raw = host_memory.readable(tensor._storage)[start : start + tensor._meta.numel * width]
     if sys.byteorder == "big":
