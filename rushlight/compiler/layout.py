@@ -192,12 +192,12 @@ class Layout:
             self.list_of(x) for x in (steps, self.moves, self.number_moves, self.zeros, self.bads)
         ]
         values = dict(
-            steps=lists[0], first=0, last=0, count=len(steps),
-            moves=lists[1], move_count=len(self.moves), numbers_moved=lists[2], numbers_count=len(self.number_moves), zeros=lists[3],
-            zero_count=len(self.zeros), bads=lists[4], bad_count=len(self.bads),
-            table=int(table.ctypes.data), numbers=int(numbers.ctypes.data),
-            objects=int(self.objects), status=0, counts=self.counts(len(steps)),
-            make_int=native.driver().make_int,
+            steps=lists[0], first=0, last=0, count=len(steps), moves=lists[1],
+            move_count=len(self.moves), numbers_moved=lists[2],
+            numbers_count=len(self.number_moves), zeros=lists[3], zero_count=len(self.zeros),
+            bads=lists[4], bad_count=len(self.bads), table=int(table.ctypes.data),
+            numbers=int(numbers.ctypes.data), objects=int(self.objects), status=0,
+            counts=self.counts(len(steps)), make_int=native.driver().make_int,
         )  # fmt: skip
         for i, name in enumerate(native.WORDS):
             self.head[i] = values[name]

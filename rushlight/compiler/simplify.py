@@ -27,7 +27,7 @@ Rule = Callable[[Value], Value]
 
 # Products that are loops like any other: multiply-adds of tiny ones, of those with a short sum.
 # (Packing costs (100, 2) by (2, 100) four times what loops do.)
-_TINY_PRODUCT, _SHORT, _SHORT_PRODUCT = 4096, 4, 1 << 16
+_TINY_PRODUCT, _SHORT, _SHORT_PRODUCT = 6000, 4, 1 << 16
 _FEW_ROWS, _LONG, _CHUNK = 16, 1 << 15, 4096  # which reductions are cut, and into what
 _ASSOCIATIVE = frozenset(("add", "multiply", "maximum", "minimum", "logical_or", "logical_and"))
 _KNOWN_BYTES = 256  # constants up to this size are compared by what they hold
