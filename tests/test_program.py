@@ -227,6 +227,27 @@ def test_fork_after_use() -> None:
     assert program.run() == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_fork_while_another_thread_compiles() -> None:
+    def compile_some() -> None:
+        for n in range(3000, 3012):
+            Program(sum_graph(n))
+
+    worker = threading.Thread(target=compile_some)
+    worker.start()
+    children = []
+    for n in range(64, 70):
+        child = os.fork()
+        if child == 0:
+            arrays = [np.ones(n, FLOAT), np.zeros(n, FLOAT), np.zeros((), FLOAT)]
+            good = prepared(sum_graph(n), arrays, [2.0]).run() == 0
+            os._exit(0 if good else 1)
+        children.append(child)
+    worker.join()
+    assert [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children] == [0] * 6
+
+
 def test_programs_with_equal_kernels_share_code() -> None:
     arrays = [np.ones(64, FLOAT), np.zeros(64, FLOAT), np.zeros((), FLOAT)]
     first = prepared(sum_graph(64), arrays, [2.0])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -168,3 +169,9 @@ def function(name: str, arguments: Sequence[Any], result: Any = None) -> Any:
         result: the ctypes type of the result, None for void.
     """
     return ctypes.CFUNCTYPE(result, *arguments)(address(name))
+
+
+if hasattr(os, "register_at_fork"):  # a fork waits for who compiles: the child could not finish it
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
