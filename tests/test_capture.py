@@ -1,8 +1,8 @@
 """Capture: every record's kernel read as a graph gives what the kernel gives.
 
 Each sample of each record, in several dtypes, is captured; the graph is verified and evaluated by
-the reference interpreter, and compared with the kernel's own result.  Which calls stay whole is
-listed here, with the reasons.
+the reference interpreter, and compared with the kernel's own result.  Whose calls may stay whole,
+the records say (`kind`, `whole`).
 """
 
 from __future__ import annotations
@@ -27,27 +27,6 @@ from rushlight.runtime.quiet import quietly
 KINDS_WHOLE = {"scan", "sort", "opaque", "random"}
 # Sums of products, which NumPy's einsum and BLAS order in their own way.
 ROUNDED = {"batch_norm_backward"}
-# Records some of whose calls stay whole, each with what its kernel does.
-WHOLE = {
-    "complex": "complex numbers",
-    "conv": "of halves and whole numbers: windows by strides, blocked by memory",
-    "conv_input": "as conv",
-    "conv_weight": "as conv",
-    "frexp": "a ufunc with two results",
-    "igamma": "loops until all elements have converged",
-    "igammac": "as igamma",
-    "_standard_gamma_grad": "as igamma",
-    "_dirichlet_grad": "as igamma",
-    "embedding_bag": "keeps maxima in a loop over rows",
-    "adaptive_max_pool": "a loop over windows of different sizes",
-    "masked_scatter": "counts a mask",
-    "masked_pack": "counts a mask",
-    "scatter_reduce": "maximum.at, minimum.at, multiply.at",
-    "index_reduce": "as scatter_reduce",
-    **dict.fromkeys(
-        [n for n in OPS if "_polynomial_" in n], "as many rounds as the largest degree says"
-    ),
-}
 DTYPES = [rl.float32, rl.float64, rl.bfloat16, rl.int64, rl.uint8, rl.bool]
 CAPTURED = [n for n in OPS if records.get(n).kind not in ("movement", *KINDS_WHOLE) and samples(n)]
 
@@ -123,7 +102,7 @@ def test_graphs_are_what_kernels_compute(name):
             results = decompose(op, plan, values, attrs)
         except NotCaptured as reason:
             complex_ones = any(m.dtype.kind == "c" for m in plan.outs)
-            assert name in WHOLE or complex_ones, f"{name} stays whole: {reason}"
+            assert op.whole or complex_ones, f"{name} stays whole: {reason}"
             results = capture(op, plan, values, attrs)
         for got, expected in zip(stored(results, arrays), want, strict=True):
             assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
@@ -134,7 +113,7 @@ def test_graphs_are_what_kernels_compute(name):
 
 
 def test_few_records_stay_whole():
-    """What the list above says is needed, and captured are nearly all."""
+    """What records declare is needed, and captured are nearly all."""
     whole, parts = set(), 0
     for name in CAPTURED:
         op = records.get(name)
@@ -145,8 +124,8 @@ def test_few_records_stay_whole():
             except NotCaptured:
                 if all(m.dtype.kind != "c" for m in plan.outs):
                     whole.add(name)
-    untested = {n for n in WHOLE if n not in CAPTURED}
-    assert whole == set(WHOLE) - untested - {"complex"}
+    declared = {n for n in CAPTURED if records.get(n).whole}
+    assert whole == declared - {"complex"}
     assert parts > 3300
 
 

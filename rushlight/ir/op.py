@@ -109,6 +109,8 @@ class Op:
             other than bool; writes in place use it without a temporary.
         single_pass: whether the kernel walks its operands once, without large temporaries, so that
             computing block by block gains nothing.
+        whole: what the kernel does that the compiler cannot read, for records of other kinds than
+            random, scan, sort and opaque: some of their calls, or all, run whole in a program.
     """
 
     __slots__ = (
@@ -135,6 +137,7 @@ class Op:
         "single_pass",
         "ufunc",
         "variadic",
+        "whole",
     )
 
     def __init__(
@@ -160,6 +163,7 @@ class Op:
         domain: tuple[float, float] = (-3.0, 3.0),
         ufunc: Any = None,
         single_pass: bool = False,
+        whole: str = "",
     ) -> None:
         if name in _REGISTRY:
             raise ValueError(f"operator {name} has two records")
@@ -186,6 +190,7 @@ class Op:
         self.domain = domain
         self.ufunc = ufunc
         self.single_pass = single_pass or isinstance(kernel, np.ufunc)
+        self.whole = whole
         self.public: Callable[..., Any] | None = None
         self._keeps: dict[Any, tuple[frozenset[int] | None, frozenset[int]]] = {}
         _REGISTRY[name] = self

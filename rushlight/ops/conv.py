@@ -417,6 +417,7 @@ conv = Op(
     backward=_conv_backward,
     keeps_inputs=(0, 1),
     node="ConvolutionBackward0",
+    whole="of halves and whole numbers: windows by strides, blocked by memory",
 )
 
 
@@ -480,6 +481,7 @@ conv_input = Op(
     backward=_input_backward,
     keeps_inputs=(0, 1),
     node="ConvolutionBackward0",
+    whole="of halves and whole numbers: windows by strides, blocked by memory",
 )
 
 
@@ -525,4 +527,5 @@ conv_weight = Op(
     backward=_weight_backward,
     keeps_inputs=(0, 1),
     node="ConvolutionBackwardBackward0",
+    whole="of halves and whole numbers: windows by strides, blocked by memory",
 )

@@ -286,6 +286,7 @@ complex = Op(
     inputs=("real", "imag"),
     rule=_complex_rule,
     kernel=_complex,
+    whole="complex numbers",
     grads=(lambda o, g: o.real_part(g), lambda o, g: o.imag_part(o.resolved(g))),
 )
 

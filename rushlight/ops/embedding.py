@@ -251,4 +251,5 @@ embedding_bag = Op(
     keeps_inputs=(0, 1, 2, 3),
     keeps_outputs=(1,),
     node="EmbeddingBagBackward0",
+    whole="keeps maxima in a loop over rows",
 )

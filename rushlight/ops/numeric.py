@@ -271,4 +271,5 @@ frexp = Op(
     kernel=np.frexp,
     backward=_frexp_backward,
     keeps_outputs=(1,),
+    whole="a ufunc with two results",
 )

@@ -559,6 +559,7 @@ adaptive_max_pool = Op(
     attrs=("output_size",),
     rule=_adaptive_max_rule,
     kernel=_adaptive_max,
+    whole="a loop over windows of different sizes",
     backward=_max_backward,
     keeps_outputs=(1,),
     node=lambda metas, attrs: f"AdaptiveMaxPool{len(attrs[0])}DBackward0",

@@ -41,6 +41,7 @@ standard_gamma_grad = elementwise(
     wide=True,
     kinds="f",
     domain=(0.3, 4.0),
+    whole="loops until all elements have converged",
     api="",
     doc="The derivative of a standard gamma draw to its shape.",
 )
@@ -74,6 +75,7 @@ dirichlet_grad = elementwise(
     wide=True,
     kinds="f",
     domain=(0.1, 0.9),
+    whole="loops until all elements have converged",
     api="",
     samples=lambda make: [((make(3), make(3), make(3) + 1.0), ())],
     doc="The derivative of a beta draw to its first parameter, over 1 - x.",

@@ -172,6 +172,7 @@ scatter_reduce = Op(
     backward=_scatter_reduce_backward,
     keeps_inputs=(0, 1, 2),
     keeps_outputs=(0,),
+    whole="maximum.at, minimum.at, multiply.at",
 )
 
 # Slices named by an index vector
@@ -384,6 +385,7 @@ index_reduce = Op(
     backward=_index_reduce_backward,
     keeps_inputs=(0, 1, 2),
     keeps_outputs=(0,),
+    whole="maximum.at, minimum.at, multiply.at",
 )
 
 # Elements by their position in row-major order
@@ -510,6 +512,7 @@ masked_pack = Op(
     attrs=("shape",),
     rule=lambda g, mask, shape: g.like(shape=shape),
     kernel=_masked_pack,
+    whole="counts a mask",
     grads=(
         lambda o, g, _g, mask, _y, shape: o.masked_scatter(
             o.zeros(_g.shape, g._meta.dtype, g._meta.device), mask, g
@@ -523,6 +526,7 @@ masked_scatter = Op(
     inputs=("input", "mask", "source"),
     rule=_masked_scatter_rule,
     kernel=_masked_scatter,
+    whole="counts a mask",
     grads=(
         lambda o, g, _x, mask: o.sum_to(o.masked_fill(g, mask, 0), _x.shape),
         None,

@@ -150,6 +150,7 @@ igamma = _special(
     inputs=("input", "other"),
     api="torch method inplace tensors",
     domain=(0.2, 4.0),
+    whole="loops until all elements have converged",
     doc="The regularised lower incomplete gamma function P(input, other).",
 )
 igammac = _special(
@@ -160,6 +161,7 @@ igammac = _special(
     inputs=("input", "other"),
     api="torch method inplace tensors",
     domain=(0.2, 4.0),
+    whole="loops until all elements have converged",
     doc="The regularised upper incomplete gamma function Q(input, other) = 1 - P(input, other).",
 )
 zeta = _special(
@@ -318,6 +320,7 @@ for _name, _first in (
             inputs=("input", "n"),
             doc=f"The {_shifted.replace('_', ' ')}Chebyshev polynomial of kind {_name.upper()} "
             "and degree n.",
+            whole="as many rounds as the largest degree says",
         )
 for _name, _polynomial, _who in (
     ("hermite_polynomial_h", bessel.hermite_h, "physicists' Hermite"),
@@ -330,4 +333,5 @@ for _name, _polynomial, _who in (
         _polynomial,
         inputs=("input", "n"),
         doc=f"The {_who} polynomial of degree n.",
+        whole="as many rounds as the largest degree says",
     )
