@@ -40,7 +40,7 @@ gate.PLAIN.add(Symbol)  # numbers, for the functions that read arguments
 symbolic.used.append(True)
 _MOST_EVENTS = 4000
 _COMES_ROUND = 3
-_REPEATS = 64  # occurrences of a call on results of the stretch itself: layers do repeat
+_REPEATS = 64  # of a call on results made since its last occurrence: layers do repeat
 _TRAINING = 1000  # events since a backward pass within which a program is thought to train
 _SURELY = 200  # occurrences after which even an open graph does not keep a stretch going
 
@@ -158,7 +158,7 @@ class Recording:
         self.decided: set[Any] = set()  # numbers on whose value Python decided
         self.steppers: list[Any] = []  # optimisers whose step left a graph open
         self.passes = 0  # backward passes so far
-        self.seen: dict[Any, tuple[int, int]] = {}
+        self.seen: dict[Any, tuple[int, int, int]] = {}  # calls: how often, passes, slots then
         self.problem: str | None = None  # why it cannot be compiled
 
     def alive(self) -> tuple[int, ...]:
@@ -655,13 +655,14 @@ class Recorder:
         ]
         try:
             sign = (op, kind, attrs, *marks)
-            count, passes = trace.seen.get(sign, (0, -1))
+            count, passes, slots = trace.seen.get(sign, (0, -1, 0))
         except TypeError:  # an attribute that has no hash
             return False
         if passes == trace.passes and trace.passes:
             return False
-        trace.seen[sign] = (count + 1, trace.passes)
-        inside = any([isinstance(x, Tensor) and self._slot_of(x) is not None for x in inputs])
+        trace.seen[sign] = (count + 1, trace.passes, len(trace.slots))
+        known = [self._slot_of(x) for x in inputs if isinstance(x, Tensor)]
+        inside = any([slot is not None and slot.index >= slots for slot in known])
         if count + 1 < (_REPEATS if inside else _COMES_ROUND):
             return False
         if self.since_backward > _TRAINING or count + 1 >= _SURELY:
