@@ -8,6 +8,7 @@ events run eagerly (`bail`): nothing has happened yet, so nothing is lost but ti
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -123,6 +124,7 @@ class Replay:
             return known.path.points[-1]
         if self.paths >= _MOST_PATHS:
             self.forget()
+        start = time.perf_counter()
         try:
             path.phases = compile_phases(path, known.alive)
         except (Unsupported, NotImplementedError) as error:
@@ -134,6 +136,8 @@ class Replay:
             known.problem = f"{type(error).__name__}: {error}"
             self.start()  # what follows is recorded afresh
             raise
+        spent = (time.perf_counter() - start) * 1e3
+        log("compile", f"{len(path.phases)} programs in {spent:.0f} ms")
         self.statistics.compiled += 1
         self.statistics.paths.append(path)
         self.paths += 1
