@@ -121,6 +121,23 @@ def _snapshot(t: Tensor) -> Any:
     return array
 
 
+def _piece(t: Tensor) -> Any:
+    """As `_snapshot`, of the part alone that a view of data sees."""
+    array = array_of(t)
+    if not t._storage.exported:
+        return array
+    m = t._meta
+    extent = sum([(n - 1) * step for n, step in zip(m.shape, m.strides, strict=True)]) + 1
+    copy = array_over(Storage(max(extent, 0) * m.dtype.itemsize), m, 0)
+    copy[...] = array
+    return copy
+
+
+def _unchanged(t: Tensor, snapshot: Any) -> bool:
+    """Whether memory that NumPy may have changed is what it was at the last snapshot."""
+    return bool(array_of(t).tobytes() == snapshot.tobytes())
+
+
 def build_match(point: Point, flight: Flight, path: Any, cells: dict[int, Any], miss: Any) -> Any:
     """The match function of a point.
 
@@ -215,6 +232,11 @@ def _inputs(
             n = r[1]
             if n in path.seen_before(point) or n in first:
                 checks.append(f"{a} is X[{n}]")
+                if path.launches_between(n, point):
+                    effects += _noted(a, n)
+                elif n not in first:
+                    s.names["unchanged"] = _unchanged
+                    checks.append(f"(not {a}._storage.exported or unchanged({a}, R[{n}]))")
                 continue
             first.add(n)
             place, m, offset = path.outside[n]
@@ -232,14 +254,22 @@ def _inputs(
                 checks.append(f"{a}._offset - X[{other}]._offset == {offset}")
             if path.written_storages:
                 checks.append(f"{a}._storage not in {s.constant(path.written_storages)}")
-            effects += [f"X[{n}] = {a}", f"r = {a}._array"]
-            effects += [f"if r is None or {a}._storage.exported: r = snapshot({a})", f"R[{n}] = r"]
+            effects += [f"X[{n}] = {a}", *_noted(a, n)]
         elif r[0] == "number":
             checks.append(f"type({a}) is float")
             effects.append(f"NUM[{r[1]}] = {a}")
         else:
             checks += _same_value(s, a, r[1])
     return checks, effects
+
+
+def _noted(a: str, n: int) -> list[str]:
+    """Lines that note the memory of the n-th outside tensor."""
+    return [
+        f"r = {a}._array",
+        f"if r is None or {a}._storage.exported: r = snapshot({a})",
+        f"R[{n}] = r",
+    ]
 
 
 def _same_value(s: _Source, a: str, x: Any) -> list[str]:
@@ -289,7 +319,7 @@ def _kind(
         return _write(s, event, cells, path)
     effects = []
     for i, (slot, cell) in enumerate(zip(event.outs, point.cells, strict=True)):
-        effects += _hand_out(s, slot, cell, f"t{i}", event, path, i)
+        effects += _hand_out(s, slot, cell, f"t{i}", point, path, i)
     names = [f"t{i}" for i in range(len(event.outs))]
     single = path.single(event)
     return [], effects, names[0] if single else f"({', '.join(names)},)"
@@ -307,7 +337,7 @@ def _windows(s: _Source, point: Point, path: Any, checks: list[str], effects: li
     """The rest of the function for a view of data, whose part may be another in each flight."""
     event = point.event
     point.real = True
-    s.names.update(run=EAGER[event.kind], aside=doors.aside, NEXT=point.next)
+    s.names.update(run=EAGER[event.kind], aside=doors.aside, NEXT=point.next, piece=_piece)
     s.add(2, f"if {' and '.join(checks) or 'True'}:")
     s.add(3, "result = aside(run, op, inputs, attrs)")
     s.add(3, "outs = result if type(result) is tuple else (result,)")
@@ -320,7 +350,7 @@ def _windows(s: _Source, point: Point, path: Any, checks: list[str], effects: li
     for i, (slot, cell) in enumerate(zip(event.outs, point.cells, strict=True)):
         c, n = s.constant(cell), path.variable(slot.place)
         s.add(4, f"t = outs[{i}]; {c}[0] = t; {c}[1] = t._storage; X[{n}] = t")
-        s.add(4, f"R[{n}] = snapshot(t)")
+        s.add(4, f"R[{n}] = piece(t)")
     s.add(4, "door[0] = NEXT[0]", "return result")
     s.add(1, "return miss(POINT, op, inputs, attrs, kind)")
 
@@ -344,10 +374,10 @@ def _hosted(s: _Source, point: Point) -> tuple[list[str], list[str], str]:
 
 
 def _hand_out(
-    s: _Source, slot: Slot, cell: list[Any], t: str, event: Event, path: Any, index: int
+    s: _Source, slot: Slot, cell: list[Any], t: str, point: Point, path: Any, index: int
 ) -> list[str]:
     """A pending tensor: the one of the last flight if nobody holds it, else a new one."""
-    c = s.constant(cell)
+    c, event = s.constant(cell), point.event
     node = s.constant(path.node_of(event, slot))
     maker = path.maker(slot.place)
     m = s.constant(slot.meta)
@@ -359,7 +389,7 @@ def _hand_out(
         s.names["new"] = new
         lines = [f"{t} = new(Tensor, {made}[1], {m}, {slot.offset}, None, a0._counter)", *grads]
         lines.append(f"{c}[0] = {t}; {c}[1] = {made}[1]")
-        if path.is_delivered(slot.place) or path.stays_open():
+        if point.viewed:
             s.names["view_record"] = views.view_record
             op, attrs = s.constant(event.op), s.constant(event.attrs)
             many = not path.single(event)
@@ -468,7 +498,7 @@ def _backward(
         if how == "new":
             if id(leaf) not in cleared:
                 checks.append(f"{p}._grad is None")
-            effects += _hand_out(s, slots[k], own[k], f"g{at}", event, path, at)
+            effects += _hand_out(s, slots[k], own[k], f"g{at}", point, path, at)
             effects.append(f"{p}._grad = g{at}")
         elif k[0] == "slot":
             checks.append(f"{p}._grad is {s.constant(cells[k[1]])}[0]")

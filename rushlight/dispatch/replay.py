@@ -13,7 +13,7 @@ from collections import Counter
 from typing import Any
 
 from rushlight.compiler.functional import Unsupported
-from rushlight.dispatch import doors, gate
+from rushlight.dispatch import doors
 from rushlight.dispatch.doors import BACKWARD, DEMAND, EAGER, GRAD, STEP, WRITE
 from rushlight.dispatch.log import log
 from rushlight.dispatch.match import NOT_ME, Flight, build_end, build_launch, build_match, count
@@ -177,7 +177,9 @@ class Replay:
                     point, self.flight, path, cells, self._failed, self._widen
                 )
             point.ends = point.ends or last
-            if point.match is None or phase is not None:
+            viewed = point.viewed or path.is_viewed(event)
+            if point.match is None or phase is not None or viewed is not point.viewed:
+                point.viewed = viewed
                 point.match = build_match(point, self.flight, path, cells, self._miss)
             if i:
                 path.points[i - 1].next[0] = point.match

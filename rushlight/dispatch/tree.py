@@ -62,6 +62,7 @@ class Point:
         self.phase: Phase | None = None
         self.launch: Any = None
         self.ends = False  # whether a stretch ends here
+        self.viewed = False  # whether its views know their bases
         self.real = False  # whether eager code makes what it hands out
         self.attrs: tuple[Any, ...] = ()  # of a view of data, in this flight
         self.misses = 0  # of a root: flights begun in the middle of a recording that went wrong
@@ -182,6 +183,17 @@ class Path:
         """The outside tensors that earlier events have seen."""
         return self._first[self.points.index(point)]
 
+    def launches_between(self, n: int, point: Point) -> bool:
+        """Whether a program runs between the last use of an outside tensor and this event."""
+        at = self.points.index(point)
+        while at:
+            at -= 1
+            if self.recording.events[at].alive is not None:
+                return True
+            if ("outside", n) in self.references[at]:
+                return False
+        return False
+
     def first_of(self, place: int) -> int:
         """The outside tensor by which a place was first seen."""
         return next(n for n, entry in enumerate(self.outside) if entry[0] == place)
@@ -199,9 +211,12 @@ class Path:
         """Whether eager code makes this memory in each flight."""
         return self.recording.places[place].hosted
 
-    def is_delivered(self, place: int) -> bool:
-        """Whether somebody may look at a place's contents after a launch."""
-        return any(place in phase.delivered for phase in self.phases.values())
+    def is_viewed(self, event: Event) -> bool:
+        """Whether an event's views need to know their bases: somebody may meet them later."""
+        if any(e.open for e in self.recording.events):
+            return True
+        delivered = [phase.delivered for phase in self.phases.values()]
+        return any(slot.place in places for slot in event.outs for places in delivered)
 
     def memory(self, place: Any) -> Any:
         """The array over memory that is the same in each flight."""
@@ -239,10 +254,6 @@ class Path:
             elif event.kind is BACKWARD:
                 found -= {id(p) for p, _, _ in event.detail}
         return found
-
-    def stays_open(self) -> bool:
-        """Whether graphs are open when a program runs."""
-        return any(event.open for event in self.recording.events)
 
     def node_of(self, event: Event, slot: Any) -> Any:
         """What stands for the node of a tensor that a flight hands out."""
