@@ -27,7 +27,7 @@ from rushlight.dispatch.doors import (
 )
 from rushlight.dispatch.stepping import StepRecord
 from rushlight.dispatch.symbolic import Symbol, expression, plain
-from rushlight.dispatch.tape import SavedTensor
+from rushlight.dispatch.tape import AccumulateGrad, SavedTensor
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.ir.meta import Meta
 from rushlight.ops.unary import clone as CLONE  # noqa: N812
@@ -78,8 +78,8 @@ class Slot:
     """A tensor that an event handed out."""
 
     __slots__ = (
-        *("index", "meta", "node", "node_class", "offset", "out_nr", "place", "ref", "requires_grad"),
-        "serial",
+        *("index", "leaves", "meta", "node", "node_class", "offset", "out_nr", "place", "ref"),
+        *("requires_grad", "serial"),
     )
 
     def __init__(self, index: int, t: Tensor, place: int, offset: int) -> None:
@@ -95,6 +95,7 @@ class Slot:
         self.requires_grad = t._requires_grad
         self.node = weakref.ref(t._node) if t._node is not None else None
         self.node_class = type(t._node)
+        self.leaves = leaves_of(t._node) if t._node is not None else ()
         self.out_nr = t._out_nr
 
 
@@ -189,6 +190,25 @@ def _history(t: Any) -> Any:
     """The node that a write into a tensor replaces: its own, or that of its base."""
     base = t._view.base if getattr(t, "_view", None) is not None else t
     return getattr(base, "_node", None)
+
+
+def leaves_of(node: Any) -> tuple[Any, ...]:
+    """The leaves that a backward pass from this node could reach; noted at the node."""
+    found: dict[int, Any] = {}
+    stack, seen = [node], {node}
+    while stack:
+        n = stack.pop()
+        known = n.__dict__.get("leaves")
+        if known is not None:
+            found.update(known)
+        elif type(n) is AccumulateGrad:
+            found[id(n.variable)] = n.variable
+        else:
+            targets = {edge[0] for edge in n.edges if edge is not None} - seen
+            seen |= targets
+            stack.extend(targets)
+    node.__dict__["leaves"] = found
+    return tuple(found.values())
 
 
 def spent(node: Any) -> bool:
@@ -722,10 +742,12 @@ class Recorder:
 class _Place_in_graph:
     """Where a slot's tensor is in the graph after a write."""
 
-    __slots__ = ("node_class", "out_nr", "requires_grad", "slot")
+    __slots__ = ("leaves", "meta", "node_class", "out_nr", "requires_grad", "slot")
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot.index
+        self.meta = slot.meta
+        self.leaves = slot.leaves
         self.requires_grad = slot.requires_grad
         self.node_class = slot.node_class if slot.node is not None else None
         self.out_nr = slot.out_nr

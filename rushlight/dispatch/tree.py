@@ -257,20 +257,26 @@ class Path:
 
     def node_of(self, event: Event, slot: Any) -> Any:
         """What stands for the node of a tensor that a flight hands out."""
-        return self._stand_in(event, slot.node_class) if slot.node is not None else None
+        return self._stand_in(event, slot) if slot.node is not None else None
 
     def node_after(self, event: Event, change: Any) -> Any:
         """What stands for the node of a tensor after a write."""
-        return self._stand_in(event, change.node_class) if change.node_class is not None else None
+        return self._stand_in(event, change) if change.node_class is not None else None
 
-    def _stand_in(self, event: Event, cls: Any) -> Any:
-        """A node that has run already, with the name of the one that eager code would make."""
+    def _stand_in(self, event: Event, place: Any) -> Any:
+        """A node that has run already, with the name of the one that eager code would make.
+
+        Its edges lead to the leaves at once, so that a pass that comes to it, and must fail, leaves
+        alone the leaves that it would leave alone in eager code.
+        """
+        cls = place.node_class
         node = self._nodes.get((id(event), cls))
         if node is None:
             if event.op is None or cls is CopySlices:
                 cls = tape.node_class(cls.__name__)
-            metas = tuple([s.meta for s in event.outs])
-            node = self._nodes[id(event), cls] = cls(event.op, event.attrs, (), metas)
+            metas = tuple([s.meta for s in event.outs]) or (place.meta,)
+            edges = tuple([(tape.accumulator(leaf), 0) for leaf in place.leaves])
+            node = self._nodes[id(event), cls] = cls(event.op, event.attrs, edges, metas)
             node.released = node.ran = True
         return node
 
