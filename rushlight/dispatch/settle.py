@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rushlight.dispatch import gate
+from rushlight.dispatch import gate, tape
 from rushlight.dispatch.doors import BACKWARD, STEP, WRITE, aside
 from rushlight.dispatch.modes import state
 from rushlight.dispatch.tensor import Tensor, Version
@@ -76,8 +76,17 @@ def _replay(points: Any, given: Any, raised: Any, still_open: set[int]) -> None:
                 gate.note_write(x[0], node)
             elif note:
                 _note_call(p, x)
+            else:
+                _keep_order(p)
     finally:
         state.grad = was
+
+
+def _keep_order(point: Any) -> None:
+    """Nodes that have run already come, in the order of a pass, where eager code's would."""
+    for cell in point.cells:
+        if cell[0]._node is not None:
+            cell[0]._node.sequence = tape.later()
 
 
 def _node_before(point: Any, inputs: tuple[Any, ...]) -> Any:

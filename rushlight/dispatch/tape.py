@@ -32,6 +32,11 @@ _sequence = itertools.count()
 Edge = tuple["Node", int]
 
 
+def later() -> int:
+    """The place in the order of nodes that the next node would have."""
+    return next(_sequence)
+
+
 class SavedTensor:
     """A tensor kept for the backward pass, with the version it had."""
 
