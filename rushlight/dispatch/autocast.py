@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight import dtypes
-from rushlight.dispatch.doors import interrupt
+from rushlight.dispatch.doors import enter
 from rushlight.dispatch.modes import state
 from rushlight.dispatch.tensor import Tensor
 from rushlight.ir.op import Op
@@ -50,7 +50,7 @@ settings = _Settings()
 
 def switch(device_type: str, enabled: bool) -> None:
     """Switches autocast of a device type in this thread; the mode stands while any is on."""
-    interrupt("autocast")
+    enter("autocast")
     settings.enabled[device_type] = enabled
     rest = tuple([mode for mode in state.stack if mode is not _cast_call])
     state.stack = (_cast_call, *rest) if any(settings.enabled.values()) else rest

@@ -20,6 +20,8 @@ __all__ = [
     "Kind",
     "aside",
     "door",
+    "enter",
+    "epoch",
     "event",
     "forget",
     "get_ident",
@@ -77,6 +79,7 @@ calls = [0]
 door: list[Callable[..., Any]] = [_cold if config.tier() is None else eager]
 watch: list[Any] = [None]  # an object with `look(tensor)` and `interrupt(reason)`
 owner: list[int] = [get_ident()]
+epoch = [0]  # counts changes of what a tensor is: its memory, layout, whether it requires grad
 
 
 def aside(run: Callable[..., Any], *arguments: Any) -> Any:
@@ -112,6 +115,15 @@ def interrupt(reason: str) -> None:
     watcher = watch[0]
     if watcher is not None:
         watcher.interrupt(reason)
+
+
+def enter(reason: str) -> None:
+    """A mode begins in which nothing is replayed."""
+    interrupt(reason)
+    if hasattr(door[0], "point"):
+        from rushlight.dispatch.replay import replay
+
+        replay.start()
 
 
 def forget(reason: str) -> None:

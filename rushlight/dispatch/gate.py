@@ -16,7 +16,7 @@ from rushlight.codegen import NATIVE, NATIVE_LARGE, NATIVE_PRODUCTS
 from rushlight.devices import CPU
 from rushlight.dispatch import modes, symbolic, tape, views
 from rushlight.dispatch.doors import EAGER, WRITE, door, interrupt, watch
-from rushlight.dispatch.tensor import Tensor, memory_of, new, raw_memory
+from rushlight.dispatch.tensor import Tensor, changed, memory_of, new, raw_memory
 from rushlight.ir.meta import Meta, meta, scalar_meta
 from rushlight.ir.op import Op, Plan, View
 from rushlight.ir.shapes import same_device
@@ -461,6 +461,7 @@ def set_geometry(t: Tensor, m: Meta) -> None:
     if need > t._storage.length:
         t._storage.resize(need)
     t._meta = m
+    changed(t)
     t._array = None
 
 

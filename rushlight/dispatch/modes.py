@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.dispatch.doors import EAGER, GRAD, event, interrupt
+from rushlight.dispatch.doors import EAGER, GRAD, enter, event
 
 __all__ = ["no_grad", "state"]
 
@@ -60,7 +60,7 @@ class pushed:
         self.mode = mode
 
     def __enter__(self) -> Any:
-        interrupt("a mode was entered")
+        enter("a mode was entered")
         state.stack = (*state.stack, self.mode)
         return self.mode
 

@@ -20,7 +20,7 @@ from rushlight.dispatch.match import NOT_ME, Flight, build_end, build_launch, bu
 from rushlight.dispatch.modes import state
 from rushlight.dispatch.record import Recorder, Recording
 from rushlight.dispatch.settle import as_handed_out, settle, writes
-from rushlight.dispatch.tensor import Tensor
+from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.dispatch.tree import Path, Point, compile_phases
 from rushlight.runtime.storage import force
 
@@ -426,15 +426,31 @@ class Replay:
                 for counter, n in writes(p.event, self._given(p, cells), cells).items():
                     counter.value -= n
         self.recorder.again = True
+        changed = self._exchange(points[done:])
         try:
             for p in points[done:]:
                 self._again(p, cells)
         finally:
             self.recorder.again = False
+            for array, now in changed:
+                array[...] = now
         for p in points:
             for cell in p.cells:
                 cell[:] = [None, None, 0]
         state.grad = grad
+
+    def _exchange(self, points: list[Point]) -> list[tuple[Any, Any]]:
+        """Puts back what NumPy has changed since events saw it; returns what to restore."""
+        found = []
+        numbers = {r[1]: None for p in points for r in p.references if r[0] == "outside"}
+        for n in numbers:
+            t, seen = self.flight.outside[n], self.flight.arrays[n]
+            if t._storage.exported and seen is not None:
+                array = memory_of(t)
+                if array.tobytes() != seen.tobytes():
+                    found.append((array, array.copy()))
+                    array[...] = seen
+        return found
 
     def _again(self, point: Point, cells: dict[int, Any]) -> None:
         """Runs a matched event eagerly and makes the tensors it handed out what it gives."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rushlight.devices import CPU
-from rushlight.dispatch.doors import watch
+from rushlight.dispatch.doors import epoch, interrupt, watch
 from rushlight.ir.meta import Meta
 from rushlight.naming import PublicType
 from rushlight.runtime import cpu
@@ -90,6 +90,7 @@ class Tensor(metaclass=_TensorType):
     _accumulator: Any = None
     _retains = False
     _slot: Any = None  # what the recorder knows of it
+    _changed = False  # its memory, layout or requires_grad, since it was made
     _window: Any = None  # likewise, of a view of data
     _inference = False
     _value: Any = None  # of a tensor inside vmap: the tensor of the whole batch (func/batched.py)
@@ -181,7 +182,15 @@ def alias(t: Tensor, cls: type, version: Version) -> Tensor:
 
 def point(t: Tensor, storage: Storage, meta: Meta, offset: int) -> None:
     """Makes a tensor a view of other memory, or of its own in another way."""
+    interrupt("a tensor became another view of memory")
     t._storage, t._meta, t._offset, t._array = storage, meta, offset, None
+    changed(t)
+
+
+def changed(t: Tensor) -> None:
+    """What an existing tensor is has changed: compiled code must look at it anew."""
+    t._changed = True
+    epoch[0] += 1
 
 
 def innermost(t: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rushlight.dispatch import modes, tape
-from rushlight.dispatch.tensor import Tensor, ViewOf, new
+from rushlight.dispatch.tensor import Tensor, ViewOf, changed, new
 
 __all__ = ["check_history", "check_write", "rebase", "refresh"]
 
@@ -222,10 +222,12 @@ def rebase(target: Tensor, node: tape.Node) -> None:
     record = target._view
     if record is None:
         target._node, target._out_nr, target._requires_grad = node, 0, True
+        changed(target)
         return
     base = record.base
     copy = CopySlices(base, tape.gradient_edge(base), record.steps, node)
     base._node, base._out_nr, base._requires_grad = copy, 0, True
+    changed(base)
     record.seen = -1
     refresh(target)
 
