@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rushlight.dispatch import modes
-from rushlight.dispatch.doors import interrupt
+from rushlight.dispatch.doors import enter
 from rushlight.dispatch.overrides import named_arguments, overriding
 from rushlight.dispatch.tensor import Tensor
 
@@ -110,7 +110,7 @@ class TorchFunctionMode:
         return self.__torch_function__(func, (), values, named_arguments(op, attrs))
 
     def __enter__(self) -> TorchFunctionMode:
-        interrupt("a mode was entered")
+        enter("a mode was entered")
         modes.state.stack = (*modes.state.stack, self._call)
         return self
 

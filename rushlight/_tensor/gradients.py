@@ -21,7 +21,7 @@ from rushlight.dispatch.doors import (
     interrupt,
 )
 from rushlight.dispatch.hooks import hooked
-from rushlight.dispatch.tensor import Tensor, Version, alias, point
+from rushlight.dispatch.tensor import Tensor, Version, alias, changed, point
 
 __all__: list[str] = []
 
@@ -109,6 +109,7 @@ def detach_(input: Tensor) -> Tensor:
         )
     interrupt("detach_")
     input._node, input._out_nr, input._requires_grad = None, 0, False
+    changed(input)
     return input
 
 
@@ -157,6 +158,7 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
         )
     if self._requires_grad is not requires_grad:
         interrupt("requires_grad was changed")
+        changed(self)
     self._requires_grad = bool(requires_grad)
     self._borrowed = False
     return self

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from rushlight import devices, dtypes
 from rushlight._tensor.api import function
 from rushlight.dispatch import gate, modes
-from rushlight.dispatch.doors import GRAD, event, forget, interrupt
+from rushlight.dispatch.doors import GRAD, enter, event, forget
 from rushlight.naming import PublicType
 
 __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
@@ -138,14 +138,14 @@ class inference_mode(_Switch):
         return inference_mode(self.mode)
 
     def __enter__(self) -> None:
-        interrupt("inference mode")
+        enter("inference mode")
         self.was = state.grad, state.inference
         state.inference = self.mode
         if self.mode:
             state.grad = False
 
     def __exit__(self, *exc: object) -> None:
-        interrupt("inference mode")
+        enter("inference mode")
         state.grad, state.inference = self.was
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rushlight._tensor.api import FUNCTIONS, function
 from rushlight.dispatch import modes
+from rushlight.dispatch.doors import enter
 
 __all__: list[str] = []
 
@@ -121,6 +122,7 @@ def set_flush_denormal(mode: bool) -> bool:
 @function
 def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
     """Turns anomaly detection of backward passes on or off."""
+    enter("anomaly detection")
     modes.state.anomaly = bool(mode) and check_nan
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from rushlight.dispatch import modes
+from rushlight.dispatch.doors import enter
 from rushlight.naming import PublicType
 
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
@@ -29,6 +30,7 @@ class set_detect_anomaly(metaclass=PublicType):
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         state = modes.state
+        enter("anomaly detection")
         self.was = state.anomaly, state.check_nan
         state.anomaly, state.check_nan = bool(mode), bool(check_nan)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.dispatch import engine, modes, tape
+from rushlight.dispatch.doors import enter
 from rushlight.dispatch.tape import Node
 from rushlight.dispatch.tensor import Tensor
 
@@ -38,6 +39,7 @@ class saved_tensors_hooks:
     def __enter__(self) -> None:
         if modes.state.refusal is not None:
             raise RuntimeError(modes.state.refusal)
+        enter("hooks of saved tensors")
         modes.state.packing = (*modes.state.packing, self.hooks)
 
     def __exit__(self, *exc: object) -> None:

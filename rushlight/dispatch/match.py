@@ -78,6 +78,7 @@ class _Source:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
             "door": doors.door,
+            "epoch": doors.epoch,
             "watch": doors.watch,
             "owner": doors.owner[0],
             "get_ident": doors.get_ident,
@@ -169,7 +170,9 @@ def build_match(point: Point, flight: Flight, path: Any, cells: dict[int, Any], 
     if not event.windows:
         checks += _attributes(s, event)
     if point.parent is None:
-        checks += _mode_checks(path.recording.grad)
+        again = s.constant(_Again(point))
+        checks += ["get_ident() == owner", f"state.grad is {path.recording.grad}"]
+        checks.append(f"(epoch[0] == {again}.epoch or {again}.look())")
         effects.append(f"watch[0] = {s.constant(path.watcher)}")
         effects.append(f"{s.constant(flight)}.launched = None")
     elif not any(r[0] == "slot" for r in point.references):
@@ -198,15 +201,41 @@ def build_match(point: Point, flight: Flight, path: Any, cells: dict[int, Any], 
     return s.function("match", point)
 
 
-def _mode_checks(grad: bool) -> list[str]:
-    return [
-        "get_ident() == owner",
-        f"state.grad is {grad}",
-        "not state.stack",
-        "not state.inference",
-        "not state.packing",
-        "not state.anomaly",
-    ]
+class _Fixed:
+    """A tensor that must be the same object, and still be what it was when this was compiled."""
+
+    __slots__ = ("meta", "requires_grad", "storage", "tensor", "unchanged")
+
+    def __init__(self, t: Tensor) -> None:
+        self.tensor = t
+        self.storage, self.meta, self.requires_grad = t._storage, t._meta, t._requires_grad
+        self.unchanged = [True]
+
+    def look(self) -> None:
+        """Looks whether it is."""
+        t = self.tensor
+        same = t._storage is self.storage and t._meta is self.meta
+        self.unchanged[0] = same and t._requires_grad is self.requires_grad
+
+
+class _Again:
+    """Looks at the fixed tensors of a tree again whenever some tensor has changed."""
+
+    __slots__ = ("epoch", "root")
+
+    def __init__(self, root: Point) -> None:
+        self.root = root
+        self.epoch = -1
+
+    def look(self) -> bool:
+        """Looks; true, since each point then asks for its own tensors."""
+        self.epoch = doors.epoch[0]
+        points = [self.root]
+        for point in points:  # grows while it is walked
+            for fixed in point.fixed:
+                fixed.look()
+            points.extend(point.children)
+        return True
 
 
 def _inputs(
@@ -224,10 +253,9 @@ def _inputs(
             checks.append(f"{a} is {s.constant(cells[r[1]])}[0]")
         elif r[0] == "fixed":
             t = r[1]
-            checks.append(f"{a} is {s.constant(t)}")
-            checks.append(f"{a}._storage is {s.constant(t._storage)}")
-            checks.append(f"{a}._meta is {s.constant(t._meta)}")
-            checks.append(f"{a}._requires_grad is {t._requires_grad}")
+            fixed = _Fixed(t)
+            point.fixed.append(fixed)
+            checks.append(f"{a} is {s.constant(t)} and {s.constant(fixed.unchanged)}[0]")
         elif r[0] == "outside":
             n = r[1]
             if n in path.seen_before(point) or n in first:
@@ -397,14 +425,13 @@ def _hand_out(
         return lines
     s.names["renewed"] = _renewed
     n = _HELD_ONCE
-    kept = (
-        f"getrefcount({t}) != {n} or {t}._storage is not {c}[1] or getrefcount({c}[1]) != {n} "
-        f"or {t}._meta is not {m} or len({t}.__dict__) != {_FIELDS} or {c}[1].exported"
+    held = (
+        f"getrefcount({t}) != {n} or getrefcount({c}[1]) != {n} "
+        f"or len({t}.__dict__) != {_FIELDS} or {c}[1].exported"
     )
-    again = f"{t}._requires_grad = {slot.requires_grad}; {t}._node = {node}"
-    lines = [f"{t} = {c}[0]", f"if {kept}:"]
+    lines = [f"{t} = {c}[0]", f"if {held}:"]
     lines += [f"    {t} = renewed({c}, {m}, {slot.requires_grad}, {node}, {slot.out_nr})"]
-    return [*lines, "else:", f"    {again}"]
+    return [*lines, "else:", f"    {t}._requires_grad = {slot.requires_grad}; {t}._node = {node}"]
 
 
 def _renewed(cell: list[Any], m: Any, requires_grad: bool, node: Any, nr: int) -> Tensor:
@@ -420,9 +447,7 @@ def _renewed(cell: list[Any], m: Any, requires_grad: bool, node: Any, nr: int) -
         storage: Storage = before[1]
         if (
             sys.getrefcount(t) == _HELD_ONCE
-            and t._storage is storage
             and sys.getrefcount(storage) == _HELD_ONCE + 1
-            and t._meta is m
             and len(t.__dict__) == _FIELDS
             and not storage.exported
         ):
@@ -518,7 +543,9 @@ def build_launch(
     phase = point.phase
     assert phase is not None
     s = _Source(flight)
-    s.names.update(POINT=point, T=phase.program.table, N=phase.program.numbers)
+    s.names.update(
+        POINT=point, T=memoryview(phase.program.table), N=memoryview(phase.program.numbers)
+    )
     s.names.update(run=phase.program.run, failed=failed, widen=widen, bind=_bind, FLIGHT=flight)
     s.add(0, "def launch():")
     phase.expected = _expected(phase, path, cells)

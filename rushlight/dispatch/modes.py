@@ -12,7 +12,7 @@ from typing import Any
 
 from rushlight.dispatch.doors import EAGER, GRAD, enter, event
 
-__all__ = ["no_grad", "state"]
+__all__ = ["no_grad", "special", "state"]
 
 
 class _State(threading.local):
@@ -29,6 +29,11 @@ class _State(threading.local):
 
 
 state = _State()
+
+
+def special() -> bool:
+    """Whether a mode is active in which nothing is replayed."""
+    return bool(state.stack or state.inference or state.packing or state.anomaly)
 
 
 def _set_grad_mode(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:

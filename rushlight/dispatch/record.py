@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rushlight.dispatch import doors, gate, modes, symbolic
+from rushlight.dispatch import doors, elsewhere, gate, modes, symbolic
 from rushlight.dispatch.doors import (
     BACKWARD,
     CLEAR,
@@ -270,14 +270,18 @@ class Recorder:
     def record(self, op: Any, inputs: Any, attrs: Any, kind: Any = None) -> Any:
         """Runs an event eagerly and notes it."""
         if doors.get_ident() != doors.owner[0]:
-            return EAGER[kind](op, inputs, attrs)
+            elsewhere.wait()
+            if doors.get_ident() != doors.owner[0]:
+                return EAGER[kind](op, inputs, attrs)
+            return doors.door[0](op, inputs, attrs, kind)
         if self.depth:
             return self._inner(op, inputs, attrs, kind)
         if not self.again:
             if self._recurs(op, inputs, attrs, kind) or self._comes_round(op, inputs, attrs, kind):
                 self.cut()
                 return doors.door[0](op, inputs, attrs, kind)
-            if self.now.events and self.resume is not None and not self.now.graph_open():
+            resumes = self.resume is not None and not modes.special()
+            if self.now.events and resumes and not self.now.graph_open():
                 result = self.resume(op, inputs, attrs, kind)
                 if result is not None:
                     return result[0]
@@ -369,7 +373,7 @@ class Recorder:
     # Running
 
     def _run(self, op: Any, inputs: Any, attrs: Any, kind: Any, event: Event) -> Any:
-        if state.stack:
+        if modes.special():
             self._trouble("a mode was active")
         if kind is None or kind is WRITE:
             if not gate.PLAIN.issuperset(map(type, inputs)):

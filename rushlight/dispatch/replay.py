@@ -13,8 +13,8 @@ from collections import Counter
 from typing import Any
 
 from rushlight.compiler.functional import Unsupported
-from rushlight.dispatch import doors
-from rushlight.dispatch.doors import BACKWARD, DEMAND, EAGER, GRAD, STEP, WRITE
+from rushlight.dispatch import doors, elsewhere, modes
+from rushlight.dispatch.doors import BACKWARD, DEMAND, EAGER, GRAD, STEP, WRITE, ZERO
 from rushlight.dispatch.log import log
 from rushlight.dispatch.match import NOT_ME, Flight, build_end, build_launch, build_match, count
 from rushlight.dispatch.modes import state
@@ -204,6 +204,9 @@ class Replay:
             self.start()
 
     def _arm(self, root: Point) -> None:
+        if modes.special():
+            self.start()
+            return
         doors.watch[0] = None
         doors.door[0] = root.match
 
@@ -237,7 +240,7 @@ class Replay:
     def _miss(self, point: Point, op: Any, inputs: Any, attrs: Any, kind: Any) -> Any:
         """An event that is not the expected one: another branch, or the end of the flight."""
         if doors.get_ident() != doors.owner[0]:
-            return EAGER[kind](op, inputs, attrs)
+            return self._elsewhere(op, inputs, attrs, kind)
         parent = point.parent
         for other in self.roots if parent is None else parent.children:
             if other is not point:
@@ -255,7 +258,7 @@ class Replay:
     def _ended(self, point: Point, op: Any, inputs: Any, attrs: Any, kind: Any) -> Any:
         """The event after a stretch that ends without a step."""
         if doors.get_ident() != doors.owner[0]:
-            return EAGER[kind](op, inputs, attrs)
+            return self._elsewhere(op, inputs, attrs, kind)
         for child in point.children:
             result = child.match(op, inputs, attrs, kind, _not_me)
             if result is not NOT_ME:
@@ -286,6 +289,9 @@ class Replay:
     def look(self, t: Tensor) -> None:
         """Somebody reads a tensor's values while a flight is under way."""
         if doors.get_ident() != doors.owner[0]:
+            prefix = self._prefix()
+            if prefix is not None and self._pending(t, prefix):
+                elsewhere.take_over(lambda: doors.look(t))
             return
         match = doors.door[0]
         point = getattr(match, "point", None)
@@ -350,14 +356,13 @@ class Replay:
 
     def history(self, t: Tensor) -> None:
         """Somebody looks at a tensor's place in the graph."""
-        match = doors.door[0]
-        point = getattr(match, "point", None)
-        if point is None or doors.get_ident() != doors.owner[0]:
-            return
-        prefix = point if getattr(match, "ended", False) else point.parent
+        prefix = self._prefix()
         if prefix is None or not t._requires_grad:
             return
         if any([cell[0] is t for p in prefix.path() if not p.real for cell in p.cells]):
+            if doors.get_ident() != doors.owner[0]:
+                elsewhere.take_over(lambda: doors.history(t))
+                return
             self.bail(prefix, "a tensor's history is looked at")
             doors.history(t)
 
@@ -371,22 +376,47 @@ class Replay:
 
     def interrupt(self, reason: str) -> None:
         """Something happens that cannot be replayed."""
-        match = doors.door[0]
-        point = getattr(match, "point", None)
-        if point is None or doors.get_ident() != doors.owner[0]:
-            return
-        prefix = point if getattr(match, "ended", False) else point.parent
-        if prefix is not None:
+        prefix = self._prefix()
+        if prefix is not None and doors.get_ident() == doors.owner[0]:
             self.bail(prefix, reason)
             doors.interrupt(reason)
 
     def force(self, storage: Any) -> None:
         """Somebody needs memory that is still pending, whoever the tensor is."""
-        match = doors.door[0]
-        point = getattr(match, "point", None)
-        prefix = point if getattr(match, "ended", False) else getattr(point, "parent", None)
-        if prefix is not None:
+        prefix = self._prefix()
+        if prefix is None:
+            return
+        if doors.get_ident() != doors.owner[0]:
+            elsewhere.take_over(lambda: self.force(storage))
+        else:
             self.bail(prefix, "memory is looked at")
+
+    def _prefix(self) -> Point | None:
+        """The last event of the flight that is under way, if any."""
+        match = doors.door[0]
+        point: Point | None = getattr(match, "point", None)
+        if point is None or getattr(match, "ended", False):
+            return point
+        return point.parent
+
+    def _elsewhere(self, op: Any, inputs: Any, attrs: Any, kind: Any) -> Any:
+        """An event of another thread: it runs eagerly, once what it needs is there."""
+        elsewhere.wait()
+        if doors.get_ident() == doors.owner[0]:  # this thread was parked
+            return doors.door[0](op, inputs, attrs, kind)
+        if kind is STEP or kind is ZERO:
+            params = [p for group in inputs[0].param_groups for p in group["params"]]
+            needed = params + [p._grad for p in params if p._grad is not None]
+        else:
+            needed = [x for x in inputs if isinstance(x, Tensor)]
+        prefix = self._prefix()
+        if prefix is not None and any([self._in_flight(t, prefix) for t in needed]):
+            elsewhere.take_over(lambda: doors.interrupt("another thread needs a value"))
+        return EAGER[kind](op, inputs, attrs)
+
+    def _in_flight(self, t: Tensor, prefix: Point) -> bool:
+        handed = any([cell[0] is t for p in prefix.path() if not p.real for cell in p.cells])
+        return handed or self._pending(t, prefix)
 
     def item(self, t: Tensor) -> None:
         """Somebody reads a number."""

@@ -37,6 +37,9 @@ def later() -> int:
     return next(_sequence)
 
 
+_NUMBERS = (int, float, complex)
+
+
 class SavedTensor:
     """A tensor kept for the backward pass, with the version it had."""
 
@@ -237,7 +240,10 @@ class Node:
     def release(self) -> None:
         """Lets go of saved tensors after the backward pass."""
         if self.inputs or self.outputs:
-            self.released = SavedTensor in map(type, (*self.inputs, *self.outputs))
+            kept = self.op.keeps(self.needs)[0]  # PyTorch saves a number as a tensor
+            self.released = SavedTensor in map(type, (*self.inputs, *self.outputs)) or any(
+                [isinstance(self.inputs[i], _NUMBERS) for i in kept if i < len(self.inputs)]
+            )
             if self.released:
                 self.inputs = tuple(
                     [

@@ -63,6 +63,7 @@ class Point:
         self.launch: Any = None
         self.ends = False  # whether a stretch ends here
         self.viewed = False  # whether its views know their bases
+        self.fixed: list[Any] = []  # its inputs that must be the same tensors, unchanged
         self.real = False  # whether eager code makes what it hands out
         self.attrs: tuple[Any, ...] = ()  # of a view of data, in this flight
         self.misses = 0  # of a root: flights begun in the middle of a recording that went wrong
