@@ -26,7 +26,7 @@ from rushlight.dispatch.doors import (
     ZERO,
 )
 from rushlight.dispatch.stepping import StepRecord
-from rushlight.dispatch.symbolic import Symbol, expression, plain
+from rushlight.dispatch.symbolic import Decisions, Symbol, expression, plain
 from rushlight.dispatch.tape import AccumulateGrad, SavedTensor
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.ir.meta import Meta
@@ -156,7 +156,7 @@ class Recording:
         self.numbers: list[float] = []
         self.items = 0
         self.settled: set[int] = set()  # tensors whose gradient an event has decided, by id
-        self.decided: set[Any] = set()  # numbers on whose value Python decided
+        self.decided = Decisions(False)
         self.steppers: list[Any] = []  # optimisers whose step left a graph open
         self.passes = 0  # backward passes so far
         self.seen: dict[Any, tuple[int, int, int]] = {}  # calls: how often, passes, slots then

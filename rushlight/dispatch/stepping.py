@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.dispatch.symbolic import Symbol
+from rushlight.dispatch.symbolic import Decisions, Symbol
 from rushlight.dispatch.tensor import Tensor
 from rushlight.ir.trace import Number
 
@@ -32,7 +32,7 @@ class StepRecord:
     def __init__(self, optimizer: Any, numbers: list[float], settled: set[int]) -> None:
         self.optimizer = optimizer
         self.problem: str | None = None
-        self.decided: set[Any] = set()
+        self.decided = Decisions(True)
         self.sources: list[tuple[int, str, int | None, int]] = []  # group, key, position, number
         self.counters: dict[Any, int] = {}
         self.tables: list[Any] = []  # the numbers of the programs that contain this step
@@ -66,7 +66,7 @@ class StepRecord:
 
     def finish(self) -> str | None:
         """Called when the step has run; why it cannot be replayed, if it cannot."""
-        if None in self.decided:
+        if None in self.decided.values:
             return "an optimiser that decides on values"
         if [(k, id(t)) for _, k, t in self.before] != [
             (k, id(t)) for _, k, t in _entries(self.optimizer)
@@ -80,8 +80,8 @@ class StepRecord:
 
     def _fixed(self, at: int) -> tuple[Any, ...]:
         """The entries of a group that must stay what they are."""
-        free = {key for i, key, _, n in self.sources if i == at and n not in self.decided}
-        kept = {key for i, key, _, n in self.sources if i == at and n in self.decided}
+        free = {key for i, key, _, n in self.sources if i == at and n not in self.decided.values}
+        kept = {key for i, key, _, n in self.sources if i == at and n in self.decided.values}
         group = self.last[at]
         return tuple([(k, v) for k, v in group.items() if k != "params" and k not in free - kept])
 
@@ -92,7 +92,11 @@ class StepRecord:
         params = [(id(g["params"]), *map(id, g["params"])) for g in self.last]
         params += [tuple(map(id, o.param_groups))]
         state = [id(t) for _, _, t in self.before] + [id(g) for _, g in self.gradients]
-        return (id(o), id(o.param_groups), id(o.state), tuple(fixed), tuple(params), tuple(state))
+        answers = sorted(map(repr, self.decided.answers or ()))
+        return (
+            *(id(o), id(o.param_groups), id(o.state), tuple(fixed), tuple(params)),
+            *(tuple(state), tuple(answers)),
+        )
 
     def guards(self, s: Any) -> tuple[list[str], list[str]]:
         """The matcher's checks that a step is this one; ``s`` names constants."""
@@ -135,6 +139,10 @@ class StepRecord:
                 if type(value) is not float:
                     return False
                 found.append((number, value))
+        values = dict(found)
+        for number, question, other, answer in self.decided.answers or ():
+            if number in values and getattr(values[number], question)(other) is not answer:
+                return False
         for number, value in found:
             for table in self.tables:
                 table[number] = value

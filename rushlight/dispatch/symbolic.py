@@ -13,7 +13,7 @@ from typing import Any
 
 from rushlight.ir.trace import Expression, Number
 
-__all__ = ["Symbol", "expression", "plain"]
+__all__ = ["Decisions", "Symbol", "expression", "plain"]
 
 
 used: list[bool] = []  # not empty once there are Symbols that may reach a kernel
@@ -24,21 +24,42 @@ def expression(name: str, *args: Any) -> Expression:
     return Expression(name, args)
 
 
+class Decisions:
+    """What Python decided on while Symbols were about.
+
+    Attributes:
+        values: the numbers whose value must stay what it was; None stands for values read in the
+            program, which cannot be asked beforehand.
+        answers: comparisons of a number that must come out alike, (number, method, other, answer);
+            None where they cannot be asked, and the value counts.
+    """
+
+    __slots__ = ("answers", "values")
+
+    def __init__(self, asks: bool) -> None:
+        self.values: set[Any] = set()
+        self.answers: set[tuple[int, str, Any, bool]] | None = set() if asks else None
+
+
 class Symbol(float):
     """A float with the expression that gave it."""
 
     expression: Any
-    decided: Any  # a set that receives the Numbers on whose value Python decided
+    decided: Decisions
 
     __slots__ = ("decided", "expression")
 
     @classmethod
-    def of(cls, value: float, what: Any, decided: Any = None) -> Symbol:
+    def of(cls, value: float, what: Any, decided: Decisions | None = None) -> Symbol:
         """A float that remembers an expression."""
         self = cls(value)
         self.expression = what
-        self.decided = decided if decided is not None else set()
+        self.decided = decided if decided is not None else Decisions(False)
         return self
+
+    def plain(self) -> float:
+        """The value as a float like any other."""
+        return float.__add__(self, 0.0)
 
     def decide(self) -> float:
         """The value, on which Python is about to decide."""
@@ -46,15 +67,18 @@ class Symbol(float):
         while stack:
             x = stack.pop()
             if type(x) is Number:
-                self.decided.add(x.index)
+                self.decided.values.add(x.index)
             elif type(x) is Expression:
                 if x.name == "item":
-                    self.decided.add(None)
+                    self.decided.values.add(None)
                 stack.extend(x.args)
-        return float.__add__(self, 0.0)
+        return self.plain()
 
     def __bool__(self) -> bool:
-        return self.decide() != 0
+        return bool(self != 0)
+
+    def __neg__(self) -> Symbol:
+        return Symbol.of(-self.plain(), expression("negative", self.expression), self.decided)
 
     def __hash__(self) -> int:
         return hash(self.decide())
@@ -96,28 +120,33 @@ for _name, _ufunc in (
     setattr(Symbol, f"__r{_name}__", _arithmetic(f"__r{_name}__", _ufunc, True))
 
 
-def _negative(self: Symbol) -> Symbol:
-    return Symbol.of(-self.decide_nothing(), expression("negative", self.expression), self.decided)
-
-
 def _comparison(name: str) -> Callable[..., Any]:
+    name = f"__{name}__"
     plain_method = getattr(float, name)
 
     def method(self: Symbol, other: Any) -> Any:
-        return plain_method(self.decide(), float(other) if isinstance(other, Symbol) else other)
+        answers = self.decided.answers
+        if (
+            answers is None
+            or type(self.expression) is not Number
+            or type(other) not in (int, float)
+        ):
+            other = float(other) if isinstance(other, Symbol) else other
+            return plain_method(self.decide(), other)
+        answer = plain_method(self.plain(), other)
+        answers.add((self.expression.index, name, other, answer))
+        return answer
 
     return method
 
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(Symbol, f"__{_name}__", _comparison(f"__{_name}__"))
-Symbol.decide_nothing = lambda self: float.__add__(self, 0.0)  # type: ignore[attr-defined]
-Symbol.__neg__ = _negative  # type: ignore[method-assign, assignment]
+    setattr(Symbol, f"__{_name}__", _comparison(_name))
 
 
 def plain(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """The same with Symbols as the floats that they are."""
     for x in values:
         if type(x) is Symbol:
-            return tuple([float.__add__(x, 0.0) if type(x) is Symbol else x for x in values])
+            return tuple([x.plain() if type(x) is Symbol else x for x in values])
     return values

@@ -128,7 +128,7 @@ class Path:
                     self._makers.setdefault(slot.place, (i, j))
 
     def _reference(self, r: Reference, known: dict[int, int], detaches: bool) -> Reference:
-        if r[0] == "number" and r[1] in self.recording.decided:
+        if r[0] == "number" and r[1] in self.recording.decided.values:
             return ("value", self.recording.numbers[r[1]])
         if r[0] != "outside":
             return r
@@ -320,7 +320,7 @@ def compile_phases(path: Path, alive: dict[int, set[int]]) -> dict[int, Phase]:
         else:
             program, table, numbers = NOTHING, (), ()
         hyper = event.detail.numbers() if event.kind is STEP else set()
-        rest = tuple([n for n in numbers if n not in hyper | recording.decided])
+        rest = tuple([n for n in numbers if n not in hyper | recording.decided.values])
         phase = phases[i] = Phase(program, table, wanted, rest)
         handed = [s for e in recording.events[: i + 1] for s in e.outs]
         spare = [s.index for s in handed if s.place in made_at and s.place not in delivered]
