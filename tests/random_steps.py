@@ -524,6 +524,7 @@ def said_by(source: str, torch: Any, tier: int | None = 0) -> list[Any]:
     out = Out()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", message=".*could not be compiled")
         compiled(source)(torch, np, out)
         return out.finish()
 

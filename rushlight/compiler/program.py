@@ -49,6 +49,7 @@ class Program:
             and writes a word when an array changes.
         numbers: the run-time numbers, float64.
         error: the exception of an operator that failed in Python in the last run.
+        ending: whether a run has come to its last part, which only an error of its own stops.
     """
 
     def __init__(self, graph: Graph, threads: int = 1) -> None:
@@ -59,6 +60,7 @@ class Program:
         self.table = np.zeros(max(graph.slots, 1), np.int64)
         self.numbers = np.zeros(max(graph.numbers, 1), np.float64)
         self.error: BaseException | None = None
+        self.ending = True
         self._lock = threading.Lock()
         self._native = native.driver()
         self._digest: str | None = None
@@ -119,6 +121,7 @@ class Program:
         status = 0
         begin = 1
         for first, last, step in self._segments:
+            self.ending = step is None and last == self._segments[-1][1]
             if step is not None:
                 status = self._python(step)
             else:

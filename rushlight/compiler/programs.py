@@ -17,6 +17,7 @@ class _Nothing:
 
     table = np.zeros(0, np.int64)
     numbers = np.zeros(0, np.float64)
+    ending = True
 
     def run(self) -> int:
         return 0

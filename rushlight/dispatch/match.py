@@ -569,7 +569,10 @@ def build_launch(
             s.add(1, f"T[{slot}] = {c}[2] or bind({c})")
     for n in phase.numbers:
         s.add(1, f"N[{n}] = NUM[{n}]")
-    s.add(1, "if run(): return failed(POINT)", "FLIGHT.launched = POINT", "POINT.times += 1")
+    s.names["PROGRAM"] = phase.program
+    s.add(1, "try:", "    status = run()", "except BaseException:")  # Ctrl-C, most likely
+    s.add(2, "if PROGRAM.ending: FLIGHT.launched = POINT", "raise")
+    s.add(1, "if status: return failed(POINT)", "FLIGHT.launched = POINT", "POINT.times += 1")
     if point.event.kind is STEP:
         for counter, times in point.event.detail.counters.items():
             s.add(1, f"{s.constant(counter)}.value += {times}")

@@ -8,7 +8,9 @@ events run eagerly (`bail`): nothing has happened yet, so nothing is lost but ti
 
 from __future__ import annotations
 
+import os
 import time
+import warnings
 from collections import Counter
 from typing import Any
 
@@ -132,8 +134,17 @@ class Replay:
             self.statistics.refused[known.problem] += 1
             log("trace", f"not compiled: {known.problem}")
             return None
-        except BaseException as error:
+        except Exception as error:  # a mistake of the compiler's; the program is right without it
             known.problem = f"{type(error).__name__}: {error}"
+            self.statistics.refused[known.problem] += 1
+            self.start()
+            warnings.warn(
+                f"a part of the program runs eagerly as it could not be compiled ({known.problem})",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return None
+        except BaseException:
             self.start()  # what follows is recorded afresh
             raise
         spent = (time.perf_counter() - start) * 1e3
@@ -278,9 +289,7 @@ class Replay:
             points = point.path()
             cells = _cells(points)
             settle(points, cells, lambda p: self._given(p, cells))
-            for p in points:
-                for cell in p.cells:
-                    cell[:] = [None, None, 0]
+            _release(points)
         self._arm(self._follower(point))
 
     def _follower(self, point: Point) -> Point:
@@ -391,6 +400,10 @@ class Replay:
         else:
             self.bail(prefix, "memory is looked at")
 
+    def in_flight(self) -> bool:
+        """Whether events were matched whose programs have not run."""
+        return self._prefix() is not None
+
     def _prefix(self) -> Point | None:
         """The last event of the flight that is under way, if any."""
         match = doors.door[0]
@@ -443,31 +456,37 @@ class Replay:
         state.grad = _mode_at(points, done)
         self.start()
         cells = _cells(points)
-        settle(points[:done], cells, lambda p: self._given(p, cells))
-        if done:
-            self.recorder.interrupt("it began behind a launched program")
-        for p in points[done:]:
-            as_handed_out(p)
-            if p.event.kind is BACKWARD:
-                for leaf, how, _ in p.event.detail:
-                    if how == "new":
-                        leaf._grad = None
-            if p.event.kind is not STEP:
-                for counter, n in writes(p.event, self._given(p, cells), cells).items():
-                    counter.value -= n
-        self.recorder.again = True
-        changed = self._exchange(points[done:])
+        changed: list[tuple[Any, Any]] = []
         try:
+            settle(points[:done], cells, lambda p: self._given(p, cells))
+            if done:
+                self.recorder.interrupt("it began behind a launched program")
+            self._take_back(points[done:], cells)
+            changed = self._exchange(points[done:])
+            self.recorder.again = True
             for p in points[done:]:
                 self._again(p, cells)
         finally:
             self.recorder.again = False
             for array, now in changed:
                 array[...] = now
+            _release(points)
+            state.grad = grad
+
+    def _take_back(self, points: list[Point], cells: dict[int, Any]) -> None:
+        """Undoes what matched events did at once: gradients, versions, histories."""
+        interrupted = points[-1].children if points else []
+        for p in (*points, *interrupted):
+            if p.event.kind is BACKWARD:
+                leaves = [leaf for leaf, how, _ in p.event.detail if how == "new"]
+                for leaf, cell in zip(leaves, p.cells, strict=True):
+                    if p in points or leaf._grad is cell[0]:
+                        leaf._grad = None
         for p in points:
-            for cell in p.cells:
-                cell[:] = [None, None, 0]
-        state.grad = grad
+            as_handed_out(p)
+            if p.event.kind is not STEP:
+                for counter, n in writes(p.event, self._given(p, cells), cells).items():
+                    counter.value -= n
 
     def _exchange(self, points: list[Point]) -> list[tuple[Any, Any]]:
         """Puts back what NumPy has changed since events saw it; returns what to restore."""
@@ -587,6 +606,13 @@ def _cells(points: list[Point]) -> dict[int, Any]:
     return {s.index: c for p in points for s, c in zip(p.event.outs, p.cells, strict=True)}
 
 
+def _release(points: list[Point]) -> None:
+    """Lets go of the tensors that a flight handed out."""
+    for p in points:
+        for cell in p.cells:
+            cell[:] = [None, None, 0]
+
+
 def _not_me(*args: Any) -> Any:
     return NOT_ME
 
@@ -600,9 +626,29 @@ replay = Replay()
 
 def begin() -> None:
     """From now on this thread's program is recorded and replayed."""
-    force[:] = [_force]
+    if not force:
+        force.append(_force)
+        os.register_at_fork(before=lambda: flush("a fork"), after_in_child=_in_child)
     doors.calls[0] = -1
     replay.start()
+
+
+def flush(reason: str) -> None:
+    """Whichever thread asks: what is in flight is finished eagerly."""
+    if doors.get_ident() == doors.owner[0]:
+        replay.interrupt(reason)
+    elif replay.in_flight():
+        elsewhere.take_over(lambda: replay.interrupt(reason))
+
+
+def _in_child() -> None:
+    """After a fork, only the thread that forked goes on."""
+    elsewhere.after_fork()
+    if doors.get_ident() != doors.owner[0]:
+        doors.owner[0] = doors.get_ident()
+        replay.forget()
+        if doors.door[0] is not doors.eager:
+            replay.start()
 
 
 def forget(reason: str) -> None:
@@ -615,7 +661,7 @@ def forget(reason: str) -> None:
 
 def stop() -> None:
     """From now on everything runs eagerly; what is in flight is finished eagerly first."""
-    replay.interrupt("the tier was changed")
+    flush("the tier was changed")
     replay.forget()
     doors.door[0] = doors.eager
     doors.watch[0] = None

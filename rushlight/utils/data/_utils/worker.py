@@ -111,6 +111,7 @@ def worker_main(main: MainScript | None, job: Job, tasks: Any, results: Any, oth
         results: where batches go.
         others: the main process's ends of pipes that a forked worker has inherited.
     """
+    rl.compiler.set_tier(0)  # a worker trains nothing
     for connection in others:
         connection.close()
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
