@@ -320,7 +320,11 @@ def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
 def _into(target: Any, result: Any) -> Any:
     if not isinstance(target, Symbol):
         raise NotCaptured("a write into a real array")
-    target.write(lift(result))
+    v = lift(result)
+    plain = v.dtype.kind in "biuf" and target.dtype.kind in "biuf"
+    if plain and not np.can_cast(v.dtype, target.dtype, "same_kind"):
+        raise NotCaptured(f"{v.dtype} into {target.dtype}, which NumPy refuses")
+    target.write(v)
     return target
 
 

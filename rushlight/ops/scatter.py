@@ -18,7 +18,7 @@ from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import wrap_dim
 from rushlight.ir.strides import like_strides
 from rushlight.ops import indexing, movement
-from rushlight.ops.build import elementwise_meta
+from rushlight.ops.build import elementwise_meta, unsupported
 from rushlight.ops.readable import checked, is_symbol, scalar
 
 
@@ -77,6 +77,8 @@ def _scatter_reduce_rule(
         raise RuntimeError(
             f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
         )
+    if reduce == "mean" and x.dtype.kind == "b":
+        raise unsupported("scatter_gather_tensor_cpu_reduce_mean", x.dtype)
     return Plan(_kept(x))
 
 
@@ -329,6 +331,8 @@ def _index_reduce_rule(
             f"index_reduce_(): Number of indices ({index.numel}) should be equal to "
             f"source.size(dim): ({source.shape[d]}), for dim: {dim}"
         )
+    if x.dtype.kind == "b":
+        raise unsupported("index_func_", x.dtype)
     return Plan(_kept(x))
 
 
