@@ -17,18 +17,17 @@ from rushlight.compiler import counts
 from rushlight.compiler.capture import NotCaptured, capture
 from rushlight.compiler.program import Program
 from rushlight.compiler.steps import PythonStep
-from rushlight.compiler.values import from_array
-from rushlight.ir.graph import Graph, Store, Value, row_major
+from rushlight.ir.graph import Graph, Store, Value, const, row_major
 from rushlight.ir.op import Op, Plan
 from rushlight.runtime import blas, cpu
 from rushlight.runtime.quiet import quietly
 
-__all__ = ["run"]
+__all__ = ["Call", "clear", "program_of", "run"]
 
 _MOST = 512
 _DOUBLE = np.dtype(np.float64)
 _lock = threading.RLock()
-_calls: OrderedDict[Any, _Call] = OrderedDict()
+_calls: OrderedDict[Any, Call] = OrderedDict()
 
 
 def run(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> list[Any]:
@@ -42,19 +41,31 @@ def run(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> list
         new row-major arrays of the shapes and dtypes of `plan.outs`.
     """
     operands = [_plain(x) if isinstance(x, np.ndarray) else x for x in operands]
+    call = program_of(op, plan, operands, attrs)
+    counts.note(counts.OPAQUE if call.opaque else counts.COMPILED, op.name)
+    return call.run(op, plan, operands, attrs)
+
+
+def program_of(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> Call:
+    """The program of a call, a new one if calls like it have none."""
     key = _key(op, plan, operands, attrs)
     with _lock:
         call = _calls.get(key) if key is not None else None
         if call is None:
-            call = quietly(_Call, (op, plan, operands, attrs))
+            call = quietly(Call, (op, plan, operands, attrs))
             if key is not None:
                 _calls[key] = call
                 if len(_calls) > _MOST:
                     _calls.popitem(last=False)
         else:
             _calls.move_to_end(key)
-    counts.note(counts.OPAQUE if call.opaque else counts.COMPILED, op.name)
-    return call.run(op, plan, operands, attrs)
+    return call
+
+
+def clear() -> None:
+    """Forgets all programs."""
+    with _lock:
+        _calls.clear()
 
 
 def _plain(x: Any) -> Any:
@@ -81,8 +92,13 @@ def _key(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> Any
     return key
 
 
-class _Call:
-    """A call's program, and which operands its slots and numbers are."""
+class Call:
+    """A call's program, and which operands its slots and numbers are.
+
+    Attributes:
+        program: the program.
+        opaque: whether it runs a NumPy kernel in Python.
+    """
 
     def __init__(self, op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> None:
         self.plan = plan  # kept alive: the key has its identity
@@ -110,7 +126,7 @@ class _Call:
         """An operand as capture takes it."""
         if isinstance(x, np.ndarray):
             if x.size == 0:
-                return from_array(x)
+                return const(x, x.dtype)
             self.arrays.append(i)
             strides = tuple([s // x.itemsize for s in x.strides])
             return Value("input", (), (len(self.arrays) - 1, strides, 0), x.shape, x.dtype)
