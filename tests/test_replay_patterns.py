@@ -13,6 +13,7 @@ from collections import Counter
 
 import pytest
 import replay_habits  # noqa: F401 - adds its programs
+import replay_habits_more  # noqa: F401 - adds its programs
 from replay_programs import PROGRAMS, Out, differences
 
 import rushlight as rl

@@ -15,6 +15,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import rushlight as torch
 import replay_habits
+import replay_habits_more  # noqa: F401 - adds its programs
 from replay_programs import PROGRAMS, Out, plain
 
 torch.set_num_threads(int(sys.argv[2]))
