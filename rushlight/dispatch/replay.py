@@ -9,6 +9,7 @@ events run eagerly (`bail`): nothing has happened yet, so nothing is lost but ti
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
 from collections import Counter
@@ -23,12 +24,13 @@ from rushlight.dispatch.modes import state
 from rushlight.dispatch.record import Recorder, Recording
 from rushlight.dispatch.settle import as_handed_out, settle, writes
 from rushlight.dispatch.tensor import Tensor, memory_of
-from rushlight.dispatch.tree import Path, Point, compile_phases
+from rushlight.dispatch.tree import Path, Phase, Point, compile_phases
 from rushlight.runtime.storage import force
 
 __all__ = ["Replay", "Statistics", "begin", "replay", "stop"]
 
 _TIMES = 2  # a stretch is compiled when it has come this often
+TAKES_OVER = 4  # its program takes over then, always at the same time: runs give the same bits
 _MOST_KEYS = 512
 _MOST_PATHS = 64
 _MOST_MISSES = 4  # flights begun in the middle of a recording that may go wrong
@@ -70,13 +72,57 @@ class Statistics:
 class _Known:
     """What is known of a stretch that came by."""
 
-    __slots__ = ("alive", "count", "path", "problem")
+    __slots__ = ("alive", "count", "job", "path", "problem")
 
     def __init__(self) -> None:
         self.count = 0
+        self.job: Compilation | None = None
         self.alive: dict[int, set[int]] = {}
         self.path: Path | None = None
         self.problem: str | None = None
+
+
+class Compilation:
+    """A stretch being compiled by another thread.
+
+    Args:
+        path: the stretch.
+        alive: for each event that launches, the slots that are delivered there.
+
+    Attributes:
+        seconds: how long it took.
+    """
+
+    def __init__(self, path: Path, alive: dict[int, set[int]]) -> None:
+        self.path = path
+        self.alive = {i: set(slots) for i, slots in alive.items()}
+        self.seconds = 0.0
+        self._phases: dict[int, Phase] | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="rushlight-compiler")
+        self._thread.start()
+
+    def _run(self) -> None:
+        start = time.perf_counter()
+        try:
+            self._phases = compile_phases(self.path, self.alive)
+        except BaseException as error:  # raised where somebody waits for the result
+            self._error = error
+        self.seconds = time.perf_counter() - start
+
+    def serves(self, alive: dict[int, set[int]]) -> bool:
+        """Whether it delivers all that somebody held in the meantime."""
+        return all(slots <= self.alive.get(i, set()) for i, slots in alive.items())
+
+    def phases(self) -> dict[int, Phase]:
+        """The programs, when they are there."""
+        self._thread.join()
+        if self._phases is None and self._error is None:  # a fork left the thread behind
+            self._run()
+        if self._error is not None:
+            raise self._error
+        assert self._phases is not None
+        return self._phases
 
 
 class Replay:
@@ -124,11 +170,22 @@ class Replay:
         if known.path is not None and known.path.points[0] in self.roots:
             self.statistics.refused["it was compiled, yet recorded again"] += 1
             return known.path.points[-1]
+        if known.path is None and known.job is None:
+            known.job = Compilation(path, known.alive)
+        if known.path is None and known.count < TAKES_OVER:
+            return None  # eager code goes on meanwhile
+        return self._compiled(known, path)
+
+    def _compiled(self, known: _Known, path: Path) -> Point | None:
+        """Plants a stretch whose compilation is due, once it is there."""
+        job, known.job = known.job, None
+        if job is None or not job.serves(known.alive):
+            job = Compilation(path, known.alive)
         if self.paths >= _MOST_PATHS:
             self.forget()
-        start = time.perf_counter()
         try:
-            path.phases = compile_phases(path, known.alive)
+            path = job.path
+            path.phases = job.phases()
         except (Unsupported, NotImplementedError) as error:
             known.problem = str(error) or type(error).__name__
             self.statistics.refused[known.problem] += 1
@@ -147,8 +204,7 @@ class Replay:
         except BaseException:
             self.start()  # what follows is recorded afresh
             raise
-        spent = (time.perf_counter() - start) * 1e3
-        log("compile", f"{len(path.phases)} programs in {spent:.0f} ms")
+        log("compile", f"{len(path.phases)} programs in {job.seconds * 1e3:.0f} ms")
         self.statistics.compiled += 1
         self.statistics.paths.append(path)
         self.paths += 1
