@@ -30,7 +30,7 @@ from rushlight.runtime.storage import force
 __all__ = ["Replay", "Statistics", "begin", "replay", "stop"]
 
 _TIMES = 2  # a stretch is compiled when it has come this often
-TAKES_OVER = 4  # its program takes over then, always at the same time: runs give the same bits
+TAKES_OVER = 3  # its program takes over then, always at the same time: runs give the same bits
 _MOST_KEYS = 512
 _MOST_PATHS = 64
 _MOST_MISSES = 4  # flights begun in the middle of a recording that may go wrong
