@@ -70,3 +70,9 @@ def test_grid_sample_twice(mode):
     assert rl.autograd.gradgradcheck(
         lambda x, g: sample(x, g, mode=mode, align_corners=False), (image, grid)
     )
+
+
+def test_product_of_complex_numbers_twice_at_zeros():
+    z = rl.tensor([1 + 2j, 0, 3 - 1j], dtype=rl.complex128, requires_grad=True)
+    assert rl.autograd.gradgradcheck(lambda t: t.prod(), (z,))
+    assert rl.autograd.gradgradcheck(lambda t: t.cumprod(0), (z,))

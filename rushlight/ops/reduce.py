@@ -123,7 +123,7 @@ products_of_others = Op(
 
 
 def _others_grad(o: Any, g: Any, x: Any, dim: int) -> Any:
-    """d/dx_i of the sum over j of g_j times the product of all but j."""
+    """The sum over j of g_j times the conjugate product of all but i and j."""
     size = x._meta.shape[dim]
     positions = o.arange(0, size, 1, dtypes.int64, x._meta.device)
     positions = o.view(positions, tuple(size if d == dim else 1 for d in range(x._meta.ndim)))
@@ -132,7 +132,7 @@ def _others_grad(o: Any, g: Any, x: Any, dim: int) -> Any:
         here = positions == j
         g_j = o.sum(o.where(here, g, o.zeros_like(g)), dim, True, None)
         without = o.products_of_others(o.where(here, o.full_like(x, 1), x), dim)
-        part = g_j * o.where(here, o.zeros_like(without), without)
+        part = g_j * o.conj(o.where(here, o.zeros_like(without), without))
         total = part if total is None else total + part
     return o.zeros_like(x) if total is None else total
 
