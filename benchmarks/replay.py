@@ -109,9 +109,7 @@ def fused(torch: Any) -> dict[str, Step]:
             lambda: functional.layer_norm(rows, norm, weight, bias).square().sum(),
             *(rows, weight, bias),
         ),
-        "cross_entropy": forward_and_backward(
-            lambda: functional.cross_entropy(rows, labels), rows
-        ),
+        "cross_entropy": forward_and_backward(lambda: functional.cross_entropy(rows, labels), rows),
     }
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("RUSHLIGHT_VERIFY", "1")  # graphs and memory plans are checked
@@ -31,3 +33,9 @@ def declare_torchvision_operators() -> None:
 
 
 declare_torchvision_operators()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests wish to be read at the end of a run."""
+    for line in getattr(sys.modules.get("tier1"), "notes", ()):
+        terminalreporter.write_line(line)

@@ -14,13 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler import single
+from rushlight.compiler import counts, single
+from rushlight.ir import op as records
 from rushlight.ir.graph import Value
 from rushlight.runtime import blas, cpu
 from rushlight.runtime.quiet import quietly
 
-__all__ = ["check", "fast_flags", "operand", "reference", "same_bits", "special", "with_threads"]
+__all__ = [
+    "check", "fast_flags", "notes", "operand", "reference", "same_bits", "special",
+    "undeclared", "with_threads",
+]  # fmt: skip
 
+notes: list[str] = []  # for the summary of a test run
+KINDS_WHOLE = ("scan", "sort", "opaque", "random")
 SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.5, -2.5)
 TRANSCENDENTAL = frozenset(
     "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh "
@@ -150,6 +156,17 @@ def check(op: Any, plan: Any, operands: list[Any], attrs: Any) -> Any:
     found = single.run(op, plan, operands, attrs)
     compare(op, single.program_of(op, plan, operands, attrs), found, wanted, operands)
     return found
+
+
+def undeclared() -> list[str]:
+    """Records of which calls ran whole in programs, or eagerly, though they do not say so."""
+    ran = counts.snapshot()
+    return [
+        name
+        for name in (*ran["opaque"], *ran["eager"])
+        if name in ran["eager"]
+        or (records.get(name).kind not in KINDS_WHOLE and not records.get(name).whole)
+    ]
 
 
 def with_threads(count: int, f: Any) -> Any:

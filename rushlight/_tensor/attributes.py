@@ -110,7 +110,8 @@ def data_ptr(self: Tensor) -> int:
     """The address of the first element."""
     if self._meta.numel == 0:
         return 0
-    return untyped_storage(self).data_ptr() + self._offset * self._meta.dtype.itemsize
+    start: int = untyped_storage(self).data_ptr()
+    return start + self._offset * self._meta.dtype.itemsize
 
 
 @method

@@ -83,7 +83,7 @@ class _Lowering:
         for call in calls:
             if type(call) is Item:
                 value = self.read(call.region)
-                self.items[call.index] = _map("cast", (_reshaped(value, ()),), (), _DOUBLE)
+                self.items[call.at] = _map("cast", (_reshaped(value, ()),), (), _DOUBLE)
             else:
                 self.compute(call)  # type: ignore[arg-type]
         stores = []
@@ -141,7 +141,7 @@ class _Lowering:
         if kind is Region:
             return self.read(x)
         if kind is Number:
-            return Value("number", (), (x.index,), (), _DOUBLE)
+            return Value("number", (), (x.at,), (), _DOUBLE)
         if kind is Expression:
             return self.expression(x)
         return x
@@ -152,7 +152,7 @@ class _Lowering:
                 return self.items[x.args[0]]
             return _map(x.name, tuple([self.expression(a) for a in x.args]), (), _DOUBLE)
         if type(x) is Number:
-            return Value("number", (), (x.index,), (), _DOUBLE)
+            return Value("number", (), (x.at,), (), _DOUBLE)
         return const(x, _DOUBLE)
 
     # Memory

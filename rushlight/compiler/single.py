@@ -42,8 +42,9 @@ def run(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> list
     """
     operands = [_plain(x) if isinstance(x, np.ndarray) else x for x in operands]
     call = program_of(op, plan, operands, attrs)
+    results = call.run(op, plan, operands, attrs)
     counts.note(counts.OPAQUE if call.opaque else counts.COMPILED, op.name)
-    return call.run(op, plan, operands, attrs)
+    return results
 
 
 def program_of(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> Call:

@@ -51,7 +51,7 @@ def take_over(run: Callable[[], Any]) -> None:
             run()
         finally:
             if doors.door[0] is parked:
-                doors.door[0] = parked.instead_of
+                doors.door[0] = parked.instead_of  # type: ignore[attr-defined]
             doors.owner[0] = owner
 
 

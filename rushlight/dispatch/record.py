@@ -30,8 +30,8 @@ from rushlight.dispatch.symbolic import Decisions, Symbol, expression, plain
 from rushlight.dispatch.tape import AccumulateGrad, SavedTensor
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.ir.meta import Meta
-from rushlight.ops.unary import clone as CLONE  # noqa: N812
 from rushlight.ir.trace import Call, Item, Number, Region
+from rushlight.ops.unary import clone as CLONE
 
 __all__ = ["Event", "Place", "Recorder", "Recording", "Slot", "spent"]
 
@@ -77,12 +77,8 @@ class Place:
 class Slot:
     """A tensor that an event handed out."""
 
-    __slots__ = (
-        *("index", "leaves", "meta", "node", "node_class", "offset", "out_nr", "place", "ref"),
-        *("requires_grad", "serial"),
-    )
-
-    def __init__(self, index: int, t: Tensor, place: int, offset: int) -> None:
+    def __init__(self, serial: int, index: int, t: Tensor, place: int, offset: int) -> None:
+        self.serial = serial
         self.index = index
         self.ref = weakref.ref(t)
         self.meta: Meta = t._meta
@@ -492,7 +488,7 @@ class Recorder:
         if op.kind == "random" or op.name == "empty":
             self._note_hosted(inputs, outs, kind, event)
             return
-        arguments = []
+        arguments: list[Any] = []
         for x in inputs:
             if isinstance(x, Tensor):
                 arguments.append(self._region(x))
@@ -550,7 +546,7 @@ class Recorder:
             own = trace.calls[-1].inputs if event.calls[0] < event.calls[1] else ()  # type: ignore[union-attr]
             event.inputs = tuple(
                 [
-                    ("number", own[i].index)
+                    ("number", own[i].at)
                     if type(x) is float and own and type(own[i]) is Number
                     else self._reference(x)
                     for i, x in enumerate(inputs)
@@ -606,8 +602,8 @@ class Recorder:
             note = t._storage.note
             place = t._window = self._new_place(t._storage, t, t._offset)
             t._storage.note = note
-        slot = Slot(len(self.now.slots), t, place.index, t._offset - place.base)
-        slot.serial = self.serial
+        offset = t._offset - place.base
+        slot = Slot(self.serial, len(self.now.slots), t, place.index, offset)
         if t._borrowed and place.made:
             self._trouble("a view without history of a tensor that has one")
         if t._node is not None:
@@ -640,7 +636,7 @@ class Recorder:
 
     def _note_leaves(self, event: Event) -> list[tuple[Any, str, Any]]:
         """What a backward pass did to each leaf: a new gradient, or more in the one it had."""
-        found = []
+        found: list[tuple[Any, str, Any]] = []
         seen = set()
         for leaf, fresh in self.leaves:
             slot = self._slot_of(leaf)

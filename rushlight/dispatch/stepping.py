@@ -43,7 +43,7 @@ class StepRecord:
         self.gradients = [(p, p._grad) for p in params if id(p) not in settled]
 
     def _wrapped(self, at: int, group: dict[str, Any], numbers: list[float]) -> dict[str, Any]:
-        made = {}
+        made: dict[str, Any] = {}
         for key, value in group.items():
             if isinstance(value, Tensor):
                 self.problem = f"{key} is a tensor"

@@ -67,7 +67,7 @@ class Symbol(float):
         while stack:
             x = stack.pop()
             if type(x) is Number:
-                self.decided.values.add(x.index)
+                self.decided.values.add(x.at)
             elif type(x) is Expression:
                 if x.name == "item":
                     self.decided.values.add(None)
@@ -75,7 +75,7 @@ class Symbol(float):
         return self.plain()
 
     def __bool__(self) -> bool:
-        return bool(self != 0)
+        return bool(self.__ne__(0))
 
     def __neg__(self) -> Symbol:
         return Symbol.of(-self.plain(), expression("negative", self.expression), self.decided)
@@ -134,7 +134,7 @@ def _comparison(name: str) -> Callable[..., Any]:
             other = float(other) if isinstance(other, Symbol) else other
             return plain_method(self.decide(), other)
         answer = plain_method(self.plain(), other)
-        answers.add((self.expression.index, name, other, answer))
+        answers.add((self.expression.at, name, other, answer))
         return answer
 
     return method

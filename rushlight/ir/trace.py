@@ -26,7 +26,7 @@ class Region(NamedTuple):
 class Number(NamedTuple):
     """A Python float that may be another one next time: a run-time number of the program."""
 
-    index: int
+    at: int
 
 
 class Expression(NamedTuple):
@@ -57,5 +57,5 @@ class Call(NamedTuple):
 class Item(NamedTuple):
     """The value of a one-element region at this point, for the Expressions that follow."""
 
-    index: int
+    at: int
     region: Region
