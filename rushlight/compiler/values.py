@@ -35,6 +35,7 @@ __all__ = [
 
 Ints = tuple[int, ...]
 _INT64 = np.dtype(np.int64)
+_ROUNDS = frozenset(("gcd", "lcm"))  # as many rounds as the numbers say: not generated code
 _REDUCES = frozenset(("add", "multiply", "maximum", "minimum", "logical_or", "logical_and"))
 
 
@@ -210,7 +211,8 @@ def ufunc(function: Any, operands: Sequence[Any], dtype: Any = None) -> Value:
         dtype: the ``dtype=`` of the call: the loop's result.
     """
     name = function.__name__
-    if not isinstance(getattr(np, name, None), np.ufunc) or function.nout != 1:
+    known = isinstance(getattr(np, name, None), np.ufunc) and name not in _ROUNDS
+    if not known or function.nout != 1:
         raise NotCaptured(f"the ufunc {name}")
     kinds = [x[1] if isinstance(x, tuple) else _weak(x) for x in operands]
     options = {} if dtype is None else {"signature": (*[None] * len(kinds), np.dtype(dtype))}

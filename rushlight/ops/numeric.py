@@ -214,6 +214,7 @@ gcd = elementwise(
     api="torch method inplace tensors",
     kinds="ui",
     doc="The greatest common divisor.",
+    whole="as many rounds as the numbers say",
 )
 lcm = elementwise(
     "lcm",
@@ -222,6 +223,7 @@ lcm = elementwise(
     api="torch method inplace tensors",
     kinds="ui",
     doc="The least common multiple.",
+    whole="as many rounds as the numbers say",
 )
 
 # Numbers in the place of NaN and infinities
