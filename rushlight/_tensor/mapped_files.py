@@ -5,7 +5,6 @@ In: a file's name and a number of elements. Out: a tensor whose memory is the fi
 
 from __future__ import annotations
 
-import mmap
 import os
 from typing import Any
 
@@ -20,6 +19,8 @@ __all__: list[str] = []
 
 def _open(filename: str, shared: bool, nbytes: int) -> Any:
     """A map of the file's first bytes; a shared file is made, or made larger, if need be."""
+    import mmap
+
     flags = (os.O_RDWR | os.O_CREAT) if shared else os.O_RDONLY
     try:
         handle = os.open(filename, flags | getattr(os, "O_BINARY", 0), 0o600)
