@@ -490,3 +490,24 @@ def wide_values(torch: Any, out: Out) -> None:
         w.grad = None
         loss.backward()
         out(w.grad, loss)
+
+
+@program(replays=True)
+def evaluation_in_inference_mode(torch: Any, out: Out) -> None:
+    torch.manual_seed(74)
+    functional = torch.nn.functional
+    model = _mlp(torch, 2, 8, 3)
+    x, y = _points(torch, 30)
+    labels = (y[:, 0] > 0).long()
+    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in out.steps():
+        opt.zero_grad()
+        loss = functional.cross_entropy(model(x), labels)
+        loss.backward()
+        opt.step()
+        with torch.inference_mode():
+            scores = model(x)
+            right = (scores.argmax(1) == labels).sum()
+            out(right.item(), functional.cross_entropy(scores, labels).item())
+        out(scores.is_inference(), scores.requires_grad)
+    out.state(model)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from rushlight import devices, dtypes
 from rushlight._tensor.api import function
 from rushlight.dispatch import gate, modes
-from rushlight.dispatch.doors import GRAD, enter, event, forget
+from rushlight.dispatch.doors import GRAD, event, forget
 from rushlight.naming import PublicType
 
 __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
@@ -138,15 +138,11 @@ class inference_mode(_Switch):
         return inference_mode(self.mode)
 
     def __enter__(self) -> None:
-        enter("inference mode")
         self.was = state.grad, state.inference
-        state.inference = self.mode
-        if self.mode:
-            state.grad = False
+        event(GRAD, (False if self.mode else state.grad, bool(self.mode)))
 
     def __exit__(self, *exc: object) -> None:
-        enter("inference mode")
-        state.grad, state.inference = self.was
+        event(GRAD, self.was)
 
 
 for _switch in (no_grad, enable_grad, set_grad_enabled, inference_mode):

@@ -160,7 +160,7 @@ def build_match(point: Point, flight: Flight, path: Any, cells: dict[int, Any], 
         guards.append(f"op is {s.constant(event.op)}")
     n = len(point.references)
     if event.kind is GRAD:
-        guards.append(f"inputs[0] is {event.inputs[0][1]}")
+        guards.append(f"inputs == {s.constant(tuple([x for _, x in event.inputs]))}")
     else:
         guards.append(f"len(inputs) == {n}")
     s.add(1, f"if {' and '.join(guards)}:")
@@ -172,6 +172,7 @@ def build_match(point: Point, flight: Flight, path: Any, cells: dict[int, Any], 
     if point.parent is None:
         again = s.constant(_Again(point))
         checks += ["get_ident() == owner", f"state.grad is {path.recording.grad}"]
+        checks.append(f"state.inference is {path.recording.inference}")
         checks.append(f"(epoch[0] == {again}.epoch or {again}.look())")
         effects.append(f"watch[0] = {s.constant(path.watcher)}")
         effects.append(f"{s.constant(flight)}.launched = None")
@@ -331,7 +332,9 @@ def _kind(
     """What is particular to the kind of event: guards, effects, and the result."""
     event = point.event
     if event.kind is GRAD:
-        return [], [f"state.grad = {event.inputs[0][1]}"], "None"
+        values = [value for _, value in event.inputs]
+        modes_set = zip(("state.grad", "state.inference"), values, strict=False)
+        return [], [f"{mode} = {x}" for mode, x in modes_set], "None"
     if event.kind is ZERO:
         return _zero(s, event)
     if event.kind is CLEAR:
@@ -417,6 +420,8 @@ def _hand_out(
         s.names["new"] = new
         lines = [f"{t} = new(Tensor, {made}[1], {m}, {slot.offset}, None, a0._counter)", *grads]
         lines.append(f"{c}[0] = {t}; {c}[1] = {made}[1]")
+        if slot.inference:
+            lines.append(f"{t}._inference = True")
         if point.viewed:
             s.names["view_record"] = views.view_record
             op, attrs = s.constant(event.op), s.constant(event.attrs)
@@ -431,7 +436,8 @@ def _hand_out(
     )
     lines = [f"{t} = {c}[0]", f"if {held}:"]
     lines += [f"    {t} = renewed({c}, {m}, {slot.requires_grad}, {node}, {slot.out_nr})"]
-    return [*lines, "else:", f"    {t}._requires_grad = {slot.requires_grad}; {t}._node = {node}"]
+    lines += ["else:", f"    {t}._requires_grad = {slot.requires_grad}; {t}._node = {node}"]
+    return [*lines, f"{t}._inference = True"] if slot.inference else lines
 
 
 def _renewed(cell: list[Any], m: Any, requires_grad: bool, node: Any, nr: int) -> Tensor:
@@ -463,6 +469,7 @@ def _fresh(cell: list[Any], m: Any, requires_grad: bool, node: Any, nr: int) -> 
     storage = Storage.without_memory(m.numel * m.dtype.itemsize)
     t = new(Tensor, storage, m, 0)
     t._array = None
+    t._inference = False
     t._requires_grad = requires_grad
     t._node = node
     t._out_nr = nr

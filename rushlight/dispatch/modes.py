@@ -33,11 +33,14 @@ state = _State()
 
 def special() -> bool:
     """Whether a mode is active in which nothing is replayed."""
-    return bool(state.stack or state.inference or state.packing or state.anomaly)
+    return bool(state.stack or state.packing or state.anomaly)
 
 
 def _set_grad_mode(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:
+    """Sets gradient recording, and inference mode if there is a second value."""
     state.grad = inputs[0]
+    if len(inputs) > 1:
+        state.inference = inputs[1]
 
 
 EAGER[GRAD] = _set_grad_mode

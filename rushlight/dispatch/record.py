@@ -89,6 +89,7 @@ class Slot:
     def note(self, t: Tensor) -> None:
         """Notes where the tensor is in the gradient graph."""
         self.requires_grad = t._requires_grad
+        self.inference = t._inference
         self.node = weakref.ref(t._node) if t._node is not None else None
         self.node_class = type(t._node)
         self.leaves = leaves_of(t._node) if t._node is not None else ()
@@ -145,6 +146,7 @@ class Recording:
     def __init__(self, serial: int) -> None:
         self.serial = serial
         self.grad = state.grad
+        self.inference = state.inference
         self.events: list[Event] = []
         self.calls: list[Call | Item] = []
         self.places: list[Place] = []
@@ -553,7 +555,7 @@ class Recorder:
                 ]
             )
         elif kind in (STEP, ZERO, GRAD):
-            event.inputs = (("value", inputs[0]),)
+            event.inputs = tuple([("value", x) for x in inputs])
         else:
             detaches = kind is DETACH or kind is DATA
             event.inputs = tuple([self._reference(x, detaches) for x in inputs])

@@ -157,7 +157,7 @@ class Replay:
 
     def _learn(self, recording: Recording) -> Point | None:
         path = Path(recording, self)
-        key = (recording.grad, tuple(path.keys))
+        key = (recording.grad, recording.inference, tuple(path.keys))
         if len(self.known) >= _MOST_KEYS:
             self.known.clear()
         known = self.known.setdefault(key, _Known())
@@ -219,7 +219,7 @@ class Replay:
             point = next((p for p in siblings if p.key == path.keys[i]), None)
             if point is None:
                 point = Point(event, path.keys[i], parent, path.references[i])
-                point.grad = recording.grad
+                point.grad, point.inference = recording.grad, recording.inference
                 siblings.append(point)
             path.points.append(point)
             siblings, parent = point.children, point
@@ -508,8 +508,8 @@ class Replay:
         self.resumed = None
         launched = self.flight.launched
         done = points.index(launched) + 1 if launched is not None and launched in points else 0
-        grad = state.grad
-        state.grad = _mode_at(points, done)
+        now = state.grad, state.inference
+        state.grad, state.inference = _modes_at(points, done)
         self.start()
         cells = _cells(points)
         changed: list[tuple[Any, Any]] = []
@@ -527,7 +527,7 @@ class Replay:
             for array, now in changed:
                 array[...] = now
             _release(points)
-            state.grad = grad
+            state.grad, state.inference = now
 
     def _take_back(self, points: list[Point], cells: dict[int, Any]) -> None:
         """Undoes what matched events did at once: gradients, versions, histories."""
@@ -618,7 +618,7 @@ class Replay:
     def _prune(self, point: Point, held: set[int]) -> None:
         """Takes the stretches through a point out of the tree; they will deliver more."""
         at = len(point.path()) - 1
-        for (_, keys), known in self.known.items():
+        for (_, _, keys), known in self.known.items():
             if len(keys) > at and all(k == p.key for k, p in zip(keys, point.path(), strict=False)):
                 known.alive.setdefault(at, set()).update(held)
         root = point.path()[0]
@@ -626,13 +626,14 @@ class Replay:
             self.roots.remove(root)
 
 
-def _mode_at(points: list[Point], n: int) -> bool:
-    """The gradient mode before the n-th event of a path."""
-    grad = points[0].grad
+def _modes_at(points: list[Point], n: int) -> tuple[bool, bool]:
+    """Gradient recording and inference mode before the n-th event of a path."""
+    grad, inference = points[0].grad, points[0].inference
     for p in points[:n]:
         if p.event.kind is GRAD:
-            grad = p.event.inputs[0][1]
-    return grad
+            grad, *more = [value for _, value in p.event.inputs]
+            inference = more[0] if more else inference
+    return grad, inference
 
 
 def _become(handed: Tensor, made: Tensor) -> None:

@@ -69,6 +69,7 @@ class Point:
         self.misses = 0  # of a root: flights begun in the middle of a recording that went wrong
         self.times = 0  # how often its program has run
         self.size = 0  # the events for which its program stands
+        self.inference = False  # likewise inference mode
         self.grad = True  # the gradient mode at the start of a stretch
 
     def path(self) -> list[Point]:
