@@ -119,6 +119,7 @@ NIGHTLY = {  # what takes minutes to hours, beside PyTorch
     "programs": ["test_programs.py", "--count", "10000"],
     "derivatives": ["check_second_derivatives.py"],
     "vecmath": ["check_vecmath.py"],
+    "tier1": ["check_tier1.py"],
 }
 
 
