@@ -21,6 +21,7 @@ from rushlight.dispatch.doors import BACKWARD, DEMAND, EAGER, GRAD, STEP, WRITE,
 from rushlight.dispatch.log import log
 from rushlight.dispatch.match import NOT_ME, Flight, build_end, build_launch, build_match, count
 from rushlight.dispatch.modes import state
+from rushlight.dispatch.patience import TIMES, Patience, below, dismantle, idle, resting
 from rushlight.dispatch.record import Recorder, Recording
 from rushlight.dispatch.settle import as_handed_out, settle, writes
 from rushlight.dispatch.tensor import Tensor, memory_of
@@ -29,8 +30,7 @@ from rushlight.runtime.storage import force
 
 __all__ = ["Replay", "Statistics", "begin", "replay", "stop"]
 
-_TIMES = 2  # a stretch is compiled when it has come this often
-TAKES_OVER = 3  # its program takes over then, always at the same time: runs give the same bits
+TAKES_OVER = 3  # when a stretch's program takes over, always at the same time: same bits again
 _MOST_KEYS = 512
 _MOST_PATHS = 64
 _MOST_MISSES = 4  # flights begun in the middle of a recording that may go wrong
@@ -53,16 +53,25 @@ class Statistics:
         self.compiled = 0
         self.bailed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self._gone = (0, 0)  # launched and matched, of stretches that are no more
 
     @property
     def launched(self) -> int:
         """How many programs have run."""
-        return sum([p.times for p in self._points()])
+        return self._gone[0] + sum([p.times for p in self._points()])
 
     @property
     def matched(self) -> int:
         """How many events a program stood for."""
-        return sum([p.times * p.size for p in self._points()])
+        return self._gone[1] + sum([p.times * p.size for p in self._points()])
+
+    def forget(self, roots: list[Point]) -> None:
+        """Keeps the counts of these stretches alone."""
+        gone = self.launched, self.matched
+        self.paths = [p for p in self.paths if p.points[0] not in roots]
+        left = self.launched, self.matched
+        kept = zip(self._gone, gone, left, strict=True)
+        self._gone = tuple([n + a - b for n, a, b in kept])  # type: ignore[assignment]
 
     def _points(self) -> list[Point]:
         found = {id(p): p for path in self.paths for p in path.points}
@@ -136,7 +145,7 @@ class Replay:
         self.known: dict[Any, _Known] = {}
         self.roots: list[Point] = []
         self.last: Point | None = None  # where the last stretch ended
-        self.paths = 0
+        self.patience = Patience()
 
     # Recording
 
@@ -153,7 +162,12 @@ class Replay:
             self.statistics.refused[recording.problem] += 1
         elif recording.events:
             end = self._learn(recording)
-        self._expect(end)
+        rest = self.patience.recorded(len(recording.events), self.statistics)
+        if rest and end is None:
+            log("trace", f"recording rests for {rest} events")
+            doors.door[0], doors.watch[0] = resting(rest, self.start), None
+        else:
+            self._expect(end)
 
     def _learn(self, recording: Recording) -> Point | None:
         path = Path(recording, self)
@@ -165,14 +179,14 @@ class Replay:
         for i, event in enumerate(recording.events):
             if event.alive is not None:
                 known.alive.setdefault(i, set()).update(event.alive)
-        if known.count < _TIMES or known.problem is not None:
+        if known.count < self.patience.times or known.problem is not None:
             return None
         if known.path is not None and known.path.points[0] in self.roots:
             self.statistics.refused["it was compiled, yet recorded again"] += 1
             return known.path.points[-1]
         if known.path is None and known.job is None:
             known.job = Compilation(path, known.alive)
-        if known.path is None and known.count < TAKES_OVER:
+        if known.path is None and known.count < self.patience.times + TAKES_OVER - TIMES:
             return None  # eager code goes on meanwhile
         return self._compiled(known, path)
 
@@ -181,8 +195,7 @@ class Replay:
         job, known.job = known.job, None
         if job is None or not job.serves(known.alive):
             job = Compilation(path, known.alive)
-        if self.paths >= _MOST_PATHS:
-            self.forget()
+        self._make_room()
         try:
             path = job.path
             path.phases = job.phases()
@@ -207,9 +220,38 @@ class Replay:
         log("compile", f"{len(path.phases)} programs in {job.seconds * 1e3:.0f} ms")
         self.statistics.compiled += 1
         self.statistics.paths.append(path)
-        self.paths += 1
+        self.patience.compiled(path)
         known.path = path
         return self._plant(path)
+
+    def _make_room(self) -> None:
+        """Before a stretch is compiled, those go that are not used, or all if there are many."""
+        gone = idle(self.roots)
+        if len(self.statistics.paths) >= _MOST_PATHS:
+            gone = gone or self.roots
+        for root in list(gone):
+            for known in self.known.values():
+                if known.path is not None and known.path.points[0] is root:
+                    known.count = 0
+            self._uproot(root)
+            dismantle(root)
+        if gone:
+            tables = self.flight.outside, self.flight.arrays
+            for table in tables:
+                table[:] = [None] * len(table)
+
+    def _uproot(self, root: Point) -> None:
+        """Takes the stretches that begin with a point out of the tree."""
+        self.roots.remove(root)
+        self.statistics.forget([root])
+        for known in self.known.values():
+            if known.path is not None and known.path.points[0] is root:
+                known.path = None
+        for point in [p for other in self.roots for p in below(other)]:
+            if point.next[0] is not None and getattr(point.next[0], "point", None) is root:
+                point.next[0] = point.path()[0].match
+        if self.last is not None and self.last.path()[0] is root:
+            self.last = None
 
     def _plant(self, path: Path) -> Point:
         """Puts a compiled path into the tree; returns its end."""
@@ -223,6 +265,7 @@ class Replay:
                 siblings.append(point)
             path.points.append(point)
             siblings, parent = point.children, point
+        path.points[0].nbytes += sum([place.nbytes for place in recording.places])
         self.flight.make_room(len(path.outside), len(recording.numbers))
         cells: dict[int, Any] = {}
         start = 0
@@ -297,10 +340,11 @@ class Replay:
 
     def forget(self) -> None:
         """Drops all that was compiled."""
+        self.statistics.forget(self.roots)
         self.roots.clear()
         self.known.clear()
-        self.paths = 0
         self.last = None
+        self.patience = Patience()
 
     # In flight
 
@@ -623,7 +667,7 @@ class Replay:
                 known.alive.setdefault(at, set()).update(held)
         root = point.path()[0]
         if root in self.roots:
-            self.roots.remove(root)
+            self._uproot(root)
 
 
 def _modes_at(points: list[Point], n: int) -> tuple[bool, bool]:

@@ -68,6 +68,9 @@ class Point:
         self.attrs: tuple[Any, ...] = ()  # of a view of data, in this flight
         self.misses = 0  # of a root: flights begun in the middle of a recording that went wrong
         self.times = 0  # how often its program has run
+        self.runs = 0  # of a root: how often programs had run at the last compilation,
+        self.idle = 0  # and for how many compilations none has since
+        self.nbytes = 0  # of a root: the memory that its stretches hold
         self.size = 0  # the events for which its program stands
         self.inference = False  # likewise inference mode
         self.grad = True  # the gradient mode at the start of a stretch
