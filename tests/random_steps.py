@@ -37,7 +37,7 @@ OPTIMISERS = [
     "torch.optim.Adam({}, lr=0.01)",
     "torch.optim.AdamW({}, lr=0.01, betas=(0.8, 0.9))",
     "torch.optim.RMSprop({}, lr=0.005)",
-    "torch.optim.Adagrad({}, lr=0.01)",
+    "torch.optim.Adagrad({}, lr=0.01, eps=1e-3)",  # of what is flat it would make noise
 ]
 
 

@@ -22,7 +22,7 @@ _PAYS = 8  # runs of a compiled stretch that make up for its compilation
 _RECORDINGS = 64  # recordings that are judged together
 _LONGEST_REST = 16  # times as many events as were recorded in vain
 _IDLE = 16  # compilations that an unused stretch outlives
-_IDLE_BYTES = 1 << 28  # memory that unused stretches may hold
+_IDLE_BYTES = 1 << 26  # memory that unused stretches may hold
 
 
 class Patience:
