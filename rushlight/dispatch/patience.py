@@ -116,7 +116,7 @@ def _runs(points: list[Any]) -> int:
 
 
 def dismantle(root: Any) -> None:
-    """Takes points apart, so that their memory goes at once rather than with the next collection."""
+    """Takes points apart, so that their memory goes at once, not with the next collection."""
     for point in below(root):
         for function in (point.match, point.launch):
             if function is not None:

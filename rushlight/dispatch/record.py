@@ -8,6 +8,8 @@ keeps tensors alive: what the user still holds at a boundary is what a program m
 
 from __future__ import annotations
 
+import os
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,6 +40,7 @@ __all__ = ["Event", "Place", "Recorder", "Recording", "Slot", "spent"]
 state = modes.state
 gate.PLAIN.add(Symbol)  # numbers, for the functions that read arguments
 symbolic.used.append(True)
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _MOST_EVENTS = 4000
 _COMES_ROUND = 3
 _REPEATS = 64  # of a call on results made since its last occurrence: layers do repeat
@@ -111,11 +114,12 @@ class Event:
         single: whether the call returned one tensor rather than a tuple.
         hosted: whether eager code runs it in each flight (random draws).
         windows: whether it views data; another flight may view another part.
+        line: where the user's program did it: file and line.
     """
 
     __slots__ = (
-        *("alive", "attrs", "calls", "detail", "hosted", "inputs", "kind", "node", "op"),
-        *("open", "outs", "saved", "single", "windows"),
+        *("alive", "attrs", "calls", "detail", "hosted", "inputs", "kind", "line", "node"),
+        *("op", "open", "outs", "saved", "single", "windows"),
     )
 
     def __init__(
@@ -135,6 +139,7 @@ class Event:
         self.open: tuple[int, ...] = ()
         self.saved: set[int] = set()
         self.node: Any = None  # a weak reference
+        self.line = _users_line()
 
     def __repr__(self) -> str:
         return f"{self.op.name if self.op else self.kind}{'_' if self.kind is WRITE else ''}"
@@ -188,6 +193,14 @@ def _history(t: Any) -> Any:
     """The node that a write into a tensor replaces: its own, or that of its base."""
     base = t._view.base if getattr(t, "_view", None) is not None else t
     return getattr(base, "_node", None)
+
+
+def _users_line() -> tuple[str, int]:
+    """File and line of the innermost frame that is not this package's."""
+    frame: Any = sys._getframe(2)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def leaves_of(node: Any) -> tuple[Any, ...]:

@@ -565,7 +565,11 @@ class Replay:
             changed = self._exchange(points[done:])
             self.recorder.again = True
             for p in points[done:]:
-                self._again(p, cells)
+                try:
+                    self._again(p, cells)
+                except Exception as error:
+                    error.add_note("the call that failed is at {}:{}".format(*p.event.line))
+                    raise
         finally:
             self.recorder.again = False
             for array, now in changed:
