@@ -27,6 +27,8 @@ from rushlight.runtime.quiet import quietly
 KINDS_WHOLE = {"scan", "sort", "opaque", "random"}
 # Sums of products, which NumPy's einsum and BLAS order in their own way.
 ROUNDED = {"batch_norm_backward"}
+# Records that can be read, but not all that they do has generated code.
+EMITTED = {"pow", "scatter_add", "index_add", "embedding_spread"}
 DTYPES = [rl.float32, rl.float64, rl.bfloat16, rl.int64, rl.uint8, rl.bool]
 CAPTURED = [n for n in OPS if records.get(n).kind not in ("movement", *KINDS_WHOLE) and samples(n)]
 
@@ -125,7 +127,8 @@ def test_few_records_stay_whole():
                 if all(m.dtype.kind != "c" for m in plan.outs):
                     whole.add(name)
     declared = {n for n in CAPTURED if records.get(n).whole}
-    assert whole == declared - {"complex"}
+    assert not whole - declared
+    assert declared - whole == {"complex", *EMITTED}
     assert parts > 3300
 
 
@@ -287,7 +290,7 @@ def test_heavy_operators_keep_their_kernels():
         graph = Graph((Store(results[0], 9, row_major(results[0].shape), 0, False),), 10, 0)
         (call_of,) = [v for v in graph.values() if v.dtype is None]
         assert call_of.kind == kind
-        assert (for_kernel(conv, plan, values) is not None) == (kind == "kernel")
+        assert (for_kernel(conv, plan, values, attrs) is not None) == (kind == "kernel")
         np.testing.assert_array_equal(
             stored(results, arrays)[0].astype(np.float32),
             eager(conv, plan, tensors, attrs)[0].astype(np.float32),

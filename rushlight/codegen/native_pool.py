@@ -67,14 +67,18 @@ def _max_worth(layouts: list[Any], attrs: tuple[Any, ...]) -> bool:
     return bool(layouts[0].size * math.prod(attrs[0]) >= _MIN_WORK)
 
 
+def serves(shape: Ints, dtype: Any, attrs: tuple[Any, ...]) -> bool:
+    """Whether there is a kernel for this `max_pool`; places are counted with 32 bits."""
+    if dtype.char not in "fd" or len(shape) > 4 or not 0 < math.prod(shape[2:]) < 1 << 31:
+        return False
+    axes = _axes(shape[2:], attrs)
+    return axes is not None and all([a.positions > 0 for a in axes]) and shape[0] * shape[1] > 0
+
+
 def _max(layouts: list[Any], attrs: tuple[Any, ...], outs: Any, threads: int) -> Bindings | None:
     x = layouts[0]
-    if x.dtype.char not in "fd" or len(x.shape) > 4 or x.size == 0:
-        return None
-    if math.prod(x.shape[2:]) >= 1 << 31:  # places are counted with 32 bits
-        return None
-    axes = _axes(x.shape[2:], attrs)
-    if axes is None or any([a.positions <= 0 for a in axes]):
+    axes = _axes(x.shape[2:], attrs) if serves(x.shape, x.dtype, attrs) else None
+    if axes is None:
         return None
     if outs and not all([a.contiguous for a in outs]):
         return None

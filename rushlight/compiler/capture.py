@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.codegen import NATIVE
+from rushlight.codegen import NATIVE, native_pool
 from rushlight.compiler import symbol_functions, symbol_indexing, values
 from rushlight.compiler.symbols import Symbol, lift
 from rushlight.compiler.values import NotCaptured
@@ -29,6 +29,7 @@ from rushlight.runtime.quiet import quietly
 __all__ = ["NotCaptured", "capture", "decompose", "for_kernel", "whole"]
 
 _TABLES = (symbol_functions, symbol_indexing)  # what they hold is in symbols.FUNCTIONS
+_FLOAT = np.dtype(np.float32)
 _NEVER = frozenset(("random", "sort", "opaque"))  # kinds whose kernels are not read
 
 
@@ -44,7 +45,7 @@ def capture(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) -
     Raises:
         NotCaptured: a run-time number is among the attributes of a call that must stay whole.
     """
-    served = for_kernel(op, plan, inputs)
+    served = for_kernel(op, plan, inputs, attrs)
     if served is not None:
         parts = whole("kernel", op, *served, attrs)
         return tuple(_result(v, m) for v, m in zip(parts, plan.outs, strict=True))
@@ -54,7 +55,9 @@ def capture(op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]) -
         return whole("opaque", op, plan, inputs, attrs)
 
 
-def for_kernel(op: Op, plan: Plan, inputs: Sequence[Any]) -> tuple[Plan, list[Any]] | None:
+def for_kernel(
+    op: Op, plan: Plan, inputs: Sequence[Any], attrs: tuple[Any, ...]
+) -> tuple[Plan, list[Any]] | None:
     """Plan and inputs of a call that goes to a native kernel of a whole operator; else None.
 
     Those kernels take float32 or float64 throughout; halves are converted, as `plan.compute` says.
@@ -63,6 +66,8 @@ def for_kernel(op: Op, plan: Plan, inputs: Sequence[Any]) -> tuple[Plan, list[An
         return None
     arrays = [x for x in inputs if isinstance(x, Value)]
     if any(x.size == 0 for x in arrays) or plan.outs[0].numel == 0:
+        return None
+    if op.name == "max_pool" and not native_pool.serves(inputs[0].shape, _FLOAT, attrs):
         return None
     kinds = {x.dtype for x in arrays if x.dtype.kind != "i"}
     if len(kinds) == 1 and kinds <= {np.dtype(np.float32), np.dtype(np.float64)}:

@@ -111,7 +111,8 @@ def _scatter(v: Value, base: Any, values: Any, *indices: Any) -> Any:
 
 def _call(v: Value, *inputs: Any) -> list[Any]:
     op, attrs, plan = v.attrs[:3]
-    results = cpu.run(op, plan, operands(v, inputs), attrs)
+    given = [a.item() if x.kind == "number" else a for x, a in zip(v.inputs, inputs, strict=True)]
+    results = cpu.run(op, plan, operands(v, given), attrs)
     placed = []
     for result, meta in zip(results, plan.outs, strict=True):
         out = np.empty(meta.shape, meta.dtype.numpy)

@@ -17,6 +17,7 @@ from rushlight.compiler import counts
 from rushlight.compiler.capture import NotCaptured, capture
 from rushlight.compiler.program import Program
 from rushlight.compiler.steps import PythonStep
+from rushlight.dtypes import from_numpy
 from rushlight.ir.graph import Graph, Store, Value, const, row_major
 from rushlight.ir.op import Op, Plan
 from rushlight.runtime import blas, cpu
@@ -43,7 +44,7 @@ def run(op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> list
     operands = [_plain(x) if isinstance(x, np.ndarray) else x for x in operands]
     call = program_of(op, plan, operands, attrs)
     results = call.run(op, plan, operands, attrs)
-    counts.note(counts.OPAQUE if call.opaque else counts.COMPILED, op.name)
+    counts.note(counts.OPAQUE if call.opaque else counts.COMPILED, op.name + call.numbers_are)
     return results
 
 
@@ -99,6 +100,7 @@ class Call:
     Attributes:
         program: the program.
         opaque: whether it runs a NumPy kernel in Python.
+        numbers_are: what the counts say behind the operator's name: complex numbers stay whole.
     """
 
     def __init__(self, op: Op, plan: Plan, operands: list[Any], attrs: tuple[Any, ...]) -> None:
@@ -108,6 +110,9 @@ class Call:
             self.make(op, plan, operands, attrs, floats=True)
         except NotCaptured:
             self.make(op, plan, operands, attrs, floats=False)
+        kinds = [m.dtype.kind for m in plan.outs]
+        kinds += [from_numpy(x.dtype).kind for x in operands if isinstance(x, np.ndarray)]
+        self.numbers_are = " (complex)" if "c" in kinds else ""
         self.opaque = any([isinstance(s, PythonStep) for s in self.program.steps])
 
     def make(

@@ -305,6 +305,7 @@ pow = Op(
     ),
     domain=(0.5, 3.0),
     single_pass=True,
+    whole="powers of whole numbers by whole numbers",
 )
 
 # Comparison

@@ -122,6 +122,7 @@ embedding_spread = Op(
     attrs=("rows", "padding_idx", "scale_grad_by_freq"),
     rule=lambda g, index, rows, padding_idx, scale: g.like(shape=(rows, g.shape[-1])),
     kernel=_spread,
+    whole="sums of halves at indices, rounded one by one",
     grads=(_spread_grad, None),
 )
 

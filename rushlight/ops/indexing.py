@@ -243,9 +243,9 @@ def _kept(m: Meta) -> Any:
 
 
 def _cut_source(src: Any, index: Any) -> Any:
-    if not hasattr(src, "shape"):  # a Python number
+    if np.ndim(src) == 0:
         return src
-    return np.atleast_1d(src)[tuple(slice(0, n) for n in index.shape)]
+    return src[tuple(slice(0, n) for n in index.shape)]
 
 
 def _scatter(x: Any, index: Any, src: Any, dim: int) -> Any:
@@ -322,6 +322,7 @@ scatter_add = Op(
     attrs=("dim",),
     rule=_scatter_rule,
     kernel=_scatter_add,
+    whole="sums of halves at indices, rounded one by one",
     grads=(
         lambda o, g: g,
         None,
@@ -415,6 +416,7 @@ index_add = Op(
     defaults=(1,),
     rule=_index_add_rule,
     kernel=_index_add,
+    whole="sums of halves at indices, rounded one by one",
     grads=(
         lambda o, g: g,
         None,

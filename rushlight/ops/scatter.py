@@ -541,7 +541,7 @@ masked_scatter = Op(
 # A tensor written into the place of a view
 
 
-def _view_scatter(name: str, view: Op, write: Callable[..., Any]) -> Op:
+def _view_scatter(name: str, view: Op, write: Callable[..., Any], whole: str = "") -> Op:
     """The operator that writes ``src`` where ``view`` of the input would read.
 
     Args:
@@ -573,6 +573,7 @@ def _view_scatter(name: str, view: Op, write: Callable[..., Any]) -> Op:
         rule=rule,
         kernel=write,
         backward=backward,
+        whole=whole,
     )
 
 
@@ -612,4 +613,6 @@ select_scatter = _view_scatter(
 )
 slice_scatter = _view_scatter("slice_scatter", movement.slice, _slice_scatter)
 diagonal_scatter = _view_scatter("diagonal_scatter", movement.diagonal, _diagonal_scatter)
-as_strided_scatter = _view_scatter("as_strided_scatter", movement.as_strided, _as_strided_scatter)
+as_strided_scatter = _view_scatter(
+    "as_strided_scatter", movement.as_strided, _as_strided_scatter, "looks at its input's strides"
+)
