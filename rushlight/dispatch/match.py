@@ -173,7 +173,7 @@ def build_match(point: Point, flight: Flight, path: Any, cells: dict[int, Any], 
         again = s.constant(_Again(point))
         checks += ["get_ident() == owner", f"state.grad is {path.recording.grad}"]
         checks.append(f"state.inference is {path.recording.inference}")
-        checks.append(f"(epoch[0] == {again}.epoch or {again}.look())")
+        checks.insert(0, f"(epoch[0] == {again}.epoch or {again}.look())")  # before it is asked
         effects.append(f"watch[0] = {s.constant(path.watcher)}")
         effects.append(f"{s.constant(flight)}.launched = None")
     elif not any(r[0] == "slot" for r in point.references):
