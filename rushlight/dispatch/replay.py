@@ -572,8 +572,8 @@ class Replay:
                     raise
         finally:
             self.recorder.again = False
-            for array, now in changed:
-                array[...] = now
+            for array, latest in changed:
+                array[...] = latest
             _release(points)
             state.grad, state.inference = now
 
