@@ -228,14 +228,15 @@ class Replay:
         """Before a stretch is compiled, those go that are not used, or all if there are many."""
         gone = idle(self.roots)
         if len(self.statistics.paths) >= _MOST_PATHS:
-            gone = gone or self.roots
-        for root in list(gone):
+            gone = gone or list(self.roots)
+        gone = [root for root in gone if root is not self.resumed]  # a flight has begun there
+        for root in gone:
             for known in self.known.values():
                 if known.path is not None and known.path.points[0] is root:
                     known.count = 0
             self._uproot(root)
             dismantle(root)
-        if gone:
+        if gone and self.resumed is None:
             tables = self.flight.outside, self.flight.arrays
             for table in tables:
                 table[:] = [None] * len(table)
