@@ -118,7 +118,7 @@ def data_ptr(self: Tensor) -> int:
 def untyped_storage(self: Tensor) -> Any:
     """The storage that the tensor is a view of."""
     look(self)
-    self._storage.exported = True  # who has it may read and write unseen
+    self._storage.exported += 1  # for good: who has it may read and write unseen
     return self._storage
 
 

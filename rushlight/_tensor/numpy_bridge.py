@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight._tensor.api import function, method
-from rushlight.dispatch.doors import watch
+from rushlight.dispatch.doors import look, watch
 from rushlight.dispatch.tensor import Tensor, array_of, memory_of, new, raw_array
 from rushlight.ir.meta import Size, meta
 from rushlight.runtime.storage import Storage
@@ -57,7 +57,7 @@ def from_numpy(ndarray: Any) -> Tensor:
     strides = tuple(s // size for s in ndarray.strides)
     m = meta(Size(ndarray.shape), dtype, strides)
     storage = Storage(_extent(ndarray), memory=_bytes_of(ndarray))
-    storage.exported = True
+    storage.exported = 1  # for good
     return new(Tensor, storage, m, 0, np.asarray(ndarray))
 
 
@@ -311,8 +311,31 @@ def numpy(self: Tensor, *, force: bool = False) -> Any:
             )
     if m.dtype.name in ("bfloat16", "complex32"):
         raise TypeError(f"Got unsupported ScalarType {m.dtype.title}")
-    self._storage.exported = True
-    return raw_array(self).view()
+    if m.numel == 0 or self._storage.foreign:
+        return raw_array(self).view()
+    look(self)
+    size = m.dtype.itemsize
+    strides = tuple([step * size for step in m.strides])
+    memory = np.asarray(_Export(self._storage))
+    return np.ndarray(m.shape, m.dtype.numpy, memory, self._offset * size, strides)
+
+
+class _Export:
+    """A storage's memory as NumPy sees it; arrays keep this alive, and views of them do.
+
+    As long as it lives, the storage is marked exported: NumPy may read and write there unseen.
+    """
+
+    __slots__ = ("__array_interface__", "memory", "storage")
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.memory = storage.bytes
+        self.__array_interface__ = self.memory.__array_interface__
+        storage.exported += 1
+
+    def __del__(self) -> None:
+        self.storage.exported -= 1
 
 
 def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:

@@ -46,7 +46,7 @@ class Storage:
 
     Attributes:
         length: its size in bytes.
-        exported: true once NumPy may hold an array over this memory.
+        exported: by how many others than tensors, such as NumPy, this memory may be seen.
         note: what the recorder knows of it.
         foreign: whether the memory was given, so that it cannot be replaced by a larger block.
     """
@@ -68,7 +68,7 @@ class Storage:
         self.device = device
         self._bytes = memory
         self.owner: Any = None
-        self.exported = False
+        self.exported = 0
         self.shared = False
         self.note: Any = None
         self.foreign = memory is not None
@@ -83,7 +83,7 @@ class Storage:
         self.device = CPU
         self._bytes = None
         self.owner = array
-        self.exported = False
+        self.exported = 0
         self.shared = False
         self.note = None
         self.foreign = False
@@ -96,7 +96,8 @@ class Storage:
         self.length = nbytes
         self.device = CPU
         self._bytes = self.owner = self.note = None
-        self.exported = self.shared = self.foreign = False
+        self.exported = 0
+        self.shared = self.foreign = False
         return self
 
     def allocate(self) -> Any:
