@@ -1,14 +1,18 @@
 """Random graphs for the tests of the compiler: maps, views, reductions, products, picks, stores.
 
-In: a seed.  Out: a graph, and the arrays and numbers that it runs on.  Values keep to sizes and
-functions for which float32 results hardly depend on the order of operations.
+In: a seed and dtypes.  Out: a graph, and the arrays and numbers that it runs on.  Values keep to
+sizes and functions for which results hardly depend on the order of operations: floats of 32 and 64
+bits go through functions and sums; halves only through arithmetic, which rounds in one way; whole
+numbers come from whole numbers.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from rushlight.compiler import values as made
@@ -17,6 +21,8 @@ from rushlight.ir.graph import Graph, Store, Value, row_major
 FLOAT = np.dtype(np.float32)
 DOUBLE = np.dtype(np.float64)
 INT = np.dtype(np.int64)
+HALVES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+MIXED = (FLOAT, DOUBLE, INT, *HALVES) + tuple(map(np.dtype, ("int32", "uint8", "bool", "int16")))
 UNARY = ("tanh", "exp", "negative", "absolute", "sqrt", "sin")
 BINARY = ("add", "subtract", "multiply", "maximum", "minimum")
 SHAPES = ((), (1,), (3,), (17,), (4, 5), (3, 1, 4), (2, 3, 4), (16, 33), (1, 7), (40, 3))
@@ -25,13 +31,14 @@ SHAPES = ((), (1,), (3,), (17,), (4, 5), (3, 1, 4), (2, 3, 4), (16, 33), (1, 7),
 class Maker:
     """A graph while it grows."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, kinds: Sequence[Any] = (FLOAT,)) -> None:
+        self.kinds = kinds
         self.random = np.random.RandomState(seed)
         self.arrays: list[Any] = []
         self.values: list[Value] = []
         self.stores: list[Store] = []
         self.numbers = [float(self.random.rand()), float(self.random.rand())]
-        self.inputs: list[tuple[int, tuple[int, ...]]] = []
+        self.inputs: list[tuple[int, tuple[int, ...], Any]] = []
 
     def pick(self, things: Any) -> Any:
         return things[self.random.randint(len(things))]
@@ -43,23 +50,29 @@ class Maker:
     def input(self) -> Value:
         shape = self.pick(SHAPES)
         order = list(self.random.permutation(len(shape)))
-        array = np.asarray(self.random.rand(*[shape[d] for d in order]), FLOAT)
+        kind = self.pick(self.kinds) if len(self.kinds) > 1 else self.kinds[0]
+        drawn = np.asarray(self.random.rand(*[shape[d] for d in order]))
+        if kind.kind in "iub":
+            drawn = np.floor(drawn * (2 if kind.kind == "b" else 40))
+        array = np.asarray(drawn, kind)
         array = array.transpose(np.argsort(order))
         slot = self.slot(array)
-        strides = tuple([s // 4 for s in array.strides])
-        self.inputs.append((slot, tuple(shape)))
-        return Value("input", (), (slot, strides, 0), shape, FLOAT)
+        strides = tuple([s // kind.itemsize for s in array.strides])
+        self.inputs.append((slot, tuple(shape), kind))
+        return Value("input", (), (slot, strides, 0), shape, kind)
 
     def any(self) -> Value:
         return self.pick(self.values)
 
     def calm(self, v: Value) -> Value:
         """A value whose numbers stay between -1 and 1."""
-        return made.ufunc(np.sin, [v]) if v.dtype == FLOAT else v
+        return made.ufunc(np.sin, [v]) if v.dtype in (FLOAT, DOUBLE) else v
 
     def unary(self) -> Value:
         name = self.pick(UNARY)
         x = self.any()
+        if x.dtype not in (FLOAT, DOUBLE):
+            name = "logical_not" if x.dtype == bool else self.pick(("negative", "absolute"))
         if name == "sqrt":
             x = made.ufunc(np.absolute, [x])
         if name == "exp":
@@ -69,7 +82,10 @@ class Maker:
     def binary(self) -> Value:
         x = self.any()
         fitting = [y for y in self.values if self.broadcasts(x, y)]
-        return made.ufunc(getattr(np, self.pick(BINARY)), [x, self.pick(fitting or [x])])
+        try:
+            return made.ufunc(getattr(np, self.pick(BINARY)), [x, self.pick(fitting or [x])])
+        except (TypeError, made.NotCaptured):  # such dtypes do not go together
+            return x
 
     @staticmethod
     def broadcasts(x: Value, y: Value) -> bool:
@@ -80,12 +96,15 @@ class Maker:
 
     def where(self) -> Value:
         x = self.any()
-        y = self.pick([y for y in self.values if y.shape == x.shape])
+        y = self.pick([y for y in self.values if (y.shape, y.dtype) == (x.shape, x.dtype)])
         return made.choose(made.ufunc(np.less, [x, y]), y, x)
 
     def number(self) -> Value:
         n = Value("number", (), (self.random.randint(2),), (), DOUBLE)
-        return made.ufunc(np.multiply, [self.any(), made.cast(n, FLOAT)])
+        x = self.any()
+        if x.dtype.kind in "iub":
+            return x
+        return made.ufunc(np.multiply, [x, made.cast(n, x.dtype)])
 
     def view(self) -> Value:
         x = self.any()
@@ -120,14 +139,17 @@ class Maker:
         if self.random.rand() < 0.15:
             axis = self.random.randint(len(x.shape))
             found = made.reduce(self.pick(("argmax", "argmin")), x, (axis,))
-            return made.cast(found, FLOAT)
+            return made.cast(found, FLOAT) if len(self.kinds) == 1 else found
         axes = [a for a in range(len(x.shape)) if self.random.rand() < 0.6] or [0]
         x = self.calm(x)
-        return made.reduce(self.pick(("add", "add", "maximum", "minimum")), x, axes)
+        name = self.pick(("add", "add", "maximum", "minimum"))
+        if x.dtype == bool:
+            name = self.pick(("logical_or", "logical_and"))
+        return made.reduce("maximum" if x.dtype in HALVES else name, x, axes)
 
     def softmax(self) -> Value:
         x = self.any()
-        if not x.shape:
+        if not x.shape or x.dtype not in (FLOAT, DOUBLE):
             return x
         axis = self.random.randint(len(x.shape))
         kept = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
@@ -141,7 +163,10 @@ class Maker:
             (x, y)
             for x in self.values
             for y in self.values
-            if len(x.shape) == len(y.shape) == 2 and x.shape[1] == y.shape[0]
+            if len(x.shape) == len(y.shape) == 2
+            and x.shape[1] == y.shape[0]
+            and x.dtype == y.dtype
+            and x.dtype not in HALVES
         ]
         if not pairs:
             return self.any()
@@ -163,7 +188,9 @@ class Maker:
         if not x.shape:
             return x
         fitting = [
-            y for y in self.values if y.shape[1:] == x.shape[1:] and len(y.shape) == len(x.shape)
+            y
+            for y in self.values
+            if y.shape[1:] == x.shape[1:] and len(y.shape) == len(x.shape) and y.dtype == x.dtype
         ]
         return made.concat([x, self.pick(fitting), x], 0)
 
@@ -172,13 +199,14 @@ class Maker:
         if not x.shape:
             return x
         i = made.from_array(self.random.randint(0, x.shape[0], 3))
-        values = made.broadcast_to(
-            self.calm(self.pick([v for v in self.values if not v.shape])), (3, *x.shape[1:])
-        )
+        fitting = [v for v in self.values if not v.shape and v.dtype == x.dtype]
+        if not fitting:
+            return x
+        values = made.broadcast_to(self.calm(self.pick(fitting)), (3, *x.shape[1:]))
         return made.scatter(x, values, [i], self.pick(("set", "add")))
 
     def graph(self, steps: int) -> Graph:
-        self.values.append(made.from_array(np.float32(0.5)))
+        self.values.append(made.from_array(np.asarray(0.5).astype(self.kinds[0])))
         for _ in range(self.random.randint(2, 5)):
             self.values.append(self.input())
         kinds = (
@@ -198,17 +226,19 @@ class Maker:
         for v in [self.pick(self.values) for _ in range(3)] + self.values[-2:]:
             slot = self.slot(np.zeros(v.shape, v.dtype))
             self.stores.append(Store(v, slot, row_major(v.shape), 0, False))
-        for slot, shape in self.inputs:
-            fitting = [v for v in self.values if v.shape == shape and v.dtype == FLOAT]
+        for slot, shape, kind in self.inputs:
+            fitting = [v for v in self.values if v.shape == shape and v.dtype == kind]
             if fitting and self.random.rand() < 0.7:
-                strides = tuple([s // 4 for s in self.arrays[slot].strides])
+                strides = tuple([s // kind.itemsize for s in self.arrays[slot].strides])
                 outside = bool(self.random.rand() < 0.5)
                 self.stores.append(Store(self.pick(fitting), slot, strides, 0, outside))
 
 
-def random_graph(seed: int, steps: int = 14) -> tuple[Graph, list[Any], list[float]]:
-    """A graph, its arrays and its numbers."""
-    maker = Maker(seed)
+def random_graph(
+    seed: int, steps: int = 14, kinds: Sequence[Any] = (FLOAT,)
+) -> tuple[Graph, list[Any], list[float]]:
+    """A graph of values of these dtypes, its arrays and its numbers."""
+    maker = Maker(seed, kinds)
     with np.errstate(all="ignore"):
         graph = maker.graph(steps)
     return graph, maker.arrays, maker.numbers

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graph_programs import DOUBLE, FLOAT, INT, random_graph
+from graph_programs import DOUBLE, FLOAT, HALVES, INT, MIXED, random_graph
 
 from rushlight.codegen.driver import word
 from rushlight.compiler import values as made
@@ -44,8 +44,13 @@ def both(graph: Graph, arrays: list[Any], numbers: Any = (), threads: int = 1) -
     found = [a.copy(order="K") for a in arrays]
     program = prepared(graph, found, numbers, threads)
     assert program.run() == 0, program.error
+    pure = all([a.dtype != FLOAT for a in arrays])
     for slot, (a, b) in enumerate(zip(found, wanted, strict=True)):
-        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5, err_msg=f"slot {slot}")
+        if a.dtype.kind in "iub" or a.dtype in HALVES:
+            np.testing.assert_array_equal(a, b, err_msg=f"slot {slot}")
+        else:
+            rtol, atol = (1e-10, 1e-11) if pure else (2e-4, 2e-5)
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=atol, err_msg=f"slot {slot}")
     return found
 
 
@@ -53,6 +58,13 @@ def both(graph: Graph, arrays: list[Any], numbers: Any = (), threads: int = 1) -
 def test_random_graphs(first: int) -> None:
     for seed in range(first, first + 10):
         graph, arrays, numbers = random_graph(seed, 14 + seed % 20)
+        both(graph, arrays, numbers)
+
+
+@pytest.mark.parametrize("kinds", [(DOUBLE,), MIXED, (INT, MIXED[-1]), HALVES, MIXED[2:]], ids=str)
+def test_random_graphs_of_other_dtypes(kinds: Any) -> None:
+    for seed in range(1000, 1020):
+        graph, arrays, numbers = random_graph(seed, 14 + seed % 20, kinds)
         both(graph, arrays, numbers)
 
 
