@@ -529,7 +529,16 @@ def said_by(source: str, torch: Any, tier: int | None = 0) -> list[Any]:
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", message=".*could not be compiled")
         compiled(source)(torch, np, out)
-        return out.finish()
+        return [_BROKEN if _is_broken(x) else x for x in out.finish()]
+
+
+_BROKEN = "a graph that cannot be run"
+
+
+def _is_broken(x: Any) -> bool:
+    """Whether this is one of two errors; which comes first where both apply is left open."""
+    texts = ("Trying to backward through the graph a second time", "one of the variables needed")
+    return isinstance(x, str) and x.startswith(texts)
 
 
 def closeness(source: str) -> float:

@@ -203,20 +203,22 @@ def build_match(point: Point, flight: Flight, path: Any, cells: dict[int, Any], 
 
 
 class _Fixed:
-    """A tensor that must be the same object, and still be what it was when this was compiled."""
+    """Tensors that must be the same objects, and still be what they were at compilation."""
 
-    __slots__ = ("meta", "requires_grad", "storage", "tensor", "unchanged")
+    __slots__ = ("tensors", "unchanged")
 
-    def __init__(self, t: Tensor) -> None:
-        self.tensor = t
-        self.storage, self.meta, self.requires_grad = t._storage, t._meta, t._requires_grad
+    def __init__(self, *tensors: Tensor) -> None:
+        self.tensors = [(t, t._storage, t._meta, t._requires_grad) for t in tensors]
         self.unchanged = [True]
 
     def look(self) -> None:
-        """Looks whether it is."""
-        t = self.tensor
-        same = t._storage is self.storage and t._meta is self.meta
-        self.unchanged[0] = same and t._requires_grad is self.requires_grad
+        """Looks whether they are."""
+        self.unchanged[0] = all(
+            [
+                t._storage is storage and t._meta is m and t._requires_grad is requires_grad
+                for t, storage, m, requires_grad in self.tensors
+            ]
+        )
 
 
 class _Again:
@@ -343,6 +345,9 @@ def _kind(
         return _backward(s, point, cells, path)
     if event.kind is STEP:
         checks, effects = event.detail.guards(s)
+        fixed = _Fixed(*event.detail.tensors())
+        point.fixed.append(fixed)
+        checks.append(f"{s.constant(fixed.unchanged)}[0]")
         return checks, effects, "None"
     if event.hosted or event.kind in (DETACH, DATA) or _view_of_outside(event, path):
         return _hosted(s, point)
