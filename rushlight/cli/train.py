@@ -68,6 +68,7 @@ class _Trainer:
         batch_size: int = options.batch_size or task.batch_size
         lr: float = options.lr or task.lr
         rl.manual_seed(options.seed)
+        rl.compiler.reset()  # the same bits, whatever this process did before
         self.model = ConvNet(task.widths, len(task.classes), dropout=task.dropout)
         self.training = _loader(task.train, batch_size, options.workers, shuffle=True)
         self.validation = _loader(task.validation, 250, 0, shuffle=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["explain", "set_tier", "statistics"]
+__all__ = ["explain", "reset", "set_tier", "statistics"]
 
 control: dict[str, Callable[..., Any]] = {}  # filled by the dispatcher when it is imported
 
@@ -38,6 +38,14 @@ def set_tier(tier: int | None) -> None:
         ValueError: another value.
     """
     control["set_tier"](tier)
+
+
+def reset() -> None:
+    """Forgets what was compiled, so that what follows runs as in a new process.
+
+    A second training from the same seed in one process gives the same bits if it begins with this.
+    """
+    control["reset"]()
 
 
 def explain() -> str:

@@ -136,10 +136,13 @@ def forget(reason: str) -> None:
 
 
 def _set_tier(tier: int | None) -> None:
-    from rushlight.dispatch import replay
-
     if tier not in (0, None):
         raise ValueError(f"set_tier takes 0 or None, not {tier!r}")
+    if tier == 0 and calls[0] >= 0:  # nothing was recorded yet
+        door[0] = eager
+        return
+    from rushlight.dispatch import replay
+
     replay.stop()
     if tier is None:
         replay.begin()
@@ -157,4 +160,4 @@ def _statistics() -> Any:
     return replay.replay.statistics
 
 
-control.update(explain=_explain, set_tier=_set_tier, statistics=_statistics)
+control.update(explain=_explain, reset=lambda: forget("it was reset"), set_tier=_set_tier, statistics=_statistics)
