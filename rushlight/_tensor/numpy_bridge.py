@@ -362,7 +362,12 @@ Tensor.__array_priority__ = 1000
 @method
 def item(self: Tensor) -> Any:
     """The value of a one-element tensor as a Python number."""
-    if self._meta.numel != 1:
+    m = self._meta
+    if watch[0] is None and m.numel == 1 and self._array is not None and not m.neg:
+        value = self._array.item()
+        if type(value) is float or type(value) is int:
+            return value
+    if m.numel != 1:
         raise RuntimeError(
             f"a Tensor with {self._meta.numel} elements cannot be converted to Scalar"
         )

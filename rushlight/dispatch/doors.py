@@ -160,4 +160,9 @@ def _statistics() -> Any:
     return replay.replay.statistics
 
 
-control.update(explain=_explain, reset=lambda: forget("it was reset"), set_tier=_set_tier, statistics=_statistics)
+control.update(
+    explain=_explain,
+    reset=lambda: forget("it was reset"),
+    set_tier=_set_tier,
+    statistics=_statistics,
+)

@@ -433,40 +433,20 @@ def _hand_out(
             many = not path.single(event)
             lines.append(f"{t}._view = view_record(a0, {op}, {attrs}, {index}, {many})")
         return lines
-    s.names["renewed"] = _renewed
+    s.names["fresh"] = _fresh
     n = _HELD_ONCE
     held = (
         f"getrefcount({t}) != {n} or getrefcount({c}[1]) != {n} "
         f"or len({t}.__dict__) != {_FIELDS} or {c}[1].exported"
     )
-    lines = [f"{t} = {c}[0]", f"if {held}:"]
-    lines += [f"    {t} = renewed({c}, {m}, {slot.requires_grad}, {node}, {slot.out_nr})"]
-    lines += ["else:", f"    {t}._requires_grad = {slot.requires_grad}; {t}._node = {node}"]
+    # A loop holds the loss of one step until that of the next is there, so two tensors take turns.
+    turn = ", ".join([f"{c}[{k}]" for k in (0, 1, 2, 3, 4, 5)])
+    other = ", ".join([f"{c}[{k}]" for k in (3, 4, 5, 0, 1, 2)])
+    lines = [f"{t} = {c}[0]", f"if {held}:", f"    {turn} = {other}", f"    {t} = {c}[0]"]
+    lines += [f"    if {t} is None or {held}:"]
+    lines += [f"        {t} = fresh({c}, {m}, {slot.requires_grad}, {node}, {slot.out_nr})"]
+    lines.append(f"{t}._requires_grad = {slot.requires_grad}; {t}._node = {node}")
     return [*lines, f"{t}._inference = True"] if slot.inference else lines
-
-
-def _renewed(cell: list[Any], m: Any, requires_grad: bool, node: Any, nr: int) -> Tensor:
-    """Another tensor for a cell whose tensor somebody holds.
-
-    A loop holds the loss of one step until that of the next is there, so two take turns: a cell
-    has the tensor before behind the current one.
-    """
-    before = cell[3:]
-    cell[3:] = cell[:3]
-    if before and before[1] is not None:
-        t: Tensor = before[0]
-        storage: Storage = before[1]
-        if (
-            sys.getrefcount(t) == _HELD_ONCE
-            and sys.getrefcount(storage) == _HELD_ONCE + 1
-            and len(t.__dict__) == _FIELDS
-            and not storage.exported
-        ):
-            t._requires_grad = requires_grad
-            t._node = node
-            cell[:3] = before
-            return t
-    return _fresh(cell, m, requires_grad, node, nr)
 
 
 def _fresh(cell: list[Any], m: Any, requires_grad: bool, node: Any, nr: int) -> Tensor:

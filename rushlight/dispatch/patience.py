@@ -125,4 +125,4 @@ def dismantle(root: Any) -> None:
         point.next[0] = None
         point.children = []
         for cell in point.cells:
-            cell[:] = [None, None, 0]
+            cell[:] = [None, None, 0, None, None, 0]

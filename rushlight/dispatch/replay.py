@@ -716,7 +716,7 @@ def _release(points: list[Point]) -> None:
     """Lets go of the tensors that a flight handed out."""
     for p in points:
         for cell in p.cells:
-            cell[:] = [None, None, 0]
+            cell[:] = [None, None, 0, None, None, 0]
 
 
 def _not_me(*args: Any) -> Any:

@@ -56,7 +56,7 @@ class Point:
         self.parent = parent
         self.references: Sequence[Reference] = references
         self.children: list[Point] = []
-        self.cells: list[list[Any]] = [[None, None, 0] for _ in event.outs]
+        self.cells: list[list[Any]] = [[None, None, 0, None, None, 0] for _ in event.outs]
         self.match: Any = None  # the function that takes the event
         self.next: list[Any] = [None]  # what takes the event after it
         self.phase: Phase | None = None

@@ -284,7 +284,7 @@ class Optimizer:
             self = args[0]
             pre, post = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
             if not (pre or post or _global_optimizer_pre_hooks or _global_optimizer_post_hooks):
-                return func(*args, **kwargs)
+                return func(self) if len(args) == 1 and not kwargs else func(*args, **kwargs)
             for hook in chain(_global_optimizer_pre_hooks.values(), pre.values()):
                 answer = hook(self, args, kwargs)
                 if answer is None:

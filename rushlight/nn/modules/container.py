@@ -18,6 +18,8 @@ from rushlight import Tensor
 from rushlight.nn.parameter import Parameter
 
 from ._arguments import _typename
+from ._hooks import hooks_seen
+from ._place import note_place
 from .module import Module
 
 __all__ = [
@@ -90,6 +92,9 @@ class Container(Module):
         super().__init__()
         for key, value in kwargs.items():
             self.add_module(key, value)
+
+
+_CALL = Module.__call__
 
 
 class Sequential(Module):
@@ -184,7 +189,14 @@ class Sequential(Module):
     def forward(self, input: Any) -> Any:
         """Pass `input` through every module in turn."""
         for module in self._modules.values():
-            input = module(input)
+            if hooks_seen or type(module).__call__ is not _CALL:
+                input = module(input)
+                continue
+            try:  # what `Module.__call__` does, without a frame of its own
+                input = module.forward(input)
+            except Exception as error:
+                note_place(error, module)
+                raise
         return input
 
     def append(self: _Seq, module: Module) -> _Seq:
