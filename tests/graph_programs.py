@@ -139,7 +139,7 @@ class Maker:
         if self.random.rand() < 0.15:
             axis = self.random.randint(len(x.shape))
             found = made.reduce(self.pick(("argmax", "argmin")), x, (axis,))
-            return made.cast(found, FLOAT) if len(self.kinds) == 1 else found
+            return made.cast(found, self.kinds[0]) if self.kinds[0].kind == "f" else found
         axes = [a for a in range(len(x.shape)) if self.random.rand() < 0.6] or [0]
         x = self.calm(x)
         name = self.pick(("add", "add", "maximum", "minimum"))

@@ -44,7 +44,7 @@ def both(graph: Graph, arrays: list[Any], numbers: Any = (), threads: int = 1) -
     found = [a.copy(order="K") for a in arrays]
     program = prepared(graph, found, numbers, threads)
     assert program.run() == 0, program.error
-    pure = all([a.dtype != FLOAT for a in arrays])
+    pure = all([v.dtype != FLOAT for v in graph.values()])
     for slot, (a, b) in enumerate(zip(found, wanted, strict=True)):
         if a.dtype.kind in "iub" or a.dtype in HALVES:
             np.testing.assert_array_equal(a, b, err_msg=f"slot {slot}")
