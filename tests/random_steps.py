@@ -496,6 +496,8 @@ class Writer:
         self.depth -= 1
         self.add("except (RuntimeError, IndexError, ValueError) as error:")
         self.add("    out(step, type(error).__name__, str(error).splitlines()[0])")
+        clear = "; ".join([f"opt{k}.zero_grad()" for k in range(losses)])
+        self.add(f"    if 'grad' in str(error): {clear}  # how far it came is left open")
         self.depth -= 1
         self.add(f"out({', '.join((*parameters, *data))})")
         self.add(f"out({', '.join(name + '.grad' for name in parameters)})")

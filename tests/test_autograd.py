@@ -80,7 +80,7 @@ def test_a_training_step_leaves_no_cycles():
     net = Net()
     optimizer = rl.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     x, y = rl.randn(4, 6), rl.tensor([0, 1, 2, 0])
-    for _ in range(3):
+    for _ in range(10):  # by then the step is compiled
         training_step(net, optimizer, x, y)
     gc.collect()
     gc.disable()

@@ -17,7 +17,7 @@ __all__ = ["TIMES", "Patience", "below", "dismantle", "idle", "resting"]
 
 TIMES = 2  # a stretch is compiled when it has come this often, at least
 _MOST_TIMES = 64
-_BATCH = 8  # compiled stretches that are judged together
+_BATCH = 32  # compiled stretches that are judged together
 _PAYS = 8  # runs of a compiled stretch that make up for its compilation
 _RECORDINGS = 64  # recordings that are judged together
 _LONGEST_REST = 16  # times as many events as were recorded in vain
