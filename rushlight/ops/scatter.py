@@ -560,8 +560,9 @@ def _view_scatter(name: str, view: Op, write: Callable[..., Any], whole: str = "
     def backward(o: Any, needs: Any, g: Any, inputs: Any, outputs: Any, *attrs: Any) -> Any:
         """The input's gradient without the written part, and that part."""
         zeros = o.zeros(inputs[1].shape, g._meta.dtype, g._meta.device)
+        g = o.contiguous(g)  # as PyTorch: as_strided reads memory
         dx = getattr(o, name)(g, zeros, *attrs) if needs[0] else None
-        ds = getattr(o, view.name)(o.contiguous(g), *attrs) if needs[1] else None
+        ds = getattr(o, view.name)(g, *attrs) if needs[1] else None
         return dx, ds
 
     return Op(
