@@ -17,7 +17,8 @@ __all__ = ["TIMES", "Patience", "below", "dismantle", "idle", "resting"]
 
 TIMES = 2  # a stretch is compiled when it has come this often, at least
 _MOST_TIMES = 64
-_BATCH = 32  # compiled stretches that are judged together
+_BATCH = 16  # compiled stretches that are judged together,
+_BATCH_EVENTS = 1000  # or fewer that have so many events
 _PAYS = 8  # runs of a compiled stretch that make up for its compilation
 _RECORDINGS = 64  # recordings that are judged together
 _LONGEST_REST = 16  # times as many events as were recorded in vain
@@ -42,8 +43,9 @@ class Patience:
 
     def compiled(self, path: Any) -> None:
         """A stretch was compiled; those before it are judged when there are enough."""
-        if len(self._batch) == _BATCH:
-            if sum([min(_runs(p.points), 2 * _PAYS) for p in self._batch]) < _BATCH * _PAYS:
+        n = len(self._batch)
+        if n == _BATCH or sum([len(p.points) for p in self._batch]) > _BATCH_EVENTS:
+            if sum([min(_runs(p.points), 2 * _PAYS) for p in self._batch]) < n * _PAYS:
                 self.times = min(2 * self.times, _MOST_TIMES)
             else:
                 self.times = max(self.times // 2, TIMES)
