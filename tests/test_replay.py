@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import weakref
 from collections import Counter
@@ -578,6 +579,32 @@ def test_interrupted():
     assert loss.item() > 0
     step()
     assert (plain(w) != before).any()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
+def test_interrupted_anywhere():
+    """Ctrl-C at any time: the loop can be taken up again, and its losses are those of the model."""
+    compiler.set_tier(None)
+    model, opt, x, y = small()
+
+    def step():
+        loss = ((model(x) - y) ** 2).mean()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        return loss
+
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for k in range(30):
+            with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.003 + 0.0007 * k)
+                while True:
+                    step()
+            expected = ((model(x) - y) ** 2).mean().item()
+            assert abs(step().item() - expected) <= 1e-5 * max(1, abs(expected))
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 # Bookkeeping
