@@ -36,23 +36,30 @@ def take_over(run: Callable[[], Any]) -> None:
         RuntimeError: the owner stays within one event for a minute, perhaps waiting for this
             thread.
     """
+    until = time.monotonic() + _PATIENCE
+    while not _run_parked(run):
+        if time.monotonic() > until:
+            raise RuntimeError("a value is needed that another thread is still computing")
+        time.sleep(1e-4)
+
+
+def _run_parked(run: Callable[[], Any]) -> bool:
+    """The same, or False if the owner is in the middle of an event."""
     with _lock[0]:
         owner = doors.owner[0]
         if owner == get_ident():  # it is over by now
             run()
-            return
-        until = time.monotonic() + _PATIENCE
-        while not _park(owner):
-            if time.monotonic() > until:
-                raise RuntimeError("a value is needed that another thread is still computing")
-            time.sleep(1e-4)
+            return True
+        if not _park(owner):
+            return False
         parked = doors.door[0]
         try:
             run()
         finally:
             if doors.door[0] is parked:
-                doors.door[0] = parked.instead_of  # type: ignore[attr-defined]
+                doors.door[0] = parked.instead_of
             doors.owner[0] = owner
+        return True
 
 
 def _park(owner: int) -> bool:
