@@ -52,7 +52,7 @@ def _run_parked(run: Callable[[], Any]) -> bool:
             return True
         if not _park(owner):
             return False
-        parked = doors.door[0]
+        parked: Any = doors.door[0]
         try:
             run()
         finally:
