@@ -52,12 +52,12 @@ def _run_parked(run: Callable[[], Any]) -> bool:
             return True
         if not _park(owner):
             return False
-        parked: Any = doors.door[0]
+        parked = doors.door[0]
         try:
             run()
         finally:
             if doors.door[0] is parked:
-                doors.door[0] = parked.instead_of
+                doors.door[0] = parked.__dict__["instead_of"]
             doors.owner[0] = owner
         return True
 
