@@ -436,8 +436,7 @@ def _hand_out(
     s.names["fresh"] = _fresh
     n = _HELD_ONCE
     held = (
-        f"getrefcount({t}) != {n} or getrefcount({c}[1]) != {n} "
-        f"or len({t}.__dict__) != {_FIELDS} or {c}[1].exported"
+        f"getrefcount({t}) != {n} or getrefcount({c}[1]) != {n} or len({t}.__dict__) != {_FIELDS}"
     )
     # A loop holds the loss of one step until that of the next is there, so two tensors take turns.
     turn = ", ".join([f"{c}[{k}]" for k in (0, 1, 2, 3, 4, 5)])
@@ -484,8 +483,8 @@ def _zero(s: _Source, event: Event) -> tuple[list[str], list[str], str]:
     """Gradients become None."""
     groups, params = event.detail
     optimizer = event.inputs[0][1]
-    checks = [f"inputs[0] is {s.constant(optimizer)}"]
-    checks += group_checks(s, optimizer, "inputs[0]", groups)
+    checks = [f"a0 is {s.constant(optimizer)}"]
+    checks += group_checks(s, optimizer, "a0", groups)
     effects = [f"{s.constant(p)}._grad = None" for p in params]
     return checks, effects, "None"
 
