@@ -669,3 +669,13 @@ def test_dead_models_go():
             opt.step()
     gc.collect()
     assert sum([ref() is not None for ref in refs]) < 25
+
+
+def test_a_write_to_new_memory_is_waited_for() -> None:
+    """``full_like`` is ``empty`` and ``fill_``: the memory is there before its values are."""
+    rl.compiler.set_tier(None)
+    shapes = [rl.ones(2, 3, dtype=rl.float64) for _ in range(20)]
+    for x in shapes:
+        filled = rl.full_like(x, 7.0)
+        assert filled.numpy().tolist() == [[7.0] * 3] * 2
+        assert (rl.full_like(x, 2.0) * x).sum().item() == 12.0

@@ -26,7 +26,7 @@ from rushlight.dispatch.doors import (
     ZERO,
 )
 from rushlight.dispatch.record import Event, Slot
-from rushlight.dispatch.tensor import Tensor, Version, array_of, new
+from rushlight.dispatch.tensor import Tensor, Version, memory_of, new
 from rushlight.dispatch.tree import Point
 from rushlight.dtypes import float32
 from rushlight.ir.meta import Size, meta
@@ -114,7 +114,7 @@ class _Source:
 
 def _snapshot(t: Tensor) -> Any:
     """The memory of an outside tensor; a copy of what NumPy may change behind our back."""
-    array = array_of(t)
+    array = memory_of(t)
     if t._storage.exported:
         copy = Storage(t._storage.length)
         copy.bytes[:] = t._storage.bytes
@@ -124,7 +124,7 @@ def _snapshot(t: Tensor) -> Any:
 
 def _piece(t: Tensor) -> Any:
     """As `_snapshot`, of the part alone that a view of data sees."""
-    array = array_of(t)
+    array = memory_of(t)
     if not t._storage.exported:
         return array
     m = t._meta
@@ -136,7 +136,7 @@ def _piece(t: Tensor) -> Any:
 
 def _unchanged(t: Tensor, snapshot: Any) -> bool:
     """Whether memory that NumPy may have changed is what it was at the last snapshot."""
-    return bool(array_of(t).tobytes() == snapshot.tobytes())
+    return bool(memory_of(t).tobytes() == snapshot.tobytes())
 
 
 def build_match(point: Point, flight: Flight, path: Any, cells: dict[int, Any], miss: Any) -> Any:
@@ -553,8 +553,8 @@ def build_launch(
             phase.program.table[slot] = id(array)
             s.names[f"memory{slot}"] = array
         elif path.is_hosted(place):
-            s.names["array_of"] = array_of
-            s.add(1, f"T[{slot}] = id(array_of({s.constant(cell)}[0]))")
+            s.names["memory_of"] = memory_of
+            s.add(1, f"T[{slot}] = id(memory_of({s.constant(cell)}[0]))")
         else:
             c = s.constant(cell)
             s.add(1, f"T[{slot}] = {c}[2] or bind({c})")

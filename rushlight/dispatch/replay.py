@@ -448,20 +448,24 @@ class Replay:
     def _pending(self, t: Tensor, point: Point) -> bool:
         """Whether a tensor's memory is still to be written by the flight."""
         storage = t._storage
-        for p in reversed(point.path()):
+        points = point.path()
+        cells = _cells(points)
+        for p in reversed(points):
             if p is self.flight.launched:
                 return False
             if p.real:
                 continue
             if any([cell[1] is storage for cell in p.cells]):
                 return True
-            if p.event.kind is WRITE and p.references[0][0] == "fixed":
-                if p.references[0][1]._storage is storage:
+            if p.event.kind is WRITE:
+                if self._input(p.references[0], cells)._storage is storage:
                     return True
             if p.event.kind is BACKWARD:
                 for _, how, k in p.event.detail:
-                    if how == "more" and k[0] != "slot" and k[2]._storage is storage:
-                        return True
+                    if how == "more":
+                        grad = cells[k[1]][0] if k[0] == "slot" else k[2]
+                        if grad._storage is storage:
+                            return True
         return False
 
     def history(self, t: Tensor) -> None:
