@@ -357,7 +357,7 @@ def _kind(
     for i, (slot, cell) in enumerate(zip(event.outs, point.cells, strict=True)):
         effects += _hand_out(s, slot, cell, f"t{i}", point, path, i)
     names = [f"t{i}" for i in range(len(event.outs))]
-    single = path.single(event)
+    single = event.single
     return [], effects, names[0] if single else f"({', '.join(names)},)"
 
 
@@ -430,7 +430,7 @@ def _hand_out(
         if point.viewed:
             s.names["view_record"] = views.view_record
             op, attrs = s.constant(event.op), s.constant(event.attrs)
-            many = not path.single(event)
+            many = not event.single
             lines.append(f"{t}._view = view_record(a0, {op}, {attrs}, {index}, {many})")
         return lines
     s.names["fresh"] = _fresh

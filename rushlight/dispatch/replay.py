@@ -391,10 +391,7 @@ class Replay:
             cells = _cells(points)
             settle(points, cells, lambda p: self._given(p, cells))
             _release(points)
-        self._arm(self._follower(point))
-
-    def _follower(self, point: Point) -> Point:
-        return point.path()[0]
+        self._arm(point.path()[0])
 
     def look(self, t: Tensor) -> None:
         """Somebody reads a tensor's values while a flight is under way."""

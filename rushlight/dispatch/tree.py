@@ -246,10 +246,6 @@ class Path:
         """Whether graphs are open at a stretch's end, whose nodes must then be made."""
         return bool(self.recording.events[self.points.index(point)].open)
 
-    def single(self, event: Event) -> bool:
-        """Whether an event returns one tensor rather than a tuple."""
-        return event.single
-
     def cleared_before(self, point: Point) -> set[int]:
         """The parameters whose gradient is None since an earlier event, by id."""
         found: set[int] = set()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
-from rushlight.compiler.kernels.gemm import Tile
+from rushlight.compiler.kernels.gemm import Tile, tile_sums
 from rushlight.compiler.kernels.windows import PARAMETERS
 
 __all__ = ["COUNT", "FIELDS", "block", "module", "name_of"]
@@ -77,40 +77,9 @@ def _inner(name: str, t: VectorType, tile: Tile) -> str:
     )
     f = Function(name, parameters, FIELDS, internal=True)
     x_steps, w_steps = ([f.field(f"{a}_{d}") for d in "cyx"] for a in "xw")
-    w_k = f.field("w_k")
-    twice = f.mul(w_k, 2)
     places = [(r, v) for r in range(tile.rows) for v in range(tile.vectors)]
     bounds: list[tuple[Value, Value]] = [(0, "%channels"), ("%y0", "%y1"), ("%x0", "%x1")]
-    sums: list[str] = ["zeroinitializer"] * len(places)
-    loops = []
-    x, w = "%x", "%w"
-    for depth, (start, stop) in enumerate(bounds):
-        x = f.at(t.scalar, x, f.mul(start, x_steps[depth]))
-        w = f.at(t.scalar, w, f.mul(start, w_steps[depth]))
-        carried: list[tuple[str, Value]] = [("i64", start), ("ptr", x), ("ptr", w)]
-        loop = f.begin(carried + [(t.vector, s) for s in sums])
-        f.test(loop, f.compare("slt", loop.values[0], stop))
-        x, w, sums = loop.values[1], loop.values[2], loop.values[3:]
-        loops.append(loop)
-    data = [
-        f.load(t.vector, f.at(t.scalar, x, v * t.lanes), t.itemsize) for v in range(tile.vectors)
-    ]
-    total = dict(zip(places, sums, strict=True))
-    group = w
-    for r in range(tile.rows):
-        if r and r % 3 == 0:
-            group = f.at(t.scalar, group, f.add(twice, w_k))
-        place = [group, f.at(t.scalar, group, w_k), f.at(t.scalar, group, twice)][r % 3]
-        factor = f.splat(t, f.load(t.scalar, place))
-        for v in range(tile.vectors):
-            total[r, v] = f.fma(t, factor, data[v], total[r, v])
-    after = [total[place] for place in places]
-    for depth in (2, 1, 0):
-        i, x, w = loops[depth].values[:3]
-        steps = (x_steps[depth], w_steps[depth])
-        x, w = (f.at(t.scalar, p, step) for p, step in zip((x, w), steps, strict=True))
-        f.end(loops[depth], [f.add(i, 1), x, w, *after])
-        after = loops[depth].values[3:]
+    after = tile_sums(f, t, tile, ("%x", "%w"), bounds, (x_steps, w_steps), f.field("w_k"))
     _store(f, t, places, after)
     return f.text()
 

@@ -133,6 +133,8 @@ class Function:
         """The product of integers."""
         if isinstance(a, int) and isinstance(b, int):
             return a * b
+        if a == 0 or b == 0:
+            return 0
         if a == 1 or b == 1:
             return b if a == 1 else a
         return self.op(f"mul i64 {a}, {b}")

@@ -12,11 +12,12 @@ zero and is added to C once, so long sums are summed in blocks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from rushlight.compiler.kernels.emit import Function, VectorType
+from rushlight.compiler.kernels.emit import Function, Value, VectorType
 
-__all__ = ["Tile", "micro_kernels", "tile_for"]
+__all__ = ["Tile", "micro_kernels", "tile_for", "tile_sums"]
 
 
 class Tile(NamedTuple):
@@ -69,3 +70,57 @@ def _micro_kernel(name: str, t: VectorType, tile: Tile, vectors: int) -> str:
         for place in places:
             f.store(t.vector, sums[place], targets[place], t.itemsize)
     return f.text()
+
+
+def tile_sums(
+    f: Function,
+    t: VectorType,
+    tile: Tile,
+    pointers: tuple[str, str],
+    bounds: Sequence[tuple[Value, Value]],
+    steps: tuple[Sequence[Value], Sequence[Value]],
+    row_step: Value,
+) -> list[str]:
+    """Sums products over three nested loops: a tile's rows of numbers times its vectors of data.
+
+    Args:
+        pointers: to the data and to the numbers.
+        bounds: of each loop, outermost first: the first position and the one after the last.
+        steps: of each pointer, how far a position of each loop is from the next, in elements.
+        row_step: how far the number of a row is from that of the next.
+
+    Returns:
+        the sums, the vectors of each row together.
+    """
+    twice = f.mul(row_step, 2)
+    places = [(r, v) for r in range(tile.rows) for v in range(tile.vectors)]
+    sums: list[str] = ["zeroinitializer"] * len(places)
+    loops = []
+    data, numbers = pointers
+    for (start, stop), data_step, number_step in zip(bounds, *steps, strict=True):
+        data = f.at(t.scalar, data, f.mul(start, data_step))
+        numbers = f.at(t.scalar, numbers, f.mul(start, number_step))
+        carried: list[tuple[str, Value]] = [("i64", start), ("ptr", data), ("ptr", numbers)]
+        loop = f.begin(carried + [(t.vector, s) for s in sums])
+        f.test(loop, f.compare("slt", loop.values[0], stop))
+        data, numbers, sums = loop.values[1], loop.values[2], loop.values[3:]
+        loops.append(loop)
+    vectors = [
+        f.load(t.vector, f.at(t.scalar, data, v * t.lanes), t.itemsize) for v in range(tile.vectors)
+    ]
+    total = dict(zip(places, sums, strict=True))
+    group = numbers
+    for r in range(tile.rows):
+        if r and r % 3 == 0:
+            group = f.at(t.scalar, group, f.add(twice, row_step))
+        place = [group, f.at(t.scalar, group, row_step), f.at(t.scalar, group, twice)][r % 3]
+        factor = f.splat(t, f.load(t.scalar, place))
+        for v in range(tile.vectors):
+            total[r, v] = f.fma(t, factor, vectors[v], total[r, v])
+    after = [total[place] for place in places]
+    for loop, *step in reversed(list(zip(loops, *steps, strict=True))):
+        i, *at = loop.values[:3]
+        moved = [f.at(t.scalar, p, s) for p, s in zip(at, step, strict=True)]
+        f.end(loop, [f.add(i, 1), *moved, *after])
+        after = loop.values[3:]
+    return after

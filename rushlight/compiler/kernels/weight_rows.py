@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
-from rushlight.compiler.kernels.gemm import Tile
+from rushlight.compiler.kernels.gemm import Tile, tile_sums
 from rushlight.compiler.kernels.turn import square_function
 from rushlight.compiler.kernels.windows import PARAMETERS
 
@@ -92,37 +92,9 @@ def _inner(name: str, t: VectorType, tile: Tile) -> str:
     )
     f = Function(name, parameters, FIELDS, internal=True)
     x_steps, g_steps = ([f.field(f"{a}_{d}") for d in "nyx"] for a in "xg")
-    x_c = f.field("x_c")
-    twice = f.mul(x_c, 2)
     places = [(r, v) for r in range(tile.rows) for v in range(tile.vectors)]
-    totals: list[str] = ["zeroinitializer"] * len(places)
-    loops = []
-    x, g = "%x", "%g"
-    for stop in ("%images", "%rows", "%columns"):
-        carried: list[tuple[str, Value]] = [("i64", 0), ("ptr", x), ("ptr", g)]
-        loop = f.begin(carried + [(t.vector, s) for s in totals])
-        f.test(loop, f.compare("slt", loop.values[0], stop))
-        x, g, totals = loop.values[1], loop.values[2], loop.values[3:]
-        loops.append(loop)
-    data = [
-        f.load(t.vector, f.at(t.scalar, g, v * t.lanes), t.itemsize) for v in range(tile.vectors)
-    ]
-    total = dict(zip(places, totals, strict=True))
-    group = x
-    for r in range(tile.rows):
-        if r and r % 3 == 0:
-            group = f.at(t.scalar, group, f.add(twice, x_c))
-        place = [group, f.at(t.scalar, group, x_c), f.at(t.scalar, group, twice)][r % 3]
-        factor = f.splat(t, f.load(t.scalar, place))
-        for v in range(tile.vectors):
-            total[r, v] = f.fma(t, factor, data[v], total[r, v])
-    after = [total[place] for place in places]
-    for depth in (2, 1, 0):
-        i, x, g = loops[depth].values[:3]
-        steps = (x_steps[depth], g_steps[depth])
-        x, g = (f.at(t.scalar, p, step) for p, step in zip((x, g), steps, strict=True))
-        f.end(loops[depth], [f.add(i, 1), x, g, *after])
-        after = loops[depth].values[3:]
+    bounds: list[tuple[Value, Value]] = [(0, "%images"), (0, "%rows"), (0, "%columns")]
+    after = tile_sums(f, t, tile, ("%g", "%x"), bounds, (g_steps, x_steps), f.field("x_c"))
     row = f.mul("%taps", tile.vectors * t.lanes)
     targets = [f.at(t.scalar, "%sums", f.add(f.mul(row, r), v * t.lanes)) for r, v in places]
     with f.when("%first"):
