@@ -522,7 +522,7 @@ def said_by(source: str, torch: Any, tier: int | None = 0) -> list[Any]:
 
     compiler = getattr(torch, "compiler", None)
     if hasattr(compiler, "set_tier"):
-        from rushlight.dispatch import replay
+        from rushlight.replay import replay
 
         replay.TAKES_OVER = 2  # these programs are short
         compiler.set_tier(tier)

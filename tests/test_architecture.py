@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"ops"},
     {"runtime"},
     {"compiler", "codegen"},
-    {"dispatch"},
+    {"dispatch", "replay"},
     {"_tensor"},
     set(),  # the API layer: every other name
     {"vision"},
@@ -36,7 +36,7 @@ LAYERS: list[set[str]] = [
 ]
 API_LAYER = LAYERS.index(set())
 # Where a storage's array may be touched: kernels and drivers, the dispatcher, the NumPy bridge.
-STORAGE_READERS = ("runtime/", "dispatch/", "_tensor/numpy_bridge.py")
+STORAGE_READERS = ("runtime/", "dispatch/", "replay/", "_tensor/numpy_bridge.py")
 STORAGE_ATTRIBUTES = {"bytes", "_array"}
 MAX_LINES = 800
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 import rushlight as rl
-from rushlight.dispatch.autocast import settings, switch
+from rushlight.dispatch.autocast import change, clear_casts
+from rushlight.dispatch.modes import state
 from rushlight.naming import PublicType
 
 __all__ = ["autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
@@ -22,8 +23,11 @@ __all__ = ["autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 # ---- switches: torch.is_autocast_enabled and so on ---------------------------------------------
 
 
+_DEVICES = ("cpu", "cuda")
+
+
 def _known(device_type: str) -> str:
-    if device_type not in settings.enabled:
+    if device_type not in _DEVICES:
         rl.device(device_type)  # names what is no device type at all
         raise RuntimeError(f"User specified an unsupported autocast device_type '{device_type}'")
     return device_type
@@ -31,56 +35,62 @@ def _known(device_type: str) -> str:
 
 def is_autocast_available(device_type: str) -> bool:
     """Whether there is autocast for a device type."""
-    return device_type in settings.enabled
+    return device_type in _DEVICES
 
 
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether autocast is on for a device type in this thread."""
-    return settings.enabled[_known(device_type)]
+    return _known(device_type) in state.casting.enabled
 
 
 def set_autocast_enabled(device_type: Any, enabled: Any = None) -> None:
     """Switches autocast of a device type: ``set_autocast_enabled("cpu", True)``."""
     if enabled is None:
         device_type, enabled = "cuda", device_type
-    switch(_known(device_type), bool(enabled))
+    change(enabled=_with(_known(device_type), bool(enabled)))
+
+
+def _with(device_type: str, enabled: bool) -> frozenset[str]:
+    """The device types for which autocast is on after a change of one."""
+    rest = state.casting.enabled - {device_type}
+    return rest | {device_type} if enabled else rest
 
 
 def get_autocast_dtype(device_type: str) -> Any:
     """The dtype in which fast operators run."""
-    return settings.dtype[_known(device_type)]
+    return getattr(state.casting, _known(device_type))
 
 
 def set_autocast_dtype(device_type: str, dtype: Any) -> None:
     """Sets the dtype in which fast operators run."""
-    settings.dtype[_known(device_type)] = dtype
+    change(**{_known(device_type): dtype})
 
 
 def is_autocast_cache_enabled() -> bool:
     """Whether casts of parameters are kept inside of an autocast context."""
-    return settings.cache_enabled
+    return state.casting.cache_enabled
 
 
 def set_autocast_cache_enabled(enabled: bool) -> None:
     """Whether casts of parameters are kept from now on."""
-    settings.cache_enabled = bool(enabled)
+    change(cache_enabled=bool(enabled))
 
 
 def clear_autocast_cache() -> None:
     """Forgets the casts of parameters."""
-    settings.cache.clear()
+    clear_casts()
 
 
 def autocast_increment_nesting() -> int:
     """Notes that a context begins; returns how many are open."""
-    settings.nesting += 1
-    return settings.nesting
+    change(nesting=state.casting.nesting + 1)
+    return state.casting.nesting
 
 
 def autocast_decrement_nesting() -> int:
     """Notes that a context ends; returns how many are open."""
-    settings.nesting -= 1
-    return settings.nesting
+    change(nesting=state.casting.nesting - 1)
+    return state.casting.nesting
 
 
 def is_autocast_cpu_enabled() -> bool:
@@ -185,18 +195,19 @@ class autocast(metaclass=PublicType):
         self.prev_cache_enabled = is_autocast_cache_enabled()
         self.prev = is_autocast_enabled(self.device)
         self.prev_fastdtype = get_autocast_dtype(self.device)
-        set_autocast_enabled(self.device, self._enabled)
-        set_autocast_dtype(self.device, self.fast_dtype)
-        set_autocast_cache_enabled(self._cache_enabled)
-        autocast_increment_nesting()
+        self._change(self._enabled, self.fast_dtype, self._cache_enabled, 1)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if autocast_decrement_nesting() == 0:
-            clear_autocast_cache()
-        set_autocast_enabled(self.device, self.prev)
-        set_autocast_dtype(self.device, self.prev_fastdtype)
-        set_autocast_cache_enabled(self.prev_cache_enabled)
+        self._change(self.prev, self.prev_fastdtype, self.prev_cache_enabled, -1)
+
+    def _change(self, enabled: bool, dtype: Any, cache_enabled: bool, nesting: int) -> None:
+        change(
+            enabled=_with(self.device, enabled),
+            cache_enabled=cache_enabled,
+            nesting=state.casting.nesting + nesting,
+            **{self.device: dtype},
+        )
 
     def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
         if not callable(func):

@@ -1,10 +1,10 @@
-"""Automatic mixed precision: which operators run in which dtype, as a mode at the gate.
+"""Automatic mixed precision: which operators run in which dtype.
 
-While a device type has autocast switched on, the mode stands at the bottom of this thread's stack
-and casts the inputs of the listed operators: products and convolutions to the fast dtype, what
-loses too much there to float32, joins to the widest dtype among their inputs.  float64 and integer
-tensors stay as they are.  In: the calls of the gate.  Out: the same calls with cast inputs.  Source
-of the lists: PyTorch's autocast operator reference for CPU (measured on torch 2.13).
+While a device type has autocast switched on, the gate asks here for the inputs of each call: those
+of products and convolutions are cast to the fast dtype, of what loses too much there to float32, of
+joins to the widest dtype among them.  float64 and integer tensors stay as they are.  Casts are
+calls of their own, before the operator's, so they replay as all calls do.  Source of the lists:
+PyTorch's autocast operator reference for CPU (measured on torch 2.13).
 """
 
 from __future__ import annotations
@@ -15,12 +15,21 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight import dtypes
-from rushlight.dispatch.doors import enter
-from rushlight.dispatch.modes import state
+from rushlight.dispatch.doors import AUTOCAST, EAGER, event
+from rushlight.dispatch.modes import Casting, state
 from rushlight.dispatch.tensor import Tensor
 from rushlight.ir.op import Op
 
-__all__ = ["fast_under_autocast", "float32_under_autocast", "settings", "switch"]
+__all__ = [
+    "cast_inputs",
+    "change",
+    "clear_casts",
+    "fast_under_autocast",
+    "float32_under_autocast",
+    "kept",
+    "set_now",
+    "used",
+]
 
 FAST = frozenset("addbmm addmm baddbmm bmm conv conv_input dot linear mm mv".split())
 FLOAT32 = frozenset(
@@ -32,28 +41,45 @@ FLOAT32 = frozenset(
 WIDEST = frozenset("cat index_copy stack".split())
 
 
-class _Settings(threading.local):
-    """This thread's autocast; the class attributes are a new thread's values."""
+used: list[bool] = []  # not empty once autocast was on somewhere
+
+
+class _Kept(threading.local):
+    """Casts of parameters that this thread keeps while contexts are open."""
 
     def __init__(self) -> None:
-        self.enabled = {"cpu": False, "cuda": False}
-        self.dtype = {"cpu": dtypes.bfloat16, "cuda": dtypes.float16}
-        self.cache_enabled = True
-        self.nesting = 0
-        self.cache: dict[
-            tuple[int, Any, bool], tuple[Tensor, Tensor, int]
-        ] = {}  # casts of parameters
+        self.casts: dict[tuple[int, Any, bool], tuple[Tensor, Tensor, int]] = {}
 
 
-settings = _Settings()
+kept = _Kept()
+_known: dict[Casting, Casting] = {state.casting: state.casting}  # one object a setting
 
 
-def switch(device_type: str, enabled: bool) -> None:
-    """Switches autocast of a device type in this thread; the mode stands while any is on."""
-    enter("autocast")
-    settings.enabled[device_type] = enabled
-    rest = tuple([mode for mode in state.stack if mode is not _cast_call])
-    state.stack = (_cast_call, *rest) if any(settings.enabled.values()) else rest
+def change(**fields: Any) -> None:
+    """Changes some of this thread's settings."""
+    casting = state.casting._replace(**fields)
+    event(AUTOCAST, (_known.setdefault(casting, casting),))
+
+
+def set_now(casting: Casting) -> None:
+    """Makes these the settings of this thread; when the last context ends, casts are forgotten."""
+    if casting.enabled and not used:
+        used.append(True)
+    if state.casting.nesting and not casting.nesting:
+        kept.casts.clear()
+    state.casting = casting
+
+
+def _set(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:
+    set_now(inputs[0])
+
+
+EAGER[AUTOCAST] = _set
+
+
+def clear_casts() -> None:
+    """Forgets the casts of parameters."""
+    kept.casts.clear()
 
 
 def _eligible(x: Any) -> bool:
@@ -63,7 +89,7 @@ def _eligible(x: Any) -> bool:
     return (
         m.dtype.is_floating_point
         and m.dtype is not dtypes.float64
-        and settings.enabled.get(m.device.type, False)
+        and m.device.type in state.casting.enabled
     )
 
 
@@ -71,9 +97,9 @@ def _cast(x: Any, dtype: Any) -> Any:
     """A tensor in another dtype; casts of parameters are kept until autocast ends."""
     if not _eligible(x) or x._meta.dtype is dtype:
         return x
-    fast = dtype is settings.dtype[x._meta.device.type]
+    fast = dtype is getattr(state.casting, x._meta.device.type)
     keep = (
-        settings.cache_enabled
+        state.casting.cache_enabled
         and fast
         and x._requires_grad
         and x._node is None
@@ -83,9 +109,9 @@ def _cast(x: Any, dtype: Any) -> Any:
     if not keep:
         return x.to(dtype)
     key = (id(x), dtype, state.grad)
-    known = settings.cache.get(key)
+    known = kept.casts.get(key)
     if known is None or known[0] is not x or known[2] != x._counter.value:
-        known = settings.cache[key] = (x, x.to(dtype), x._counter.value)
+        known = kept.casts[key] = (x, x.to(dtype), x._counter.value)
     return known[1]
 
 
@@ -96,23 +122,21 @@ def _widest(inputs: tuple[Any, ...]) -> Any:
     return next(iter(kinds)) if len(kinds) == 1 else dtypes.float32
 
 
-def _cast_call(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...], proceed: Any) -> Any:
-    """The mode: one call with its inputs cast."""
+def cast_inputs(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs of a call, cast as this thread's settings want it."""
     name = op.name
-    if proceed.__name__ != "call":  # in place: the tensor keeps its dtype
-        return proceed(op, inputs, attrs)
     if name in FAST:
         device = next((x._meta.device.type for x in inputs if _eligible(x)), None)
         wide = any([isinstance(x, Tensor) and x._meta.dtype is dtypes.float64 for x in inputs])
         if device is not None and not wide:
-            inputs = tuple([_cast(x, settings.dtype[device]) for x in inputs])
+            return tuple([_cast(x, getattr(state.casting, device)) for x in inputs])
     elif name in FLOAT32 or (name in _POOLS and _is_3d(attrs)):
-        inputs = tuple([_cast(x, dtypes.float32) for x in inputs])
+        return tuple([_cast(x, dtypes.float32) for x in inputs])
     elif name in WIDEST:
         widest = _widest(inputs)
         if widest is not None:
-            inputs = tuple([_cast(x, widest) for x in inputs])
-    return proceed(op, inputs, attrs)
+            return tuple([_cast(x, widest) for x in inputs])
+    return inputs
 
 
 _POOLS = frozenset("adaptive_avg_pool avg_pool max_pool max_unpool".split())
@@ -134,7 +158,7 @@ def float32_under_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*args: Any, **named: Any) -> Any:
-        if state.stack and any(settings.enabled.values()):
+        if state.casting.enabled:
             args = tuple([_cast(x, dtypes.float32) for x in args])
             named = {k: _cast(x, dtypes.float32) for k, x in named.items()}
         return function(*args, **named)
@@ -147,8 +171,8 @@ def fast_under_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*args: Any) -> Any:
-        if state.stack and args and _eligible(args[0]):
-            dtype = settings.dtype[args[0]._meta.device.type]
+        if state.casting.enabled and args and _eligible(args[0]):
+            dtype = getattr(state.casting, args[0]._meta.device.type)
             args = tuple([_cast_within(x, dtype) for x in args])
         return function(*args)
 

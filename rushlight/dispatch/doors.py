@@ -52,6 +52,7 @@ ZERO = Kind("zero_grad")
 CLEAR = Kind("grad = None")
 STEP = Kind("step")
 GRAD = Kind("grad mode")
+AUTOCAST = Kind("autocast")
 DEMAND = Kind("demand")
 
 EAGER: dict[Any, Callable[..., Any]] = {}  # kind -> what does it now
@@ -68,7 +69,7 @@ def _cold(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...], kind: Any = 
     """The first calls of a program: eager, until something is likely to come round again."""
     calls[0] += 1
     if (kind in (BACKWARD, ZERO, STEP) or calls[0] > _PATIENCE) and get_ident() == owner[0]:
-        from rushlight.dispatch.replay import begin
+        from rushlight.replay.replay import begin
 
         begin()
         return door[0](op, inputs, attrs, kind)
@@ -121,7 +122,7 @@ def enter(reason: str) -> None:
     """A mode begins in which nothing is replayed."""
     interrupt(reason)
     if hasattr(door[0], "point"):
-        from rushlight.dispatch.replay import replay
+        from rushlight.replay.replay import replay
 
         replay.start()
 
@@ -130,7 +131,7 @@ def forget(reason: str) -> None:
     """Something changes that no guard watches: what was compiled is compiled anew when needed."""
     if calls[0] >= 0:
         return
-    from rushlight.dispatch import replay
+    from rushlight.replay import replay
 
     replay.forget(reason)
 
@@ -141,7 +142,7 @@ def _set_tier(tier: int | None) -> None:
     if tier == 0 and calls[0] >= 0:  # nothing was recorded yet
         door[0] = eager
         return
-    from rushlight.dispatch import replay
+    from rushlight.replay import replay
 
     replay.stop()
     if tier is None:
@@ -149,13 +150,13 @@ def _set_tier(tier: int | None) -> None:
 
 
 def _explain() -> str:
-    from rushlight.dispatch.explain import explain
+    from rushlight.replay.explain import explain
 
     return explain()
 
 
 def _statistics() -> Any:
-    from rushlight.dispatch import replay
+    from rushlight.replay import replay
 
     return replay.replay.statistics
 

@@ -15,6 +15,8 @@ from rushlight import config, dtypes
 from rushlight.codegen import NATIVE, NATIVE_LARGE, NATIVE_PRODUCTS
 from rushlight.devices import CPU
 from rushlight.dispatch import modes, symbolic, tape, views
+from rushlight.dispatch.autocast import cast_inputs
+from rushlight.dispatch.autocast import used as casts_used
 from rushlight.dispatch.doors import EAGER, WRITE, door, interrupt, watch
 from rushlight.dispatch.tensor import Tensor, changed, memory_of, new, raw_memory
 from rushlight.ir.meta import Meta, meta, scalar_meta
@@ -50,6 +52,8 @@ def call(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any:
     Returns:
         a tensor, or a tuple of tensors.
     """
+    if casts_used and state.casting.enabled and not state.stack:
+        inputs = cast_inputs(op, inputs, attrs)
     return door[0](op, inputs, attrs)
 
 

@@ -1,18 +1,36 @@
-"""Thread-local modes: gradient recording, inference, saved-tensor hooks and the mode stack.
+"""Thread-local modes: gradient recording, inference, autocast, saved-tensor hooks, the mode stack.
 
 The stack is empty in ordinary code; what stands on it (subclass dispatch, tracing for a graph
-drawing, autocast) sees each call before the gate runs it.
+drawing) sees each call before the gate runs it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+from rushlight import dtypes
 from rushlight.dispatch.doors import EAGER, GRAD, enter, event
 
-__all__ = ["no_grad", "special", "state"]
+__all__ = ["Casting", "no_grad", "special", "state"]
+
+
+class Casting(NamedTuple):
+    """Settings of autocast.
+
+    Attributes:
+        enabled: the device types for which it is on.
+        cpu: the dtype of fast operators on CPUs; `cuda`, on GPUs.
+        cache_enabled: whether casts of parameters are kept while contexts are open.
+        nesting: how many contexts are open.
+    """
+
+    enabled: frozenset[str] = frozenset()
+    cpu: Any = dtypes.bfloat16
+    cuda: Any = dtypes.float16
+    cache_enabled: bool = True
+    nesting: int = 0
 
 
 class _State(threading.local):
@@ -20,6 +38,7 @@ class _State(threading.local):
 
     grad = True
     inference = False
+    casting = Casting()
     plain = False  # inside DisableTorchFunctionSubclass
     stack: tuple[Any, ...] = ()  # modes, innermost last: mode(op, inputs, attrs, call) -> result
     packing: tuple[tuple[Callable[..., Any], Callable[..., Any]], ...] = ()

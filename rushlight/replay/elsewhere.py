@@ -18,7 +18,8 @@ from rushlight.dispatch import doors
 
 __all__ = ["after_fork", "take_over", "wait"]
 
-_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_HERE = (os.path.join(_PACKAGE, "replay", ""), os.path.join(_PACKAGE, "dispatch", ""))
 _PATIENCE = 60.0  # seconds
 _lock = [RLock()]
 
@@ -93,7 +94,7 @@ def _parked(door: Any) -> Any:
 
 
 def _in_event(frame: Any) -> bool:
-    """Whether a thread is in code of this folder, or in a function that the matcher generated."""
+    """Whether a thread is in code of these folders, or in a function that the matcher generated."""
     while frame is not None:
         if frame.f_code.co_filename.startswith(_HERE):
             return True

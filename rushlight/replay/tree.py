@@ -1,8 +1,8 @@
 """The tree of stretches that came round: what is compiled, and when.
 
-In: recordings (`record.py`).  Out: a tree whose points are events; a path from the root to an end
-is a stretch, the points at which the program looks (or an optimiser steps) launch a program.  Two
-stretches that begin alike share points, so alternating branches both replay.
+In: recordings (`recording.py`).  Out: a tree whose points are events; a path from the root to an
+end is a stretch, the points at which the program looks (or an optimiser steps) launch a program.
+Two stretches that begin alike share points, so alternating branches both replay.
 """
 
 from __future__ import annotations
@@ -13,16 +13,58 @@ from typing import Any
 from rushlight.compiler.functional import Scratch
 from rushlight.compiler.programs import NOTHING, build
 from rushlight.dispatch import tape
-from rushlight.dispatch.doors import BACKWARD, DATA, DETACH, STEP, ZERO
-from rushlight.dispatch.record import Event, Recording, spent
+from rushlight.dispatch.doors import BACKWARD, STEP, ZERO
 from rushlight.dispatch.tensor import array_of
 from rushlight.dispatch.views import CopySlices
 from rushlight.ir.trace import Call, Item, Region
+from rushlight.replay import kinds
+from rushlight.replay.recording import Event, Recording, spent
 from rushlight.runtime.storage import aligned_bytes
 
-__all__ = ["Path", "Phase", "Point", "Reference", "compile_phases"]
+__all__ = ["Flight", "Path", "Phase", "Point", "Reference", "compile_phases"]
 
 Reference = tuple[Any, ...]
+
+
+class Flight:
+    """What one run through the tree holds: shared by all points, one flight at a time.
+
+    Attributes:
+        outside: the outside tensors seen, by number; `arrays` their memory or snapshots of it.
+        numbers: the Python floats seen, by number.
+        launched: the last point whose program has run.
+    """
+
+    def __init__(self) -> None:
+        self.outside: list[Any] = []
+        self.arrays: list[Any] = []
+        self.numbers: list[float] = []
+        self.launched: Point | None = None
+
+    def make_room(self, outside: int, numbers: int) -> None:
+        """Room for so many outside tensors and numbers."""
+        self.outside.extend([None] * (outside - len(self.outside)))
+        self.arrays.extend([None] * (outside - len(self.arrays)))
+        self.numbers.extend([0.0] * (numbers - len(self.numbers)))
+
+    def clear(self) -> None:
+        """Lets go of the tensors of the last flight."""
+        for table in (self.outside, self.arrays):
+            table[:] = [None] * len(table)
+
+    def given(self, r: Reference, cells: dict[int, Any]) -> Any:
+        """The input that a reference stands for in this flight."""
+        if r[0] == "slot":
+            return cells[r[1]][0]
+        if r[0] == "outside":
+            return self.outside[r[1]]
+        if r[0] == "number":
+            return self.numbers[r[1]]
+        return r[1]
+
+    def inputs(self, point: Point, cells: dict[int, Any]) -> tuple[Any, ...]:
+        """The inputs of an event in this flight."""
+        return tuple([self.given(r, cells) for r in point.references])
 
 
 class Phase:
@@ -72,8 +114,7 @@ class Point:
         self.idle = 0  # and for how many compilations none has since
         self.nbytes = 0  # of a root: the memory that its stretches hold
         self.size = 0  # the events for which its program stands
-        self.inference = False  # likewise inference mode
-        self.grad = True  # the gradient mode at the start of a stretch
+        self.modes: tuple[Any, ...] = ()  # of a root: those that a stretch begins with
 
     def path(self) -> list[Point]:
         """The points from the root to this one."""
@@ -83,6 +124,18 @@ class Point:
             found.append(point)
             point = point.parent
         return found[::-1]
+
+    def below(self) -> list[Point]:
+        """This point and all that follow it."""
+        points = [self]
+        for point in points:  # grows while it is walked
+            points.extend(point.children)
+        return points
+
+
+def cells_of(points: Sequence[Point]) -> dict[int, Any]:
+    """For each slot of a flight the cell of its tensor."""
+    return {s.index: c for p in points for s, c in zip(p.event.outs, p.cells, strict=True)}
 
 
 class Path:
@@ -113,7 +166,7 @@ class Path:
         known: dict[int, int] = {}
         for event in recording.events:
             self._first.append(set(known.values()))
-            detaches = event.kind in (DETACH, DATA)
+            detaches = kinds.of(event.kind).detaches
             refs = tuple([self._reference(r, known, detaches) for r in event.inputs])
             self.references.append(refs)
             if event.windows:
@@ -152,20 +205,11 @@ class Path:
         return written or t._is_parameter or (t._requires_grad and not ended)
 
     def _key(self, event: Event, refs: tuple[Reference, ...]) -> Any:
+        kind = kinds.of(event.kind)
         inputs = tuple([self._part(r) for r in refs])
         outs = tuple([(s.meta, s.requires_grad, s.place, s.offset) for s in event.outs])
-        detail: Any = None
-        attrs = event.attrs if not event.windows else ()
-        if event.op is not None and event.op.kind == "random":
-            attrs = attrs[:-1]  # a loop may make its generator anew
-        if event.kind is BACKWARD:
-            detail = tuple([(id(p), how, self._grad_part(k)) for p, how, k in event.detail])
-        elif event.kind is STEP:
-            attrs, detail = (), event.detail.key()
-        elif event.kind is ZERO:
-            groups, params = event.detail
-            detail = (id(event.inputs[0][1].param_groups), *[id(g) for g, _, _ in groups])
-            detail += tuple([id(p) for _, p, _ in groups]) + tuple(map(id, params))
+        attrs = kind.attributes(event)
+        detail = kind.detail(event)
         return (event.op, event.kind, attrs, tuple(map(type, attrs)), inputs, outs, detail)
 
     def _part(self, r: Reference) -> Any:
@@ -179,32 +223,23 @@ class Path:
             return ("value", type(x), x if plain else id(x))
         return r
 
-    def _grad_part(self, k: Any) -> Any:
-        return k if isinstance(k, int) or k[0] == "slot" else ("fixed", id(k[2]), id(k[2]._storage))
-
     # What the matcher asks
 
-    def seen_before(self, point: Point) -> set[int]:
-        """The outside tensors that earlier events have seen."""
-        return self._first[self.points.index(point)]
+    def seen_before(self, at: int) -> set[int]:
+        """The outside tensors that events before the given one have seen."""
+        return self._first[at]
 
-    def launches_between(self, n: int, point: Point) -> bool:
-        """Whether a program runs between the last use of an outside tensor and this event."""
-        at = self.points.index(point)
-        while at:
-            at -= 1
-            if self.recording.events[at].alive is not None:
+    def launches_between(self, n: int, at: int) -> bool:
+        """Whether a program runs between the last use of an outside tensor and an event."""
+        for earlier in reversed(range(at)):
+            if self.recording.events[earlier].alive is not None:
                 return True
-            if ("outside", n) in self.references[at]:
+            if ("outside", n) in self.references[earlier]:
                 return False
         return False
 
-    def first_of(self, place: int) -> int:
-        """The outside tensor by which a place was first seen."""
-        return next(n for n, entry in enumerate(self.outside) if entry[0] == place)
-
     def variable(self, place: int) -> int | None:
-        """The outside tensor whose memory a place is, unless it is always the same memory."""
+        """The outside tensor by which a place was first seen; None if it is always the same."""
         return next((n for n, entry in enumerate(self.outside) if entry[0] == place), None)
 
     def maker(self, place: int) -> Any:
@@ -242,14 +277,10 @@ class Path:
         t = self.recording.places[place].tensor
         return t is not None and t._requires_grad and t._node is not None
 
-    def settles(self, point: Point) -> bool:
-        """Whether graphs are open at a stretch's end, whose nodes must then be made."""
-        return bool(self.recording.events[self.points.index(point)].open)
-
-    def cleared_before(self, point: Point) -> set[int]:
+    def cleared_before(self, at: int) -> set[int]:
         """The parameters whose gradient is None since an earlier event, by id."""
         found: set[int] = set()
-        for event in self.recording.events[: self.points.index(point)]:
+        for event in self.recording.events[:at]:
             if event.kind is ZERO:
                 found |= set(map(id, event.detail[1]))
             elif event.kind is BACKWARD:

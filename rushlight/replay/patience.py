@@ -13,7 +13,7 @@ from typing import Any
 from rushlight.dispatch import doors
 from rushlight.dispatch.doors import EAGER
 
-__all__ = ["TIMES", "Patience", "below", "dismantle", "idle", "resting"]
+__all__ = ["TIMES", "Patience", "dismantle", "idle", "resting"]
 
 TIMES = 2  # a stretch is compiled when it has come this often, at least
 _MOST_TIMES = 64
@@ -94,7 +94,7 @@ def idle(roots: list[Any]) -> list[Any]:
     gone = []
     total = 0
     for root in roots:
-        runs = _runs(below(root))
+        runs = _runs(root.below())
         root.idle = 0 if runs != root.runs else root.idle + 1
         root.runs = runs
     for root in sorted(roots, key=lambda r: r.idle):
@@ -105,21 +105,13 @@ def idle(roots: list[Any]) -> list[Any]:
     return gone
 
 
-def below(root: Any) -> list[Any]:
-    """A point and all points that follow it."""
-    points = [root]
-    for point in points:  # grows while it is walked
-        points.extend(point.children)
-    return points
-
-
 def _runs(points: list[Any]) -> int:
     return sum([p.times for p in points])
 
 
 def dismantle(root: Any) -> None:
     """Takes points apart, so that their memory goes at once, not with the next collection."""
-    for point in below(root):
+    for point in root.below():
         for function in (point.match, point.launch):
             if function is not None:
                 function.__globals__.clear()

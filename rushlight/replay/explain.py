@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rushlight.dispatch.replay import replay
-from rushlight.dispatch.tree import Path
+from rushlight.replay.replay import replay
+from rushlight.replay.tree import Path
 
 __all__ = ["explain"]
 

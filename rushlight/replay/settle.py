@@ -8,32 +8,17 @@ tensors had then.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rushlight.dispatch import gate, tape
-from rushlight.dispatch.doors import BACKWARD, STEP, WRITE, aside
+from rushlight.dispatch.doors import WRITE, aside
 from rushlight.dispatch.modes import state
-from rushlight.dispatch.tensor import Tensor, Version
+from rushlight.dispatch.tensor import Tensor
+from rushlight.replay import kinds
+from rushlight.replay.tree import Flight, Point, cells_of
 
-__all__ = ["as_handed_out", "settle", "writes"]
-
-Inputs = Callable[[Any], tuple[Any, ...]]  # of a point: what its event was given in this flight
-
-
-def writes(event: Any, inputs: tuple[Any, ...], cells: dict[int, Any]) -> Counter[Version]:
-    """Whose version counters a launched event of a flight has raised, and by how much."""
-    found: Counter[Version] = Counter()
-    if event.kind is WRITE:
-        found[inputs[0]._counter] += 1
-    elif event.kind is BACKWARD:
-        for _, how, k in event.detail:
-            if how == "more":
-                grad = cells[k[1]][0] if k[0] == "slot" else k[2]
-                found[grad._counter] += 1
-    elif event.kind is STEP:
-        found.update(event.detail.counters)
-    return found
+__all__ = ["as_handed_out", "settle"]
 
 
 def as_handed_out(point: Any) -> None:
@@ -44,19 +29,20 @@ def as_handed_out(point: Any) -> None:
             t._requires_grad, t._node, t._out_nr = False, None, 0
 
 
-def settle(points: Sequence[Any], cells: dict[int, Any], inputs: Inputs) -> None:
+def settle(points: Sequence[Point], flight: Flight) -> None:
     """Gives the tensors of launched events the nodes that eager code would have made.
 
     Args:
         points: the launched events of a flight, from its beginning.
-        cells: for each slot the cell of its tensor.
-        inputs: gives the inputs of a point's event.
     """
     still_open = set(points[-1].event.open) if points else set()
     if not still_open:
         return
-    given = [inputs(p) for p in points]
-    raised = [writes(p.event, x, cells) for p, x in zip(points, given, strict=True)]
+    cells = cells_of(points)
+    given = [flight.inputs(p, cells) for p in points]
+    raised = [
+        kinds.of(p.event.kind).raises(p.event, x, cells) for p, x in zip(points, given, strict=True)
+    ]
     aside(_replay, points, given, raised, still_open)
 
 

@@ -105,7 +105,7 @@ class StepRecord:
         state = [t for _, _, t in self.before]
         return params + state + [grad for _, grad in self.gradients if grad is not None]
 
-    def guards(self, s: Any) -> tuple[list[str], list[str]]:
+    def guards(self, s: Any) -> list[str]:
         """The matcher's checks that a step is this one; ``s`` names constants."""
         o = self.optimizer
         checks = [f"a0 is {s.constant(o)} and a0.state is {s.constant(o.state)}"]
@@ -120,7 +120,7 @@ class StepRecord:
             checks.append(f"{s.constant(holder)}[{key!r}] is {s.constant(t)}")
         for p, grad in self.gradients:
             checks.append(f"{s.constant(p)}._grad is {s.constant(grad)}")
-        return checks, []
+        return checks
 
     def fill(self, table: Any, numbers: list[float]) -> None:
         """Puts the step's numbers into a program's, and keeps them up to date there."""
