@@ -522,9 +522,9 @@ def said_by(source: str, torch: Any, tier: int | None = 0) -> list[Any]:
 
     compiler = getattr(torch, "compiler", None)
     if hasattr(compiler, "set_tier"):
-        from rushlight.replay import replay
+        from rushlight.replay import library
 
-        replay.TAKES_OVER = 2  # these programs are short
+        library.TAKES_OVER = 2  # these programs are short
         compiler.set_tier(tier)
     out = Out()
     with warnings.catch_warnings():

@@ -511,3 +511,73 @@ def evaluation_in_inference_mode(torch: Any, out: Out) -> None:
             out(right.item(), functional.cross_entropy(scores, labels).item())
         out(scores.is_inference(), scores.requires_grad)
     out.state(model)
+
+
+@program(replays=True)
+def requires_grad_as_handed_out(torch: Any, out: Out) -> None:
+    torch.manual_seed(75)
+    p, x = torch.randn((2, 3), requires_grad=True), torch.randn((2, 3))
+    opt = torch.optim.SGD([p], lr=0.02)
+    for _ in out.steps():
+        v, z = x * 2, torch.zeros(2, 3)
+        out(v.requires_grad, z.requires_grad)
+        v += p
+        z += p
+        loss = torch.tanh(v + z).mean()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        out(v.requires_grad, loss.item())
+
+
+@program()
+def a_draw_that_is_written_to(torch: Any, out: Out) -> None:
+    torch.manual_seed(76)
+    p = torch.randn((2, 3), requires_grad=True)
+    opt = torch.optim.SGD([p], lr=0.02)
+    for step in out.steps():
+        draw = torch.randn(2, 3)
+        draw -= p * 0.1
+        if step == 16:
+            p.detach().numpy()
+        loss = torch.tanh(draw).mean()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+    out(p)
+
+
+@program()
+def numpy_writes_before_values_are_needed(torch: Any, out: Out) -> None:
+    torch.manual_seed(77)
+    x, p = torch.randn(3), torch.randn(3, requires_grad=True)
+    held = p.detach().numpy()
+    opt = torch.optim.SGD([p], lr=0.02)
+    for step in out.steps():
+        v, w = x * p, p + 1
+        x.numpy()[...] = step % 3
+        if step > 20:
+            held *= 0.5
+        loss = torch.tanh(v).mean() + w.pow(2).sum()
+        opt.zero_grad()
+        if step < 20:
+            loss.backward()
+            opt.step()
+        out(loss.item(), v)
+
+
+@program()
+def accumulated_and_interrupted(torch: Any, out: Out) -> None:
+    torch.manual_seed(78)
+    p, x = torch.randn(3, requires_grad=True), torch.randn(3)
+    model = torch.nn.Linear(3, 3)
+    opt = torch.optim.SGD([p, *model.parameters()], lr=0.02)
+    for _ in out.steps(16):
+        for _ in range(2):
+            doubled = None
+            doubled = p * 2
+            model(x).sum().backward()
+        opt.step()
+        opt.zero_grad()
+    out(doubled)
+    out.state(model)

@@ -24,17 +24,22 @@ PROGRAMS: dict[str, Program] = {}
 class Program:
     """A program with what is expected of it."""
 
-    def __init__(self, run: Callable[..., None], replays: bool, close: float) -> None:
+    def __init__(
+        self, run: Callable[..., None], replays: bool, close: float, unlike_torch: str | None
+    ) -> None:
         self.run = run
         self.replays = replays
         self.close = close
+        self.unlike_torch = unlike_torch
 
 
-def program(*, replays: bool = False, close: float = 1e-5) -> Callable[..., Any]:
+def program(
+    *, replays: bool = False, close: float = 1e-5, unlike_torch: str | None = None
+) -> Callable[..., Any]:
     """Adds a function to the programs."""
 
     def add(run: Callable[..., None]) -> Callable[..., None]:
-        PROGRAMS[run.__name__] = Program(run, replays, close)
+        PROGRAMS[run.__name__] = Program(run, replays, close, unlike_torch)
         return run
 
     return add

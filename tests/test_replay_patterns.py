@@ -14,6 +14,7 @@ from collections import Counter
 import pytest
 import replay_habits  # noqa: F401 - adds its programs
 import replay_habits_more  # noqa: F401 - adds its programs
+import replay_modes  # noqa: F401 - adds its programs
 from replay_programs import PROGRAMS, Out, differences
 
 import rushlight as rl
@@ -83,6 +84,8 @@ def test_replayed_as_eager(name):
 def test_eager_as_torch(name):
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
+    if PROGRAMS[name].unlike_torch:
+        pytest.skip(PROGRAMS[name].unlike_torch)
     found = differences(run(name, torch)[0], run(name, rl)[0], max(1e-4, PROGRAMS[name].close))
     assert not found, "\n".join(found[:10])
 

@@ -20,7 +20,7 @@ from rushlight._tensor.api import (
 from rushlight._tensor.formats import STRIDED
 from rushlight.devices import device as Device
 from rushlight.dispatch import gate
-from rushlight.dispatch.doors import look
+from rushlight.dispatch.doors import exported, look
 from rushlight.dispatch.gate import call, write
 from rushlight.dispatch.tensor import Tensor, point
 from rushlight.dispatch.views import check_write
@@ -119,6 +119,7 @@ def untyped_storage(self: Tensor) -> Any:
     """The storage that the tensor is a view of."""
     look(self)
     self._storage.exported += 1  # for good: who has it may read and write unseen
+    exported(self)
     return self._storage
 
 

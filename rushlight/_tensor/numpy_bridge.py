@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight._tensor.api import function, method
-from rushlight.dispatch.doors import look, watch
+from rushlight.dispatch.doors import exported, hidden, look, watch
 from rushlight.dispatch.tensor import Tensor, array_of, memory_of, new, raw_array
 from rushlight.ir.meta import Size, meta
 from rushlight.runtime.storage import Storage
@@ -316,7 +316,7 @@ def numpy(self: Tensor, *, force: bool = False) -> Any:
     look(self)
     size = m.dtype.itemsize
     strides = tuple([step * size for step in m.strides])
-    memory = np.asarray(_Export(self._storage))
+    memory = np.asarray(_Export(self))
     return np.ndarray(m.shape, m.dtype.numpy, memory, self._offset * size, strides)
 
 
@@ -328,14 +328,16 @@ class _Export:
 
     __slots__ = ("__array_interface__", "memory", "storage")
 
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-        self.memory = storage.bytes
+    def __init__(self, t: Tensor) -> None:
+        self.storage = t._storage
+        self.memory = self.storage.bytes
         self.__array_interface__ = self.memory.__array_interface__
-        storage.exported += 1
+        self.storage.exported += 1
+        exported(t)
 
     def __del__(self) -> None:
         self.storage.exported -= 1
+        hidden()
 
 
 def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:

@@ -127,8 +127,7 @@ class GradScaler(metaclass=PublicType):
                         raise ValueError("Attempting to unscale FP16 gradients.")
                     if grad.device not in found:
                         found[grad.device] = found_inf.clone().to(grad.device)
-                    if not rl.isfinite(grad).all():
-                        found[grad.device].fill_(1.0)
+                    found[grad.device].masked_fill_(~rl.isfinite(grad).all(), 1.0)
                     grad.mul_(inv_scale.to(grad.device))
         return found
 
@@ -219,13 +218,12 @@ class GradScaler(metaclass=PublicType):
             self._scale.mul_(self._backoff_factor)
             self._growth_tracker.fill_(0)
             return
-        good = int(self._growth_tracker) + 1
-        if good == self._growth_interval:
-            grown = self._scale * self._growth_factor
-            if rl.isfinite(grown):  # a scale may not overflow
-                self._scale.copy_(grown)
-            good = 0
-        self._growth_tracker.fill_(good)
+        self._growth_tracker.add_(1)
+        due = self._growth_tracker == self._growth_interval
+        grown = self._scale * self._growth_factor
+        # a scale may not overflow
+        self._scale.copy_(rl.where(due & rl.isfinite(grown), grown, self._scale))
+        self._growth_tracker.masked_fill_(due, 0)
 
     def get_scale(self) -> float:
         """The scale; 1 if the scaler is off."""

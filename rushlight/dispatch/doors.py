@@ -23,7 +23,9 @@ __all__ = [
     "enter",
     "epoch",
     "event",
+    "exported",
     "forget",
+    "hidden",
     "get_ident",
     "history",
     "interrupt",
@@ -69,7 +71,7 @@ def _cold(op: Any, inputs: tuple[Any, ...], attrs: tuple[Any, ...], kind: Any = 
     """The first calls of a program: eager, until something is likely to come round again."""
     calls[0] += 1
     if (kind in (BACKWARD, ZERO, STEP) or calls[0] > _PATIENCE) and get_ident() == owner[0]:
-        from rushlight.replay.replay import begin
+        from rushlight.replay import begin
 
         begin()
         return door[0](op, inputs, attrs, kind)
@@ -111,6 +113,22 @@ def history(t: Any) -> None:
         watcher.history(t)
 
 
+def exported(t: Any) -> None:
+    """A tensor's memory is shown to somebody who may write to it unseen."""
+    epoch[0] += 1
+    watcher = watch[0]
+    if watcher is not None:
+        watcher.shown(t)
+
+
+def hidden() -> None:
+    """Memory that was shown is so no longer."""
+    epoch[0] += 1
+    watcher = watch[0]
+    if watcher is not None:
+        watcher.hidden()
+
+
 def interrupt(reason: str) -> None:
     """Something happens that is neither recorded nor replayed."""
     watcher = watch[0]
@@ -122,7 +140,7 @@ def enter(reason: str) -> None:
     """A mode begins in which nothing is replayed."""
     interrupt(reason)
     if hasattr(door[0], "point"):
-        from rushlight.replay.replay import replay
+        from rushlight.replay import replay
 
         replay.start()
 
@@ -131,7 +149,7 @@ def forget(reason: str) -> None:
     """Something changes that no guard watches: what was compiled is compiled anew when needed."""
     if calls[0] >= 0:
         return
-    from rushlight.replay import replay
+    from rushlight import replay
 
     replay.forget(reason)
 
@@ -142,7 +160,7 @@ def _set_tier(tier: int | None) -> None:
     if tier == 0 and calls[0] >= 0:  # nothing was recorded yet
         door[0] = eager
         return
-    from rushlight.replay import replay
+    from rushlight import replay
 
     replay.stop()
     if tier is None:
@@ -158,7 +176,7 @@ def _explain() -> str:
 def _statistics() -> Any:
     from rushlight.replay import replay
 
-    return replay.replay.statistics
+    return replay.statistics
 
 
 control.update(

@@ -89,8 +89,9 @@ def _take_back(points: list[Point], flight: Flight, cells: dict[int, Any]) -> No
         if p.event.kind is BACKWARD:
             leaves = kinds.of(BACKWARD).new_at(p.event)
             for leaf, cell in zip(leaves, p.cells, strict=True):
-                if p in points or leaf._grad is cell[0]:
+                if p in points or (p.handing and leaf._grad is cell[0]):
                     leaf._grad = None
+            p.handing = False
     for p in points:
         as_handed_out(p)
         if p.event.kind is not STEP:  # whose writes are counted when it is launched

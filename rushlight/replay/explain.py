@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.replay.replay import replay
+from rushlight.replay.replaying import replay
 from rushlight.replay.tree import Path
 
 __all__ = ["explain"]

@@ -149,16 +149,18 @@ class Write(Kind):
         _note_inputs(recorder, event, inputs)
         target = inputs[0]
         event.detail = []
-        for t in (target, target._view.base if target._view is not None else None):
-            slot = recorder.slot_of(t) if t is not None else None
+        for t in (target,) if target._view is None else (target, target._view.base):
+            slot = recorder.slot_of(t)
             if slot is not None:
-                slot.note(t)
-                event.detail.append(InGraph(slot))
-            elif t is not None and t._node is not None and target._requires_grad:
+                event.detail.append(InGraph(slot, t))
+            elif t._node is not None and target._requires_grad:
                 recorder.interrupt("an in-place write to a graph from before the stretch")
 
     def attributes(self, event: Event) -> tuple[Any, ...]:
         return _CALL.attributes(event)
+
+    def detail(self, event: Event) -> Any:
+        return tuple([(c.slot, c.requires_grad, c.node_class, c.out_nr) for c in event.detail])
 
     def match(self, site: Site) -> None:
         if site.event.hosted:
@@ -212,6 +214,7 @@ class Backward(Kind):
     def match(self, site: Site) -> None:
         cleared = site.path.cleared_before(site.at)
         outs = {s.index: (s, c) for s, c in zip(site.event.outs, site.point.cells, strict=True)}
+        site.effects.append("POINT.handing = True")
         for i, (leaf, how, k) in enumerate(site.event.detail):
             p = site.constant(leaf)
             if how == "new":
@@ -227,6 +230,7 @@ class Backward(Kind):
                 site.checks.append(f"{p}._grad is {g} and {g}._storage is {storage}")
                 site.checks.append(f"not {g}._storage.exported")
             site.effects.append(f"{p}._grad._counter.value += 1")
+        site.effects.append("POINT.handing = False")
 
     def raises(self, event: Event, inputs: Any, cells: dict[int, Any]) -> Counter[Version]:
         return Counter([grad._counter for grad in self.added_to(event, cells)])

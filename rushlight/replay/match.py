@@ -24,6 +24,7 @@ from rushlight.dispatch.autocast import clear_casts
 from rushlight.dispatch.doors import DEMAND, STEP, ZERO
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.replay import kinds
+from rushlight.replay.recording import spent
 from rushlight.replay.source import HELD_ONCE, Site, Source
 from rushlight.replay.tree import Flight, Path, Point
 from rushlight.runtime.cpu import array_over
@@ -143,7 +144,7 @@ def _inputs(site: Site, kind: Any) -> None:
         elif r[1] in seen:
             site.checks.append(f"{a} is X[{r[1]}]")
         elif r[1] in site.path.seen_before(site.at):
-            _seen_again(site, a, r[1])
+            _seen_again(site, a, r[1], kind.detaches)
         else:
             _outside(site, a, r[1], kind.detaches)
         if r[0] == "outside":
@@ -155,11 +156,8 @@ def _outside(site: Site, a: str, n: int, detaches: bool) -> None:
     path = site.path
     place, m, offset = path.outside[n]
     site.checks.append(f"type({a}) is Tensor and {a}._meta is {site.constant(m)}")
-    if path.had_history(place):
-        site.checks.append(f"{a}._requires_grad and {a}._node is not None and {a}._node.released")
-    elif not detaches:
-        site.checks.append(f"not {a}._requires_grad")
-        site.checks.append(f"({a}._view is None or not {a}._view.base._requires_grad)")
+    if not detaches:
+        _no_graph(site, a, place)
     other = path.variable(place)
     if other != n:
         site.checks.append(f"{a}._storage is X[{other}]._storage")
@@ -170,9 +168,22 @@ def _outside(site: Site, a: str, n: int, detaches: bool) -> None:
     site.snapshot(a, n)
 
 
-def _seen_again(site: Site, a: str, n: int) -> None:
+def _no_graph(site: Site, a: str, place: int) -> None:
+    """No later event can differentiate what an outside tensor was computed from."""
+    if site.path.had_history(place):
+        site.names["spent"] = spent
+        gone = f"({a}._node.released or spent({a}._node))"
+        site.checks.append(f"{a}._requires_grad and {a}._node is not None and {gone}")
+    else:
+        site.checks.append(f"not {a}._requires_grad")
+        site.checks.append(f"({a}._view is None or not {a}._view.base._requires_grad)")
+
+
+def _seen_again(site: Site, a: str, n: int, detaches: bool) -> None:
     """An outside tensor that an earlier event has seen; NumPy may have changed it since."""
     site.checks.append(f"{a} is X[{n}]")
+    if not detaches and site.path.detached_before(n, site.at):
+        _no_graph(site, a, site.path.outside[n][0])
     if site.path.launches_between(n, site.at):
         site.snapshot(a, n)
     else:

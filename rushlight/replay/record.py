@@ -137,6 +137,15 @@ class Recorder:
         """Something happens that cannot be replayed."""
         self.now.problem = self.now.problem or reason
 
+    def shown(self, t: Any) -> None:
+        """A tensor's memory is shown to NumPy: what was to read it must have done so by then."""
+        place = self._place_of(t._storage)
+        if place is not None and self._inside is None and doors.get_ident() == doors.owner[0]:
+            self._demand(t)
+
+    def hidden(self) -> None:
+        """Memory that was shown is so no longer."""
+
     def look(self, t: Any) -> None:
         """Somebody reads a tensor's values."""
         place = self._place_of(t._storage)
@@ -147,9 +156,15 @@ class Recorder:
         if self._inside is not None:
             self.interrupt("a value is read inside an event")
             return
-        event = Event(DEMAND, None, (self.reference(t, True),), (), len(self.now.calls))
-        self.now.mark(event)
-        self.now.events.append(event)
+        self._demand(t)
+
+    def _demand(self, t: Any) -> None:
+        last = self.now.events[-1] if self.now.events else None
+        reference = self.reference(t, True)
+        if last is None or last.kind is not DEMAND or last.inputs != (reference,):
+            event = Event(DEMAND, None, (reference,), (), len(self.now.calls))
+            self.now.mark(event)
+            self.now.events.append(event)
 
     def history(self, t: Any) -> None:
         """Somebody looks at a tensor's place in the graph."""

@@ -56,7 +56,7 @@ class Place:
 
 
 class Slot:
-    """A tensor that an event handed out, and where it is in the gradient graph."""
+    """A tensor that an event handed out, and where it was in the gradient graph then."""
 
     def __init__(self, serial: int, index: int, t: Tensor, place: int, offset: int) -> None:
         self.serial = serial
@@ -65,10 +65,6 @@ class Slot:
         self.meta: Meta = t._meta
         self.place = place
         self.offset = offset
-        self.note(t)
-
-    def note(self, t: Tensor) -> None:
-        """Notes where the tensor is in the gradient graph."""
         self.requires_grad = t._requires_grad
         self.inference = t._inference
         self.node = weakref.ref(t._node) if t._node is not None else None
@@ -82,13 +78,13 @@ class InGraph:
 
     __slots__ = ("leaves", "meta", "node_class", "out_nr", "requires_grad", "slot")
 
-    def __init__(self, slot: Slot) -> None:
+    def __init__(self, slot: Slot, t: Tensor) -> None:
         self.slot = slot.index
-        self.meta = slot.meta
-        self.leaves = slot.leaves
-        self.requires_grad = slot.requires_grad
-        self.node_class = slot.node_class if slot.node is not None else None
-        self.out_nr = slot.out_nr
+        self.meta = t._meta
+        self.leaves = leaves_of(t._node) if t._node is not None else ()
+        self.requires_grad = t._requires_grad
+        self.node_class = type(t._node) if t._node is not None else None
+        self.out_nr = t._out_nr
 
 
 class Event:

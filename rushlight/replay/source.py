@@ -36,7 +36,7 @@ HELD_ONCE = _baseline()  # by the cell, besides the variable that asks
 
 
 class Fixed:
-    """Tensors that must be the same objects, and still be what they were at compilation."""
+    """Tensors that must be the same objects, what they were at compilation, unseen by NumPy."""
 
     __slots__ = ("tensors", "unchanged")
 
@@ -48,7 +48,10 @@ class Fixed:
         """Looks whether they are."""
         self.unchanged[0] = all(
             [
-                t._storage is storage and t._meta is m and t._requires_grad is requires_grad
+                t._storage is storage
+                and t._meta is m
+                and t._requires_grad is requires_grad
+                and not storage.exported  # else NumPy might write between a match and the launch
                 for t, storage, m, requires_grad in self.tensors
             ]
         )

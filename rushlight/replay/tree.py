@@ -107,6 +107,7 @@ class Point:
         self.viewed = False  # whether its views know their bases
         self.fixed: list[Any] = []  # its inputs that must be the same tensors, unchanged
         self.real = False  # whether eager code makes what it hands out
+        self.handing = False  # whether a backward pass is handing out gradients just now
         self.attrs: tuple[Any, ...] = ()  # of a view of data, in this flight
         self.misses = 0  # of a root: flights begun in the middle of a recording that went wrong
         self.times = 0  # how often its program has run
@@ -237,6 +238,11 @@ class Path:
             if ("outside", n) in self.references[earlier]:
                 return False
         return False
+
+    def detached_before(self, n: int, at: int) -> bool:
+        """Whether an earlier event has detached an outside tensor, whatever its history."""
+        earlier = zip(self.recording.events[:at], self.references, strict=False)
+        return any([("outside", n) in refs and kinds.of(e.kind).detaches for e, refs in earlier])
 
     def variable(self, place: int) -> int | None:
         """The outside tensor by which a place was first seen; None if it is always the same."""

@@ -195,7 +195,7 @@ class Replay:
         if ended and not self._pending(t, last):
             return
         for child in last.children:
-            if child.event.kind is DEMAND and _demands(child, t):
+            if child.event.kind is DEMAND and self._demands(child, t):
                 if child.launch():
                     if child.ends:
                         self.complete(child)
@@ -239,6 +239,26 @@ class Replay:
             elsewhere.take_over(lambda: self.force(storage))
         elif last is not None:
             self.bail(last, "memory is looked at")
+
+    def shown(self, t: Tensor) -> None:
+        """Memory is shown to NumPy, which may write to it before matched events have read it."""
+        last = self._last_event()
+        if last is None:
+            return
+        if not self._to_be_read(t._storage, last):
+            self.hidden()
+        elif doors.get_ident() != doors.owner[0]:
+            elsewhere.take_over(lambda: self.shown(t))
+        else:
+            self.bail(last, "memory that is still to be read is shown to NumPy")
+            doors.exported(t)
+
+    def hidden(self) -> None:
+        """Whether memory is shown has changed."""
+        last = self._last_event()
+        for p in last.path()[0].below() if last is not None else ():
+            for fixed in p.fixed:
+                fixed.look()
 
     def item(self, t: Tensor) -> None:
         """Somebody reads a number."""
@@ -285,6 +305,31 @@ class Replay:
                 return True
         return False
 
+    def _demands(self, point: Point, t: Tensor) -> bool:
+        """Whether the look that a point stands for is at this tensor."""
+        sort, k = point.references[0][:2]
+        if sort != "slot":
+            return (self.flight.outside[k] if sort == "outside" else k) is t
+        node: Point | None = point
+        while node is not None:
+            for slot, cell in zip(node.event.outs, node.cells, strict=True):
+                if slot.index == k:
+                    return cell[0] is t
+            node = node.parent
+        return False
+
+    def _to_be_read(self, storage: Any, last: Point) -> bool:
+        """Whether the flight has still to read memory that was there before."""
+        points = last.path()
+        cells = cells_of(points)
+        for p in reversed(points):
+            if p is self.flight.launched:
+                return False
+            given = () if p.real else self.flight.inputs(p, cells)
+            if any([isinstance(x, Tensor) and x._storage is storage for x in given]):
+                return True
+        return False
+
     # The end of a flight that went wrong
 
     def bail(self, point: Point, reason: str) -> None:
@@ -314,20 +359,6 @@ class Replay:
 def _handed_out(t: Tensor, last: Point) -> bool:
     """Whether a flight handed out a tensor that eager code did not make."""
     return any([cell[0] is t for p in last.path() if not p.real for cell in p.cells])
-
-
-def _demands(point: Point, t: Tensor) -> bool:
-    """Whether the look that a point stands for is at this tensor."""
-    sort, k = point.references[0][:2]
-    if sort != "slot":
-        return k is t
-    node: Point | None = point
-    while node is not None:
-        for slot, cell in zip(node.event.outs, node.cells, strict=True):
-            if slot.index == k:
-                return cell[0] is t
-        node = node.parent
-    return False
 
 
 def _not_me(*args: Any) -> Any:
