@@ -128,3 +128,51 @@ def test_eight_writers_leave_a_whole_entry(tmp_path: Path) -> None:
     ]
     assert [w.wait() for w in writers] == [0] * 8
     assert not list(folder.glob(".new-*"))
+
+
+GROWTH = """
+import ctypes
+from rushlight.codegen import engine
+
+def resident():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * 4096, sum(1 for _ in open("/proc/self/maps"))
+
+def some(first, last):
+    for i in range(first, last):
+        code = engine.Code(f"define i64 @number() {{ ret i64 {i} }}")
+        assert ctypes.CFUNCTYPE(ctypes.c_int64)(code.address("number"))() == i
+
+some(0, 100)
+before, maps = resident()
+some(100, 600)
+after, maps_after = resident()
+print((after - before) // 500, maps_after - maps)
+"""
+
+
+def test_code_of_its_own_has_its_own_names() -> None:
+    from rushlight.codegen import engine
+
+    first, second = [engine.Code(f"define i64 @value() {{ ret i64 {i} }}") for i in (1, 2)]
+    call = ctypes.CFUNCTYPE(ctypes.c_int64)
+    assert [call(code.address("value"))() for code in (first, second)] == [1, 2]
+    with pytest.raises(KeyError):
+        first.address("no_such_function")
+    with pytest.raises(KeyError):
+        engine.address("value")
+    with pytest.raises(RuntimeError):
+        engine.Code("define void @broken() { oops }")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("cached", [False, True])
+def test_released_code_gives_its_memory_back(tmp_path: Path, cached: bool) -> None:
+    env = dict(os.environ, RUSHLIGHT_CACHE=str(tmp_path) if cached else "off")
+    for _ in range(2 if cached else 1):  # the second process takes all of it from disk
+        done = subprocess.run(
+            [sys.executable, "-c", GROWTH], env=env, capture_output=True, text=True, check=True
+        )
+        bytes_each, maps = map(int, done.stdout.split())
+        assert bytes_each < 2000, f"{bytes_each} bytes a module"
+        assert maps < 20

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -106,3 +108,38 @@ def test_fork_after_use(kernel: int) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     pool.run(kernel, data.ctypes.data, 2)
     assert (data == 2).all()
+
+
+TOGETHER = """
+import gc
+import sys
+import threading
+
+import numpy as np
+
+from rushlight.codegen import driver, threads
+
+sys.setswitchinterval(1e-6)
+gate = threading.Barrier(6)
+methods, pools, head = [], [], np.zeros(len(driver.WORDS), np.int64)
+
+def work():
+    gate.wait()
+    methods.append(driver.driver().method(head))
+    pools.append(threads.pool(2))
+
+workers = [threading.Thread(target=work) for _ in range(6)]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
+junk = [bytes(32) for _ in range(10000)]
+gc.collect()  # looks at the methods' definitions
+assert len({id(p) for p in pools}) == 1
+assert all([m.__name__ == "run" for m in methods])
+"""
+
+
+def test_threads_that_begin_together_share_driver_and_pool() -> None:
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", TOGETHER], check=True, timeout=60)

@@ -392,7 +392,8 @@ class Driver:
 
     def __init__(self) -> None:
         engine.compile_ir(_ir())
-        self._method: Any = None
+        method = engine.address("rl_program_method")
+        self._method = _MethodDef(b"run", method, _NO_ARGUMENTS)
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         self.alone: Any = engine.function("rl_program_alone", (pointer,), number)
         self.range: Any = engine.function(
@@ -415,8 +416,6 @@ class Driver:
         """
         if not self.make_int:
             return None
-        if self._method is None:
-            self._method = _MethodDef(b"run", engine.address("rl_program_method"), _NO_ARGUMENTS)
         new: Any = ctypes.pythonapi.PyCFunction_NewEx
         new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p,) + (ctypes.py_object,) * 2
         return new(ctypes.addressof(self._method), head, None)
@@ -441,10 +440,17 @@ def _plain_objects() -> bool:
     return np.ndarray.__basicsize__ >= DATA + 8 and np.ndarray.__itemsize__ == 0
 
 
+_driver: Driver | None = None
+
+
 @lru_cache(maxsize=1)
 def driver() -> Driver:
-    """The process's driver."""
-    return Driver()
+    """The process's driver; only one is ever made, because its methods point into it."""
+    global _driver
+    with engine.lock:
+        if _driver is None:
+            _driver = Driver()
+        return _driver
 
 
 def word(array: Any) -> int:

@@ -1,10 +1,11 @@
 """LLVM IR as text in, native functions out.
 
-One engine serves the process (an engine a kernel would hold 0.76 MB). Object code is kept on disk
-by ``runtime/code_cache.py``, keyed by the IR, LLVM's version and the host's CPU, so that a second
-process compiles nothing. IR passes are not run: what the generators write is final, and the passes
-are most of the compile time without changing these kernels' speed. llvmlite is imported at first
-use.
+LLVM compiles IR to object code, which is kept on disk by ``runtime/code_cache.py``, keyed by the
+IR, LLVM's version and the host's CPU, so that a second process compiles nothing, nor parses any IR.
+Object code is loaded by MCJIT, which gives memory back only with a whole engine: kernels that stay
+share one, and code that may go (``Code``) has its own, of 45 kB and 0.1 ms. IR passes are not run:
+what the generators write is final, and the passes are most of the compile time without changing
+these kernels' speed. llvmlite is imported at first use.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any
 
 from rushlight.runtime.code_cache import CodeCache, default_folder
 
-__all__ = ["Host", "address", "compile_ir", "function", "host", "release", "statistics"]
+__all__ = ["Code", "Host", "address", "compile_ir", "function", "host", "lock", "statistics"]
 
-_lock = threading.RLock()  # LLVM calls of one process run one at a time anyway
+# Held by who compiles, or makes what the process has once; forks wait for it.
+lock = threading.RLock()
 
 
 class Host:
@@ -56,8 +58,8 @@ class Statistics:
 statistics = Statistics()
 
 
-class _Engine:
-    """LLVM's execution engine and its connection to the disk cache."""
+class _Compiler:
+    """From IR to object code, and from object code to functions that can be called."""
 
     def __init__(self) -> None:
         import llvmlite.binding as llvm
@@ -67,102 +69,126 @@ class _Engine:
         llvm.set_option("rushlight", "-disable-lsr")
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        target = llvm.Target.from_default_triple()
+        self.target: Any = llvm.Target.from_default_triple()
         features = dict(llvm.get_host_cpu_features())
-        self.host = Host(target.triple, llvm.get_host_cpu_name(), features)
-        machine = target.create_target_machine(
+        self.host = Host(self.target.triple, llvm.get_host_cpu_name(), features)
+        self.machine: Any = self.target.create_target_machine(
             cpu=self.host.cpu, features=self.host.feature_text, opt=1, jit=True
         )
-        self.engine: Any = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
         self.cache = CodeCache(default_folder())
-        self.engine.set_object_cache(self._made, self._wanted)
         self.identity = f"{llvm.llvm_version_info} {self.host.cpu} {self.host.feature_text} no-lsr"
-        self.modules: dict[str, Any] = {}
+        self.nothing: Any = llvm.parse_assembly("")
+        self.lasting: Any = self.loader()
+        self.loaded: set[str] = set()  # keys of what `lasting` holds
+
+    def loader(self) -> Any:
+        """An engine that only loads object code."""
+        # Without the CPU's features: reading them is most of the time, and loading asks for none.
+        machine = self.target.create_target_machine(opt=1, jit=True)
+        engine = self.llvm.create_mcjit_compiler(self.nothing, machine)
+        engine.remove_module(self.nothing)  # it would be compiled, for five times the cost
+        return engine
 
     def key(self, ir: str) -> str:
         return hashlib.sha256(f"{self.identity}\n{ir}".encode()).hexdigest()
 
-    def _made(self, module: Any, code: bytes) -> None:
-        if module.name.isalnum():  # not the engine's own empty module
-            statistics.compiled += 1
-            self.cache.store(module.name, code)
-
-    def _wanted(self, module: Any) -> bytes | None:
-        found = self.cache.load(module.name) if module.name.isalnum() else None
-        if found is not None:
+    def load(self, engine: Any, key: str, ir: str) -> None:
+        """Gives an engine the functions of a module."""
+        code = self.cache.load(key)
+        if code is not None:
             statistics.loaded += 1
-        return found
-
-    def add(self, ir: str) -> str:
-        key = self.key(ir)
-        if key not in self.modules:
+        else:
             module = self.llvm.parse_assembly(ir)
-            module.name = key
             module.verify()
-            self.engine.add_module(module)
-            self.engine.finalize_object()
-            self.modules[key] = module
-        return key
-
-    def remove(self, key: str) -> None:
-        module = self.modules.pop(key, None)
-        if module is not None:
-            self.engine.remove_module(module)
+            code = self.machine.emit_object(module)
+            statistics.compiled += 1
+            self.cache.store(key, code)
+        engine.add_object_file(self.llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
 
 
-_engine: _Engine | None = None
+_made: _Compiler | None = None
 
 
-def _get() -> _Engine:
-    global _engine
-    with _lock:
-        if _engine is None:
-            _engine = _Engine()
-        return _engine
+def _compiler() -> _Compiler:
+    global _made
+    with lock:
+        if _made is None:
+            _made = _Compiler()
+        return _made
 
 
 def host() -> Host:
     """The machine for which code is generated."""
-    return _get().host
+    return _compiler().host
 
 
-def compile_ir(ir: str) -> str:
-    """Compiles a module, or takes its code from the cache.
+def compile_ir(ir: str) -> None:
+    """Compiles a module, or takes its code from the cache; its functions stay.
 
     The names of its functions must be unique in the process: generators put the digest of what a
     function does into its name.
 
-    Returns:
-        a handle for ``release``.
-
     Raises:
         RuntimeError: the IR is not valid.
     """
-    with _lock:
-        return _get().add(ir)
-
-
-def release(handle: str) -> None:
-    """Forgets a module's code; its functions must not be called any more."""
-    with _lock:
-        _get().remove(handle)
+    with lock:
+        compiler = _compiler()
+        key = compiler.key(ir)
+        if key not in compiler.loaded:
+            compiler.load(compiler.lasting, key, ir)
+            compiler.loaded.add(key)
 
 
 def address(name: str) -> int:
-    """The address of a compiled function.
+    """The address of a function that `compile_ir` has compiled.
 
     Raises:
         KeyError: no module defines it.
     """
-    with _lock:
-        found = int(_get().engine.get_function_address(name))
+    with lock:
+        return _address(_compiler().lasting, name)
+
+
+def _address(engine: Any, name: str) -> int:
+    found = int(engine.get_function_address(name))
     if found == 0:
         raise KeyError(name)
     return found
 
 
+class Code:
+    """The functions of a module, which go with this object: nothing may call them afterwards.
+
+    Args:
+        ir: the module.
+
+    Raises:
+        RuntimeError: the IR is not valid.
+
+    Example:
+        >>> Code("define i64 @answer() { ret i64 42 }").address("answer") != 0
+        True
+    """
+
+    def __init__(self, ir: str) -> None:
+        with lock:
+            compiler = _compiler()
+            self._engine = compiler.loader()  # closes itself when nobody refers to it
+            compiler.load(self._engine, compiler.key(ir), ir)
+
+    def address(self, name: str) -> int:
+        """The address of a function.
+
+        Raises:
+            KeyError: the module does not define it.
+        """
+        with lock:
+            return _address(self._engine, name)
+
+
 def function(name: str, arguments: Sequence[Any], result: Any = None) -> Any:
-    """A compiled function as a ctypes function; it runs without holding Python's lock.
+    """What `address` finds as a ctypes function; it runs without holding Python's lock.
 
     Args:
         arguments: ctypes types of the parameters.
@@ -173,5 +199,5 @@ def function(name: str, arguments: Sequence[Any], result: Any = None) -> Any:
 
 if hasattr(os, "register_at_fork"):  # a fork waits for who compiles: the child could not finish it
     os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
     )

@@ -296,20 +296,27 @@ class Pool:
 
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _pool: Pool | None = None
+_choosing = threading.Lock()
 
 
 def pool(threads: int) -> Pool:
     """The process's pool of this many threads; another number replaces it."""
     global _pool
-    if _pool is None or _pool.threads != threads:
-        if _pool is not None:
-            _pool.close()
-        _pool = Pool(threads)
-    return _pool
+    found = _pool
+    if found is None or found.threads != threads:
+        with _choosing:  # a pool that nobody keeps would leave workers that look at freed memory
+            if _pool is None or _pool.threads != threads:
+                if _pool is not None:
+                    _pool.close()
+                _pool = Pool(threads)
+            found = _pool
+    return found
 
 
 def _forget() -> None:
     """In a forked child: the parent's workers are not here, its lock may be held for ever."""
+    global _choosing
+    _choosing = threading.Lock()
     if _pool is not None:
         _pool._owner = 0
         _pool._busy = threading.Lock()

@@ -12,7 +12,6 @@ import os
 import threading
 import time
 import weakref
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ _SMALL = 30_000.0  # estimated nanoseconds up to which Python's lock is kept
 _PYTHON_FAILED = -1
 
 _lock = threading.RLock()
-_modules: dict[str, list[Any]] = {}  # digest: handle, users
+_modules: weakref.WeakValueDictionary[str, engine.Code] = weakref.WeakValueDictionary()
 _programs: weakref.WeakSet[Program] = weakref.WeakSet()
 
 
@@ -63,12 +62,10 @@ class Program:
         self.ending = True
         self._lock = threading.Lock()
         self._native = native.driver()
-        self._digest: str | None = None
         with _lock:
-            functions = self._compile()
+            functions, code = self._compile()
         self._layout = Layout(made, functions, threads, self.table, self.numbers)
-        if self._digest is not None:  # the code lives as long as what can call it
-            weakref.finalize(self._layout.head, _release, self._digest)
+        self._layout.head.keep += (code,)  # it lives as long as what can call it
         self._parts = threads if self._layout.together else 1
         self._address: int = self._layout.head.ctypes.data
         self._segments = self._layout.segments
@@ -81,8 +78,8 @@ class Program:
 
     # Compiling
 
-    def _compile(self) -> list[int]:
-        """The address of each step's kernel; 0 for steps that are not loops."""
+    def _compile(self) -> tuple[list[int], engine.Code | None]:
+        """The address of each step's kernel, 0 for steps that are not loops; and their code."""
         texts = [repr(s.kernel) if isinstance(s, LoopStep) else "" for s in self.steps]
         kernels = {
             text: s.kernel
@@ -90,17 +87,15 @@ class Program:
             if isinstance(s, LoopStep)
         }
         if not kernels:
-            return [0] * len(texts)
+            return [0] * len(texts), None
         digest = hashlib.sha256("\n".join(kernels).encode()).hexdigest()[:24]
         names = {text: f"rl_{digest}_{i}" for i, text in enumerate(kernels)}
-        entry = _modules.get(digest)
-        if entry is None:
-            ir = loops.module([(names[text], k) for text, k in kernels.items()])
-            entry = _modules[digest] = [engine.compile_ir(ir), 0]
-        entry[1] += 1
-        self._digest = digest
-        places = {text: engine.address(name) for text, name in names.items()}
-        return [places.get(text, 0) for text in texts]
+        code = _modules.get(digest)
+        if code is None:
+            code = engine.Code(loops.module([(names[text], k) for text, k in kernels.items()]))
+            _modules[digest] = code
+        places = {text: code.address(name) for text, name in names.items()}
+        return [places.get(text, 0) for text in texts], code
 
     # Running
 
@@ -203,17 +198,6 @@ class Program:
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
-
-
-def _release(digest: str) -> None:
-    """One program less that uses a module."""
-    with _lock:
-        entry = _modules.get(digest)
-        if entry is not None:
-            entry[1] -= 1
-            if entry[1] == 0:
-                del _modules[digest]
-                engine.release(entry[0])
 
 
 def _after_fork() -> None:
