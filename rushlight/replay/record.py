@@ -139,8 +139,12 @@ class Recorder:
 
     def shown(self, t: Any) -> None:
         """A tensor's memory is shown to NumPy: what was to read it must have done so by then."""
-        place = self._place_of(t._storage)
-        if place is not None and self._inside is None and doors.get_ident() == doors.owner[0]:
+        now = self.now
+        launched = now.events and now.events[-1].kind is DEMAND
+        if launched and now.events[-1].calls[0] == len(now.calls):
+            return
+        known = self._place_of(t._storage) is not None
+        if known and self._inside is None and doors.get_ident() == doors.owner[0]:
             self._demand(t)
 
     def hidden(self) -> None:
@@ -159,12 +163,9 @@ class Recorder:
         self._demand(t)
 
     def _demand(self, t: Any) -> None:
-        last = self.now.events[-1] if self.now.events else None
-        reference = self.reference(t, True)
-        if last is None or last.kind is not DEMAND or last.inputs != (reference,):
-            event = Event(DEMAND, None, (reference,), (), len(self.now.calls))
-            self.now.mark(event)
-            self.now.events.append(event)
+        event = Event(DEMAND, None, (self.reference(t, True),), (), len(self.now.calls))
+        self.now.mark(event)
+        self.now.events.append(event)
 
     def history(self, t: Any) -> None:
         """Somebody looks at a tensor's place in the graph."""
