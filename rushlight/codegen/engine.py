@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -171,11 +172,19 @@ class Code:
         True
     """
 
+    _engine: Any = None
+
     def __init__(self, ir: str) -> None:
         with lock:
             compiler = _compiler()
-            self._engine = compiler.loader()  # closes itself when nobody refers to it
+            self._engine = compiler.loader()
             compiler.load(self._engine, compiler.key(ir), ir)
+
+    def __del__(self) -> None:
+        # Not left to llvmlite: a fork meanwhile would leave its lock held for ever in the child.
+        if self._engine is not None and not sys.is_finalizing():
+            with lock:
+                self._engine.close()
 
     def address(self, name: str) -> int:
         """The address of a function.
