@@ -13,8 +13,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import sys
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -172,19 +172,13 @@ class Code:
         True
     """
 
-    _engine: Any = None
-
     def __init__(self, ir: str) -> None:
         with lock:
             compiler = _compiler()
             self._engine = compiler.loader()
+            # Not `__del__`: while that runs, a weak reference still gives out the object.
+            weakref.finalize(self, _close, self._engine).atexit = False  # threads may still run it
             compiler.load(self._engine, compiler.key(ir), ir)
-
-    def __del__(self) -> None:
-        # Not left to llvmlite: a fork meanwhile would leave its lock held for ever in the child.
-        if self._engine is not None and not sys.is_finalizing():
-            with lock:
-                self._engine.close()
 
     def address(self, name: str) -> int:
         """The address of a function.
@@ -194,6 +188,12 @@ class Code:
         """
         with lock:
             return _address(self._engine, name)
+
+
+def _close(engine: Any) -> None:
+    # Not left to llvmlite: a fork meanwhile would leave its lock held for ever in the child.
+    with lock:
+        engine.close()
 
 
 def function(name: str, arguments: Sequence[Any], result: Any = None) -> Any:
