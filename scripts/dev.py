@@ -117,6 +117,7 @@ def oracle(arguments: list[str]) -> int:
 NIGHTLY = {  # what takes minutes to hours, beside PyTorch
     "views": ["check_views.py", "--count", "5000"],
     "programs": ["test_programs.py", "--count", "10000"],
+    "steps": ["random_steps.py", "--programs", "10000"],
     "derivatives": ["check_second_derivatives.py"],
     "vecmath": ["check_vecmath.py"],
     "tier1": ["check_tier1.py"],

@@ -282,6 +282,18 @@ def test_linear_keeps_what_its_gradients_read():
         assert x.grad.shape == shape
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, TypeError])
+def test_post_accumulate_hooks_return_none(kind):
+    x = rl.ones(2, requires_grad=True)
+    given = rl.ones(2) if kind is RuntimeError else 5
+    handle = x.register_post_accumulate_grad_hook(lambda t: given)
+    with pytest.raises(kind, match=r"should return None|hook returned 'int'"):
+        x.sum().backward()
+    handle.remove()
+    x.sum().backward()
+    assert x.grad.tolist() == [2, 2]
+
+
 def hooks_of_several(torch):
     """What `register_multi_grad_hook` calls, in both libraries."""
     log = []

@@ -12,6 +12,8 @@ import sys
 from functools import lru_cache
 from typing import Any
 
+from rushlight.codegen import engine
+
 __all__ = ["announce", "has"]
 
 _LIBRARIES = ("ucrtbase",) if sys.platform == "win32" else (None, "libm.so.6")
@@ -56,4 +58,5 @@ def announce(name: str) -> None:
     address = _address(name)
     if address == 0:
         raise NotImplementedError(f"the C library has no {name}")
-    llvm.add_symbol(name, address)
+    with engine.lock:
+        llvm.add_symbol(name, address)

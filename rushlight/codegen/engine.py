@@ -14,6 +14,7 @@ import ctypes
 import hashlib
 import os
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -174,7 +175,9 @@ class Code:
     def __init__(self, ir: str) -> None:
         with lock:
             compiler = _compiler()
-            self._engine = compiler.loader()  # closes itself when nobody refers to it
+            self._engine = compiler.loader()
+            # Not `__del__`: while that runs, a weak reference still gives out the object.
+            weakref.finalize(self, _close, self._engine).atexit = False  # threads may still run it
             compiler.load(self._engine, compiler.key(ir), ir)
 
     def address(self, name: str) -> int:
@@ -185,6 +188,12 @@ class Code:
         """
         with lock:
             return _address(self._engine, name)
+
+
+def _close(engine: Any) -> None:
+    # Not left to llvmlite: a fork meanwhile would leave its lock held for ever in the child.
+    with lock:
+        engine.close()
 
 
 def function(name: str, arguments: Sequence[Any], result: Any = None) -> Any:

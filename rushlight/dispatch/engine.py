@@ -175,6 +175,15 @@ def _add(run: _Run, node: Node, nr: int, grad: Tensor) -> None:
     buffer[nr] = grad if buffer[nr] is None else buffer[nr] + grad
 
 
+def _expect_none(result: Any) -> None:
+    """Refuses what a post-accumulate hook returns."""
+    if result is None:
+        return
+    if not isinstance(result, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+    raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+
+
 def _run_node(run: _Run, node: Node, buffer: list[Any] | None) -> Sequence[Any]:
     """Runs hooks and the node itself; returns a gradient or None for each edge."""
     nothing = [None] * len(node.edges)
@@ -211,7 +220,7 @@ def _run_node(run: _Run, node: Node, buffer: list[Any] | None) -> Sequence[Any]:
         if buffer[0] is not None:
             _accumulate(run, leaf, buffer[0])
             for hook in list((leaf._post_hooks or {}).values()):
-                hook(leaf)
+                _expect_none(hook(leaf))
             for hook in list((node.post_hooks or {}).values()):
                 hook((), tuple(buffer))
         return ()
