@@ -15,6 +15,7 @@ import pytest
 import replay_habits  # noqa: F401 - adds its programs
 import replay_habits_more  # noqa: F401 - adds its programs
 import replay_modes  # noqa: F401 - adds its programs
+import replay_numbers  # noqa: F401 - adds its programs
 from replay_programs import PROGRAMS, Out, differences
 
 import rushlight as rl

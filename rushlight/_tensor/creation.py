@@ -126,7 +126,7 @@ def scalar_tensor(
 
 
 def _new_full(size: Any, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
-    made = call(create.full, (), (checked_size(size), value, dtype, device_of(device)))
+    made = call(create.full, (value,), (checked_size(size), dtype, device_of(device)))
     return _finish(made, requires_grad)
 
 

@@ -35,10 +35,12 @@ _METAS: dict[type, Any] = {
     **{kind: scalar_meta(kind) for kind in (bool, int, float, complex)},
     type(None): None,
     symbolic.Symbol: scalar_meta(float),
+    symbolic.Count: scalar_meta(int),
 }
 _plans: dict[Any, Plan] = {}
 _MOST_PLANS = 20_000
-_TAKES_NUMBERS = ("elementwise", "indexing", "random", "opaque")  # x * 2, masked_fill(mask, 0)
+# x * 2, masked_fill(mask, 0), full(3)
+_TAKES_NUMBERS = ("elementwise", "indexing", "random", "opaque", "create")
 
 
 def call(op: Op, inputs: tuple[Any, ...], attrs: tuple[Any, ...] = ()) -> Any:
@@ -118,7 +120,7 @@ def _make_plan(op: Op, metas: tuple[Any, ...], attrs: tuple[Any, ...]) -> Plan:
         same_device(metas)
     numbers = [i for i, m in enumerate(metas) if m is not None and m.is_scalar]
     if (numbers and op.kind not in _TAKES_NUMBERS) or (
-        metas and not any([isinstance(m, Meta) for m in metas])
+        metas and op.kind != "create" and not any([isinstance(m, Meta) for m in metas])
     ):
         if len(numbers) == 2 == len(op.inputs) and op.kind == "elementwise":
             raise no_pair(op.name, op.inputs, [metas[i].kind for i in numbers])

@@ -74,17 +74,17 @@ class Namespace:
 
     def zeros(self, shape: Sequence[int], dt: dtype, device: Any) -> Tensor:
         """Zeros."""
-        return self.full(tuple(shape), 0, dt, device)  # type: ignore[no-any-return]
+        return self.full(0, tuple(shape), dt, device)  # type: ignore[no-any-return]
 
     def zeros_like(self, x: Any) -> Tensor:
         """Zeros of a tensor's or Meta's shape and dtype."""
         m = x if isinstance(x, Meta) else x._meta
-        return self.full(tuple(m.shape), 0, m.dtype, m.device)  # type: ignore[no-any-return]
+        return self.full(0, tuple(m.shape), m.dtype, m.device)  # type: ignore[no-any-return]
 
     def full_like(self, x: Any, value: Any) -> Tensor:
         """A constant of a tensor's or Meta's shape and dtype."""
         m = x if isinstance(x, Meta) else x._meta
-        return self.full(tuple(m.shape), value, m.dtype, m.device)  # type: ignore[no-any-return]
+        return self.full(value, tuple(m.shape), m.dtype, m.device)  # type: ignore[no-any-return]
 
     def contiguous(self, x: Tensor) -> Tensor:
         """Row-major; itself if it is."""

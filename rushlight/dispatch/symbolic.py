@@ -1,4 +1,4 @@
-"""Python floats that remember how they were computed.
+"""Python numbers that remember how they were computed.
 
 While the recorder runs an optimiser's step, hyper-parameters are Symbols: they behave as the floats
 they are, and arithmetic on them yields Symbols with the expression.  So ``-lr / (1 - beta1**step)``
@@ -13,7 +13,7 @@ from typing import Any
 
 from rushlight.ir.trace import Expression, Number
 
-__all__ = ["Decisions", "Symbol", "expression", "plain"]
+__all__ = ["Count", "Decisions", "Symbol", "Symbolic", "expression", "plain"]
 
 
 used: list[bool] = []  # not empty once there are Symbols that may reach a kernel
@@ -41,27 +41,27 @@ class Decisions:
         self.answers: set[tuple[int, str, Any, bool]] | None = set() if asks else None
 
 
-class Symbol(float):
-    """A float with the expression that gave it."""
+class Symbolic:
+    """A number with the expression that gave it: a `Symbol` or a `Count`."""
 
     expression: Any
     decided: Decisions
 
-    __slots__ = ("decided", "expression")
+    __slots__ = ()
 
     @classmethod
-    def of(cls, value: float, what: Any, decided: Decisions | None = None) -> Symbol:
-        """A float that remembers an expression."""
-        self = cls(value)
+    def of(cls, value: Any, what: Any, decided: Decisions | None = None) -> Any:
+        """A number that remembers an expression."""
+        self: Any = cls(value)  # type: ignore[call-arg]
         self.expression = what
         self.decided = decided if decided is not None else Decisions(False)
         return self
 
-    def plain(self) -> float:
-        """The value as a float like any other."""
-        return float.__add__(self, 0.0)
+    def plain(self) -> Any:
+        """The value as a number like any other."""
+        raise NotImplementedError
 
-    def decide(self) -> float:
+    def decide(self) -> Any:
         """The value, on which Python is about to decide."""
         stack = [self.expression]
         while stack:
@@ -77,8 +77,8 @@ class Symbol(float):
     def __bool__(self) -> bool:
         return bool(self.__ne__(0))
 
-    def __neg__(self) -> Symbol:
-        return Symbol.of(-self.plain(), expression("negative", self.expression), self.decided)
+    def __neg__(self) -> Any:
+        return self.of(-self.plain(), expression("negative", self.expression), self.decided)
 
     def __hash__(self) -> int:
         return hash(self.decide())
@@ -87,51 +87,65 @@ class Symbol(float):
         return int(self.decide())
 
     def __float__(self) -> float:
-        return self.decide()
+        return float(self.decide())
 
     def __repr__(self) -> str:
         return repr(self.decide())
 
 
-def _arithmetic(name: str, ufunc: str, swapped: bool) -> Callable[..., Any]:
-    plain_method = getattr(float, name)
+class Symbol(Symbolic, float):
+    """A float with the expression that gave it."""
 
-    def method(self: Symbol, other: Any) -> Any:
+    __slots__ = ("decided", "expression")
+
+    def plain(self) -> float:
+        return float.__add__(self, 0.0)
+
+
+class Count(Symbolic, int):
+    """An int with the expression that gave it; arithmetic beyond `+ - *` with ints decides."""
+
+    def plain(self) -> int:
+        return int.__add__(self, 0)
+
+
+def _arithmetic(base: type, name: str, ufunc: str, swapped: bool) -> Callable[..., Any]:
+    plain_method = getattr(base, name)
+
+    def method(self: Any, other: Any) -> Any:
         if not isinstance(other, (int, float)):
             return NotImplemented
-        value = plain_method(self, other)
-        if type(value) is not float:
+        value = plain_method(self.plain(), _plain(other))
+        if value is NotImplemented and base is int:  # an int and a float
+            value = getattr(float, name)(float(self.plain()), _plain(other))
+        if type(value) not in (int, float):
             return value
-        x = other.expression if isinstance(other, Symbol) else float(other)
+        x = other.expression if isinstance(other, Symbolic) else float(other)
         args = (x, self.expression) if swapped else (self.expression, x)
-        return Symbol.of(value, expression(ufunc, *args), self.decided)
+        kind = Symbol if type(value) is float else Count
+        return kind.of(value, expression(ufunc, *args), self.decided)
 
     return method
 
 
-for _name, _ufunc in (
-    ("add", "add"),
-    ("sub", "subtract"),
-    ("mul", "multiply"),
-    ("truediv", "divide"),
-    ("pow", "power"),
-):
-    setattr(Symbol, f"__{_name}__", _arithmetic(f"__{_name}__", _ufunc, False))
-    setattr(Symbol, f"__r{_name}__", _arithmetic(f"__r{_name}__", _ufunc, True))
+def _deciding(base: type, name: str) -> Callable[..., Any]:
+    plain_method = getattr(base, name)
+
+    def method(self: Any, *others: Any) -> Any:
+        return plain_method(self.decide(), *map(_plain, others))
+
+    return method
 
 
-def _comparison(name: str) -> Callable[..., Any]:
-    name = f"__{name}__"
-    plain_method = getattr(float, name)
+def _comparison(base: type, name: str) -> Callable[..., Any]:
+    plain_method = getattr(base, name)
 
-    def method(self: Symbol, other: Any) -> Any:
+    def method(self: Any, other: Any) -> Any:
         answers = self.decided.answers
-        if (
-            answers is None
-            or type(self.expression) is not Number
-            or type(other) not in (int, float)
-        ):
-            other = float(other) if isinstance(other, Symbol) else other
+        known = answers is not None and type(self.expression) is Number
+        if not known or type(other) not in (int, float):
+            if isinstance(other, Symbolic):
+                other = other.decide()
             return plain_method(self.decide(), other)
         answer = plain_method(self.plain(), other)
         answers.add((self.expression.at, name, other, answer))
@@ -140,13 +154,34 @@ def _comparison(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(Symbol, f"__{_name}__", _comparison(_name))
+def _plain(x: Any) -> Any:
+    return x.plain() if isinstance(x, Symbolic) else x
+
+
+_EXACT = {"add": "add", "sub": "subtract", "mul": "multiply"}
+_KEPT: dict[type, dict[str, str]] = {
+    Symbol: {**_EXACT, "truediv": "divide", "pow": "power"},
+    Count: {**_EXACT, "truediv": "divide"},
+}
+_DECIDE = "pow floordiv mod divmod and or xor lshift rshift".split()
+_DECIDE_ALONE = "abs round trunc floor ceil pos invert index".split()
+
+for _kind, _kept in _KEPT.items():
+    _base: type = float if _kind is Symbol else int
+    for _name, _ufunc in _kept.items():
+        for _full, _swapped in ((f"__{_name}__", False), (f"__r{_name}__", True)):
+            setattr(_kind, _full, _arithmetic(_base, _full, _ufunc, _swapped))
+    _others = [f"__{n}__" for n in (*_DECIDE, *_DECIDE_ALONE)] + [f"__r{n}__" for n in _DECIDE]
+    for _full in _others:
+        if hasattr(_base, _full) and _full not in vars(_kind):
+            setattr(_kind, _full, _deciding(_base, _full))
+    for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+        setattr(_kind, f"__{_name}__", _comparison(_base, f"__{_name}__"))
 
 
 def plain(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The same with Symbols as the floats that they are."""
+    """The same with Symbols and Counts as the numbers that they are."""
     for x in values:
-        if type(x) is Symbol:
-            return tuple([x.plain() if type(x) is Symbol else x for x in values])
+        if type(x) is Symbol or type(x) is Count:
+            return tuple(map(_plain, values))
     return values

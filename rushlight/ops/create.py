@@ -15,7 +15,7 @@ from rushlight.ops.build import combined_dtype, elementwise_meta
 from rushlight.ops.readable import is_symbol
 
 
-def _full_kernel(out: Meta, size: Any, value: Any, dtype: Any, device: Any) -> Any:
+def _full_kernel(out: Meta, value: Any, size: Any, dtype: Any, device: Any) -> Any:
     if is_symbol(value):
         return np.broadcast_to(value, out.shape)
     result = np.empty(out.shape, dtype.numpy)
@@ -28,9 +28,9 @@ def _full_kernel(out: Meta, size: Any, value: Any, dtype: Any, device: Any) -> A
 full = Op(
     "full",
     kind="create",
-    inputs=(),
-    attrs=("size", "fill_value", "dtype", "device"),
-    rule=lambda size, value, dtype, device: meta(size, dtype, None, device),
+    inputs=("fill_value",),  # a number
+    attrs=("size", "dtype", "device"),
+    rule=lambda value, size, dtype, device: meta(size, dtype, None, device),
     kernel=_full_kernel,
 )
 empty = Op(

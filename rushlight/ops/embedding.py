@@ -92,7 +92,7 @@ def _spread_grad(
     """The rows at the indices, withheld and scaled as ``_spread`` does."""
     each = o.embedding(g, index, -1, False)
     if scale:
-        ones = o.full((*index._meta.shape, 1), 1, g._meta.dtype, g._meta.device)
+        ones = o.full(1, (*index._meta.shape, 1), g._meta.dtype, g._meta.device)
         counts = o.embedding_spread(ones, index, rows, -1, False)
         each = each / o.embedding(counts, index, -1, False)
     if padding_idx >= 0:

@@ -370,8 +370,8 @@ def _note_inputs(recorder: Any, event: Event, inputs: Any) -> None:
     detaches = of(event.kind).detaches
     event.inputs = tuple(
         [
-            ("number", own[i].at)
-            if type(x) is float and own and type(own[i]) is Number
+            ("number", own[i].at, type(x))
+            if type(x) in (float, int) and own and type(own[i]) is Number
             else recorder.reference(x, detaches)
             for i, x in enumerate(inputs)
         ]

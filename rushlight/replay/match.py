@@ -31,6 +31,7 @@ from rushlight.runtime.cpu import array_over
 
 __all__ = ["NOT_ME", "build_end", "build_launch", "build_match", "count"]
 
+_EXACT = 1 << 53  # run-time numbers are doubles
 NOT_ME: Any = object()  # what a match function returns instead of a miss, if so asked
 
 
@@ -137,7 +138,9 @@ def _inputs(site: Site, kind: Any) -> None:
             site.checks.append(f"{a} is {site.constant(r[1])}")
             site.fix(r[1])
         elif r[0] == "number":
-            site.checks.append(f"type({a}) is float")
+            site.checks.append(f"type({a}) is {r[2].__name__}")
+            if r[2] is int:
+                site.checks.append(f"-{_EXACT} < {a} < {_EXACT}")
             site.effects.append(f"NUM[{r[1]}] = {a}")
         elif r[0] == "value":
             _same_value(site, a, r[1])

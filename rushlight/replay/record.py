@@ -13,8 +13,9 @@ from typing import Any
 
 from rushlight.dispatch import autocast, doors, gate, modes, symbolic
 from rushlight.dispatch.doors import DATA, DEMAND, DETACH, EAGER, STEP, WRITE
-from rushlight.dispatch.symbolic import Symbol, expression, plain
+from rushlight.dispatch.symbolic import Count, Symbol, Symbolic, expression, plain
 from rushlight.dispatch.tensor import Tensor, memory_of
+from rushlight.dtypes import int64
 from rushlight.ir.trace import Call, Item, Number, Region
 from rushlight.ops.unary import clone as CLONE
 from rushlight.replay import elsewhere, kinds
@@ -23,9 +24,12 @@ from rushlight.replay.recording import Event, Place, Recording, Slot, spent
 
 __all__ = ["Recorder"]
 
-gate.PLAIN.add(Symbol)  # numbers, for the functions that read arguments
+gate.PLAIN.update((Count, Symbol))  # numbers, for the functions that read arguments
 symbolic.used.append(True)
 _MOST_EVENTS = 4000
+_CHANGES = 2  # of an int: then it is a run-time number
+_MOST_SITES = 10_000
+_EXACT = 1 << 53  # run-time numbers are doubles
 
 
 class Recorder:
@@ -49,6 +53,7 @@ class Recorder:
         self.leaves: list[tuple[Any, bool]] = []
         self.now = Recording(0)
         self._inside: Event | None = None  # the event that is running
+        self._counts: dict[Any, tuple[Any, int]] = {}  # numbers that may count: last, changes
         self._ends = Ends()
 
     def start(self) -> None:
@@ -289,21 +294,37 @@ class Recorder:
     # Computations
 
     def with_symbols(self, event: Event, inputs: Any) -> Any:
-        """The inputs with the floats that may be others next time as Symbols.
+        """The inputs with the numbers that may be others next time as Symbols and Counts.
 
         The node of the call keeps them, so the backward pass shows how it depends on them.
         """
         now = self.now
-        if now.problem or event.op.kind != "elementwise" or float not in map(type, inputs):
+        if now.problem is not None or event.op.kind not in ("elementwise", "create"):
             return inputs
-        found = []
-        for x in inputs:
-            if type(x) is float:
-                found.append(Symbol.of(x, Number(len(now.numbers)), now.decided))
-                now.numbers.append(x)
-            else:
-                found.append(x)
+        found = list(inputs)
+        for i, x in enumerate(inputs):
+            if type(x) is float or type(x) is int:
+                if self._may_change(event, i, x):
+                    kind = Symbol if type(x) is float else Count
+                    found[i] = kind.of(x, Number(len(now.numbers)), now.decided)
+                    now.numbers.append(x)
         return tuple(found)
+
+    def _may_change(self, event: Event, i: int, x: Any) -> bool:
+        """Whether a number may be another one when the user's line runs again.
+
+        Floats may; ints, and what new tensors are filled with, if they have changed before: most
+        never do, and a constant makes the better program.
+        """
+        if type(x) is float and event.op.kind == "elementwise":
+            return True
+        site = (event.op, i, event.line)
+        last, changes = self._counts.get(site, (x, 0))
+        changes += int(x != last)
+        if len(self._counts) >= _MOST_SITES:
+            self._counts.clear()
+        self._counts[site] = (x, changes)
+        return bool(changes >= _CHANGES and abs(x) < _EXACT)
 
     def note_call(
         self, op: Any, inputs: Any, attrs: Any, result: Any, kind: Any, event: Event | None
@@ -330,18 +351,21 @@ class Recorder:
             arguments = tuple([self._argument(op, plan, x) for x in inputs])
             for t in outs:
                 self._note_memory(t, kind)
-            known = tuple([a.expression if isinstance(a, Symbol) else a for a in attrs])
+            known = tuple([a.expression if isinstance(a, Symbolic) else a for a in attrs])
             regions = tuple([self._region(t) for t in outs])
             self.now.calls.append(Call(op, plan, arguments, known, regions))
 
     def _argument(self, op: Any, plan: Any, x: Any) -> Any:
         if isinstance(x, Tensor):
             return self._region(x)
-        if type(x) is not Symbol:
+        if not isinstance(x, Symbolic):
             return x
-        compute = plan.compute  # another float may need another program, or not
-        varies = op.kind == "elementwise" and compute is not None and compute.kind == "f"
-        return x.expression if varies else x.decide()
+        # another number may need another program, or not
+        dtype = plan.compute if op.kind == "elementwise" else plan.outs[0].dtype
+        varies = op.kind in ("elementwise", "create") and dtype is not None
+        if varies and (dtype.kind == "f" or (type(x) is Count and dtype is int64)):
+            return x.expression
+        return x.decide()
 
     def _note_memory(self, t: Any, kind: Any) -> None:
         """Notes the memory that a computation makes, or writes to."""

@@ -92,7 +92,7 @@ class Event:
 
     Attributes:
         inputs: a reference for each input: ("slot", k), ("outside", place, tensor, offset),
-            ("number", index), ("value", x).
+            ("number", index, type), ("value", x).
         outs: the slots of the tensors handed out.
         calls: the computations it caused, a range of the recording's calls.
         detail: what its kind notes besides (``kinds.py``).

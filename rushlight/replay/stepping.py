@@ -62,7 +62,8 @@ class StepRecord:
         number = len(numbers)
         numbers.append(value)
         self.sources.append((at, key, position, number))
-        return Symbol.of(value, Number(number), self.decided)
+        symbol: Symbol = Symbol.of(value, Number(number), self.decided)
+        return symbol
 
     def finish(self) -> str | None:
         """Called when the step has run; why it cannot be replayed, if it cannot."""

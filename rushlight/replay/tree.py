@@ -145,7 +145,7 @@ class Path:
     Attributes:
         keys: for each event, what another one must equal to be the same.
         references: for each event, where its inputs come from: ("slot", k), ("fixed", tensor),
-            ("outside", n) for the n-th outside tensor, ("number", n), ("value", x).
+            ("outside", n) for the n-th outside tensor, ("number", n, type), ("value", x).
         outside: the outside tensors that may be others next time: (place, Meta, offset from the
             place's first tensor).
         written_storages: outside memory that the stretch writes to.

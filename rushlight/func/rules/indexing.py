@@ -202,7 +202,7 @@ def _index_fill(x: Any, index: Any, value: Any, dim: int) -> Any:
     if isinstance(value, Tensor):
         source = o.expand(o.to(value, y._meta.dtype), tuple(at._meta.shape))
     else:
-        source = o.full(tuple(at._meta.shape), value, y._meta.dtype, y._meta.device)
+        source = o.full(value, tuple(at._meta.shape), y._meta.dtype, y._meta.device)
     made = o.scatter(y, at, source, dim)
     return made if n else o.squeeze(made, 0)
 
