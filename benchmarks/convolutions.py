@@ -215,7 +215,8 @@ def network(name: str, kinds: list[str], torch: Any, threads: int) -> None:
                 cells.append(f"{taken:9.0f} {rate}" if taken else " " * 17)
             ratio = f"{times[1] / times[0]:6.2f}" if times[1] else ""
             print(" |".join(cells), ratio, f"{often * (times[0] - times[1]):8.0f}", flush=True)
-    print(f"  sum {total[0]:9.0f} us, PyTorch {total[1]:9.0f} us")
+    theirs = f", PyTorch {total[1]:9.0f} us" if torch else ""
+    print(f"  sum {total[0]:9.0f} us{theirs}")
 
 
 def main() -> None:

@@ -88,7 +88,7 @@ SAMPLES = {
     "layer_norm": lambda make: [((make(2, 3), make(3), make(3)), ((3,), 1e-5))],
     "group_norm": lambda make: [((make(2, 4, 3), make(4), make(4)), (2, 1e-5))],
     # creation: shapes and dtypes are compared, and values with torch
-    "full": lambda make: [((), ((2, 3), 7, dtypes.float32, CPU))],
+    "full": lambda make: [((7,), ((2, 3), dtypes.float32, CPU))],
     "arange": lambda make: [((), (0, 5, 2, dtypes.int64, CPU))],
     "linspace": lambda make: [((), (0.0, 1.0, 5, dtypes.float32, CPU))],
     "logspace": lambda make: [((), (0.0, 1.0, 5, 10.0, dtypes.float32, CPU))],

@@ -6,7 +6,8 @@ from random_writer import Shape, Writer, broadcast, numel
 
 HABITS = (
     "made behind quiet micro decided tied frozen modes scheduled sliding carried halves integers"
-    " masks custom hooked slopes checkpointed numpy collected contexts closure"
+    " masks custom hooked slopes checkpointed numpy collected contexts closure manual varied"
+    " reseeded vectors"
 ).split()
 
 
@@ -435,14 +436,15 @@ class Habits(Writer):
         shape = self.shapes[a]
         b = self.like(shape)
         inner = self.one(
-            f"torch.tanh(t) * {b}",
+            "torch.tanh(t) * u",
             "torch.sin(t * 2) + t",
             "F.dropout(t, 0.3) * 2",
-            f"(t + {b}).exp().log1p()",
+            "(t + u).exp().log1p()",
             "t.clone().mul_(0.5).sigmoid()",
         )
         how = self.one("use_reentrant=False", "use_reentrant=False", "use_reentrant=True")
-        name = self.bind(shape, f"torch.utils.checkpoint.checkpoint(lambda t: {inner}, {a}, {how})")
+        inner = f"lambda t, u={b}: {inner}"
+        name = self.bind(shape, f"torch.utils.checkpoint.checkpoint({inner}, {a}, {how})")
         self.learned.add(name)
 
     def numpy(self) -> None:
@@ -511,3 +513,82 @@ class Habits(Writer):
             self.add(f"{name} = {name}.clone()")
         elif self.maybe(0.3):
             self.bind(shape, f"{a} + {self.like(shape)}.detach()")
+
+    def varied(self) -> None:
+        """Data of another size in each step."""
+        b = self.pick()
+        shape = self.shapes[b]
+        k = self.random.choice([2, 3, 4])
+        size = self.one(f"2 + step % {k}", f"4 if step % {k} else 2", f"5 if step < {k + 4} else 3")
+        made = f"torch.randn(({size}, *{shape}), dtype=torch.{self.dtype})"
+        forms: list[tuple[Shape, str]] = [
+            (shape, f"{made}.mul({b}).mean(0)"),
+            (shape, f"torch.tanh({made} + {b}).sum(0)"),
+            (shape, f"({made} * {b}).cumsum(0)[-1]"),
+            (shape, f"({made} * {b})[1]"),
+            ((), f"F.mse_loss({made}, {b}.expand({size}, *{shape}))"),
+            ((), f"sum([t.sum() for t in ({made} * {b}).unbind(0)])"),
+        ]
+        if len(shape) == 2:
+            row = f"torch.randn(({size}, {shape[1]}), dtype=torch.{self.dtype})"
+            forms += [
+                ((shape[0],), f"F.linear({row}, {b}).sum(0)"),
+                ((shape[0],), f"torch.softmax({row} @ {b}.t(), 1).max(0)[0]"),
+            ]
+        self.bind(*self.random.choice(forms))
+        self.learned.add(list(self.shapes)[-1])
+
+    def reseeded(self) -> None:
+        """Random draws from a known state."""
+        a = self.pick()
+        shape, kind = self.shapes[a], f"dtype=torch.{self.dtype}"
+        self.add(
+            self.one(
+                "torch.manual_seed(step)",
+                "state = torch.get_rng_state()",
+                "torch.set_rng_state(state)",
+                f"if {self.every()}: torch.manual_seed(3)",
+                "source.manual_seed(step)",
+                "drawn = torch.Generator().manual_seed(7 + step)",
+                "out(torch.rand(2), random.random() >= 0)",
+            )
+        )
+        forms = [
+            f"{a} + torch.randn({shape}, generator=source, {kind})",
+            f"{a} * torch.rand({shape}, generator=drawn, {kind})",
+            f"{a} * torch.bernoulli(torch.full({shape}, 0.5, {kind}))",
+            f"{a} + torch.empty({shape}, {kind}).uniform_(-1, 1)",
+            f"{a} + torch.normal(0.0, 0.1, {shape}, {kind})",
+            f"F.dropout({a}, 0.5, training={self.every()})",
+            f"{a} + torch.randint(3, {shape})",
+        ]
+        self.bind(shape, self.random.choice(forms))
+
+    def vectors(self) -> None:
+        """Parameters gathered, exchanged and copied."""
+        p, k = self.parameter(), self.random.randrange(4, 12)
+        everything = f"[{', '.join(self.parameters)}]"
+        n = sum(numel(self.shapes[q]) for q in self.parameters)
+        form = self.one("bind", "bind", "line")
+        if form == "bind":
+            forms: list[tuple[Shape, str]] = [
+                ((n,), f"torch.nn.utils.parameters_to_vector({everything})"),
+                ((n,), f"torch.cat([q.flatten() for q in {everything}])"),
+                ((), f"sum((q ** 2).sum() for q in {everything}) * 0.01"),
+                (self.shapes[p], f"copy_of[{p!r}] * 0.5"),
+                (self.shapes[p], f"torch.func.functional_call(scaled, {{'w': {p}}}, (2.0,))"),
+            ]
+            self.bind(*self.random.choice(forms))
+            self.learned.add(list(self.shapes)[-1])
+            return
+        self.add(
+            self.one(
+                f"copy_of[{p!r}] = {p}.detach().clone()",
+                f"copy_of[{p!r}] = {p} * 1",
+                f"if step == {k}: torch.nn.utils.vector_to_parameters(torch.ones({n},"
+                f" dtype=torch.{self.dtype}), {everything})",
+                f"if {self.every()}: copy_of = {{k: v.detach() * 0.9 for k, v in copy_of.items()}}",
+                f"out(sum(q.numel() for q in {everything}), {p}.grad is None)",
+                f"if step == {k}: kept.append([q.detach().clone() for q in {everything}])",
+            )
+        )

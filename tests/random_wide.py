@@ -87,6 +87,17 @@ def slope(a, p, create):
 """
 
 
+SCALED = """
+class Scaled(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.ones(1))
+    def forward(self, x):
+        return torch.tanh(self.w * x)
+scaled = Scaled()
+"""
+
+
 class Wide(Habits):
     """Writes the source of one program with rarer habits."""
 
@@ -96,7 +107,7 @@ class Wide(Habits):
     def operator(self) -> None:
         """One random operator, or one of the program's habits."""
         middles = "made behind quiet decided sliding halves integers custom hooked slopes".split()
-        middles += "checkpointed numpy collected contexts".split()
+        middles += "checkpointed numpy collected contexts varied reseeded vectors".split()
         mine = [getattr(self, name) for name in middles if name in self.habits]
         if "masks" in self.habits:
             mine.append(self.masked)
@@ -186,6 +197,14 @@ class Wide(Habits):
 
     def before_numpy(self) -> None:
         self.add("view = c0.numpy()")
+
+    def before_reseeded(self) -> None:
+        self.block("import random\nstate = torch.get_rng_state()")
+        self.add("source, drawn = torch.Generator(), torch.Generator().manual_seed(3)")
+
+    def before_vectors(self) -> None:
+        self.block(SCALED)
+        self.add(f"copy_of = {{{', '.join(f'{p!r}: {p}.detach() * 1' for p in self.parameters)}}}")
 
     def before_collected(self) -> None:
         self.add(f"total, history = 0, []; trail = torch.zeros({self.steps}, dtype=torch.float64)")
@@ -280,6 +299,8 @@ class Wide(Habits):
             self.add("    value.backward()")
             self.add("    return value")
             self.add(self.one("", "out") + f"(opt{k}.step(closure).detach())")
+        elif "manual" in self.habits and self.maybe(0.8):
+            self.by_hand(k, parameters)
         else:
             super().update(k, parameters)
         if "scheduled" in self.habits:
@@ -287,11 +308,31 @@ class Wide(Habits):
             if self.maybe(0.3):
                 self.add(f"out(plan{k}.get_last_lr())")
 
+    def by_hand(self, k: int, parameters: list[str]) -> None:
+        """A step without an optimiser."""
+        loss = self.loss(k, parameters)
+        self.add(f"{loss}.backward()")
+        self.add("with torch.no_grad():")
+        how = self.one("p -= 0.05 * p.grad", "p.add_(p.grad, alpha=-0.05)", "p.sub_(p.grad * rate)")
+        after = self.one("p.grad = None", "p.grad = None", "p.grad.zero_()", "p.grad.mul_(0.5)")
+        if self.maybe(0.3):
+            how, after = self.one("p.data -= 0.05 * p.grad", "p.data.add_(p.grad * -0.05)"), after
+        self.add(f"    for p in [{', '.join(parameters)}]:")
+        self.add("        if p.grad is not None:")
+        self.add(f"            {how}")
+        self.add(f"            {after}")
+        if self.maybe(0.5):
+            self.add(f"out({loss}.item())")
+
     def end(self) -> None:
         """What is said when all is over."""
         super().end()
         wanted = {"hooked": "seen", "carried": "last", "collected": "history, trail"}
-        wanted |= {"sliding": "table", "numpy": "array.tolist(), view.tolist()"}
+        wanted |= {
+            "sliding": "table",
+            "vectors": "copy_of",
+            "numpy": "array.tolist(), view.tolist()",
+        }
         for name in self.habits:
             if name in wanted:
                 self.add(f"out({wanted[name]})")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from replay_programs import Out, _mlp, _points, program
+from replay_programs import Out, _mlp, _points, _regression, program
 
 HALF = 25
 
@@ -33,9 +33,8 @@ def _train(torch: Any, out: Out, change: Callable[..., Any], opt: Any = None, **
     out.state(model, opt)
 
 
-@program(replays=True)
+@program(seed=30, replays=True)
 def array_written_between_steps(torch: Any, out: Out) -> None:
-    torch.manual_seed(30)
     model = torch.nn.Linear(2, 1)
     rng = np.random.default_rng(30)
     array = np.zeros((10, 2), np.float32)
@@ -51,9 +50,8 @@ def array_written_between_steps(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=31)
 def array_written_inside_a_step(torch: Any, out: Out) -> None:
-    torch.manual_seed(31)
     model = torch.nn.Linear(2, 1)
     array = np.ones((10, 2), np.float32)
     x, y = torch.from_numpy(array), torch.ones(10, 1)
@@ -72,10 +70,8 @@ def array_written_inside_a_step(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=32)
 def parameter_seen_by_numpy(torch: Any, out: Out) -> None:
-    torch.manual_seed(32)
-
     def change(step: int, model: Any, opt: Any) -> None:
         if step >= HALF:
             array = model[0].weight.detach().numpy()
@@ -85,12 +81,9 @@ def parameter_seen_by_numpy(torch: Any, out: Out) -> None:
     _train(torch, out, change)
 
 
-@program(replays=True)
+@program(seed=33, replays=True)
 def graph_used_twice(torch: Any, out: Out) -> None:
-    torch.manual_seed(33)
-    model = _mlp(torch, 2, 6, 1)
-    x, y = _points(torch, 20)
-    opt = torch.optim.SGD(model.parameters(), lr=0.02)
+    model, x, y, opt = _regression(torch, 2, 6, 1, n=20, lr=0.02)
     for _ in out.steps():
         opt.zero_grad()
         loss = torch.nn.functional.mse_loss(model(x), y)
@@ -101,9 +94,8 @@ def graph_used_twice(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=34, replays=True)
 def schedulers(torch: Any, out: Out) -> None:
-    torch.manual_seed(34)
     lr = torch.optim.lr_scheduler
     for make in (
         lambda opt: lr.StepLR(opt, 5, 0.7),
@@ -126,10 +118,8 @@ def schedulers(torch: Any, out: Out) -> None:
         out.state(model)
 
 
-@program()
+@program(seed=35)
 def frozen_half_way(torch: Any, out: Out) -> None:
-    torch.manual_seed(35)
-
     def change(step: int, model: Any, opt: Any) -> None:
         if step in (HALF, 33):
             model[0].requires_grad_(step != HALF)
@@ -137,9 +127,8 @@ def frozen_half_way(torch: Any, out: Out) -> None:
     _train(torch, out, change)
 
 
-@program()
+@program(seed=36)
 def hooks_half_way(torch: Any, out: Out) -> None:
-    torch.manual_seed(36)
     handles: list[Any] = []
 
     def change(step: int, model: Any, opt: Any) -> None:
@@ -158,10 +147,8 @@ def hooks_half_way(torch: Any, out: Out) -> None:
     _train(torch, out, change)
 
 
-@program()
+@program(seed=37)
 def data_replaced_half_way(torch: Any, out: Out) -> None:
-    torch.manual_seed(37)
-
     def change(step: int, model: Any, opt: Any) -> None:
         if step == HALF:
             model[0].weight.data = torch.ones(6, 2)
@@ -175,9 +162,8 @@ def data_replaced_half_way(torch: Any, out: Out) -> None:
     _train(torch, out, change)
 
 
-@program()
+@program(seed=38)
 def states_loaded_half_way(torch: Any, out: Out) -> None:
-    torch.manual_seed(38)
     saved: dict[str, Any] = {}
 
     def change(step: int, model: Any, opt: Any) -> None:
@@ -193,10 +179,8 @@ def states_loaded_half_way(torch: Any, out: Out) -> None:
     _train(torch, out, change, lambda m: torch.optim.Adam(m.parameters(), lr=0.01))
 
 
-@program()
+@program(seed=39)
 def group_added_half_way(torch: Any, out: Out) -> None:
-    torch.manual_seed(39)
-
     def make(model: Any) -> Any:
         return torch.optim.SGD(model[2].parameters(), lr=0.05, momentum=0.5)
 
@@ -210,9 +194,8 @@ def group_added_half_way(torch: Any, out: Out) -> None:
     _train(torch, out, change, make)
 
 
-@program(close=1e-4)
+@program(seed=40, close=1e-4)
 def training_and_evaluation(torch: Any, out: Out) -> None:
-    torch.manual_seed(40)
     nn = torch.nn
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3))
     model.append(nn.Linear(8, 1))
@@ -232,9 +215,8 @@ def training_and_evaluation(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True, close=1e-4)
+@program(seed=41, replays=True, close=1e-4)
 def batch_norm_images(torch: Any, out: Out) -> None:
-    torch.manual_seed(41)
     nn = torch.nn
     model = nn.Sequential(nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.ReLU(inplace=True))
     model.extend([nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 2)])
@@ -249,9 +231,8 @@ def batch_norm_images(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=42, replays=True)
 def tied_weights(torch: Any, out: Out) -> None:
-    torch.manual_seed(42)
     first, second = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
     second.weight = first.weight
     x, y = torch.randn(8, 4), torch.randn(8, 4)
@@ -265,9 +246,8 @@ def tied_weights(torch: Any, out: Out) -> None:
     out.state(first, second)
 
 
-@program()
+@program(seed=43)
 def input_shares_memory_with_a_parameter(torch: Any, out: Out) -> None:
-    torch.manual_seed(43)
     model = torch.nn.Linear(3, 3)
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
     inputs = [torch.randn(3, 3) for _ in range(3)]
@@ -281,9 +261,8 @@ def input_shares_memory_with_a_parameter(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=44)
 def inputs_that_are_one_tensor(torch: Any, out: Out) -> None:
-    torch.manual_seed(44)
     w = torch.randn(4, requires_grad=True)
     a, b = torch.randn(4), torch.randn(4)
     for step in out.steps():
@@ -298,9 +277,8 @@ def inputs_that_are_one_tensor(torch: Any, out: Out) -> None:
     out(w, a, b)
 
 
-@program(replays=True)
+@program(seed=45, replays=True)
 def relu_in_place(torch: Any, out: Out) -> None:
-    torch.manual_seed(45)
     nn = torch.nn
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(inplace=True), nn.Linear(8, 8), nn.ReLU(True))
     x = torch.randn(5, 4)
@@ -317,12 +295,9 @@ def relu_in_place(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=46)
 def results_kept_in_lists(torch: Any, out: Out) -> None:
-    torch.manual_seed(46)
-    model = _mlp(torch, 2, 4, 1)
-    x, y = _points(torch, 10)
-    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    model, x, y, opt = _regression(torch, 2, 4, 1, n=10, lr=0.1)
     losses, outputs, grads, weights = [], [], [], []
     for _ in out.steps():
         opt.zero_grad()
@@ -337,12 +312,9 @@ def results_kept_in_lists(torch: Any, out: Out) -> None:
     out.keep(losses, outputs, grads, weights)
 
 
-@program()
+@program(seed=47)
 def some_results_kept(torch: Any, out: Out) -> None:
-    torch.manual_seed(47)
-    model = _mlp(torch, 2, 4, 1)
-    x, y = _points(torch, 10)
-    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    model, x, y, opt = _regression(torch, 2, 4, 1, n=10, lr=0.1)
     for step in out.steps(60):
         opt.zero_grad()
         hidden = model[0](x)
@@ -356,9 +328,8 @@ def some_results_kept(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=48)
 def copies_of_the_model(torch: Any, out: Out) -> None:
-    torch.manual_seed(48)
     copies: list[Any] = []
 
     def change(step: int, model: Any, opt: Any) -> None:
@@ -370,12 +341,9 @@ def copies_of_the_model(torch: Any, out: Out) -> None:
     out.state(*copies)
 
 
-@program()
+@program(seed=49)
 def wrong_shapes_half_way(torch: Any, out: Out) -> None:
-    torch.manual_seed(49)
-    model = _mlp(torch, 2, 6, 1)
-    x, y = _points(torch, 20)
-    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    model, x, y, opt = _regression(torch, 2, 6, 1, n=20, lr=0.05)
     for step in out.steps():
         try:
             opt.zero_grad()
@@ -393,9 +361,8 @@ def wrong_shapes_half_way(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=50)
 def label_out_of_range_half_way(torch: Any, out: Out) -> None:
-    torch.manual_seed(50)
     model = torch.nn.Linear(4, 3)
     x = torch.randn(6, 4)
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -414,9 +381,8 @@ def label_out_of_range_half_way(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=51)
 def index_out_of_range_half_way(torch: Any, out: Out) -> None:
-    torch.manual_seed(51)
     table, last = torch.nn.Embedding(5, 3), torch.nn.Linear(3, 2)
     opt = torch.optim.SGD([*table.parameters(), *last.parameters()], lr=0.1)
     labels = torch.tensor([0, 1])
@@ -433,9 +399,8 @@ def index_out_of_range_half_way(torch: Any, out: Out) -> None:
     out.state(table, last)
 
 
-@program()
+@program(seed=52)
 def two_threads(torch: Any, out: Out) -> None:
-    torch.manual_seed(52)
     models = [_mlp(torch, 2, 6, 1), _mlp(torch, 2, 6, 1)]
     data = [_points(torch, 20), _points(torch, 30)]
     said: list[list[float]] = [[], []]
@@ -466,12 +431,9 @@ def two_threads(torch: Any, out: Out) -> None:
     out.state(*models)
 
 
-@program()
+@program(seed=53)
 def the_other_thread_looks(torch: Any, out: Out) -> None:
-    torch.manual_seed(53)
-    model = _mlp(torch, 2, 6, 1)
-    x, y = _points(torch, 20)
-    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    model, x, y, opt = _regression(torch, 2, 6, 1, n=20, lr=0.05)
     for step in out.steps():
         opt.zero_grad()
         loss = torch.nn.functional.mse_loss(model(x), y)

@@ -7,15 +7,12 @@ import pickle
 from typing import Any
 
 from replay_habits import HALF, _train
-from replay_programs import Out, _mlp, _points, program
+from replay_programs import Out, _mlp, _points, _regression, program
 
 
-@program()
+@program(seed=54)
 def fork_after_use(torch: Any, out: Out) -> None:
-    torch.manual_seed(54)
-    model = _mlp(torch, 2, 6, 1)
-    x, y = _points(torch, 20)
-    opt = torch.optim.SGD(model.parameters(), lr=0.05)
+    model, x, y, opt = _regression(torch, 2, 6, 1, n=20, lr=0.05)
 
     def some(steps: int) -> list[float]:
         said = []
@@ -47,12 +44,9 @@ def fork_after_use(torch: Any, out: Out) -> None:
     out(some(10))
 
 
-@program(replays=True)
+@program(seed=55, replays=True)
 def gradients_read_after_the_step(torch: Any, out: Out) -> None:
-    torch.manual_seed(55)
-    model = _mlp(torch, 2, 4, 1)
-    x, y = _points(torch, 10)
-    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    model, x, y, opt = _regression(torch, 2, 4, 1, n=10, lr=0.1)
     for _ in out.steps():
         opt.zero_grad()
         loss = torch.nn.functional.mse_loss(model(x), y)
@@ -62,12 +56,9 @@ def gradients_read_after_the_step(torch: Any, out: Out) -> None:
     out([p.grad for p in model.parameters()])
 
 
-@program()
+@program(seed=56)
 def loss_used_after_the_step(torch: Any, out: Out) -> None:
-    torch.manual_seed(56)
-    model = _mlp(torch, 2, 4, 1)
-    x, y = _points(torch, 10)
-    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    model, x, y, opt = _regression(torch, 2, 4, 1, n=10, lr=0.1)
     running = torch.zeros(())
     for _ in out.steps():
         opt.zero_grad()
@@ -79,9 +70,8 @@ def loss_used_after_the_step(torch: Any, out: Out) -> None:
     out(running, loss.grad_fn is not None)
 
 
-@program()
+@program(seed=57)
 def losses_added_up_as_tensors(torch: Any, out: Out) -> None:
-    torch.manual_seed(57)
     model = _mlp(torch, 2, 4, 1)
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in out.steps():
@@ -96,9 +86,8 @@ def losses_added_up_as_tensors(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=58, replays=True)
 def evaluation_inside_the_loop(torch: Any, out: Out) -> None:
-    torch.manual_seed(58)
     model = _mlp(torch, 4, 8, 3)
     x, labels = torch.randn(20, 4), torch.randint(0, 3, (20,))
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -113,9 +102,8 @@ def evaluation_inside_the_loop(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(close=1e-4)
+@program(seed=59, close=1e-4)
 def lstm_with_carried_state(torch: Any, out: Out) -> None:
-    torch.manual_seed(59)
     cell, head = torch.nn.LSTMCell(3, 5), torch.nn.Linear(5, 1)
     x, y = torch.randn(40, 2, 3), torch.randn(40, 2, 1)
     opt = torch.optim.SGD([*cell.parameters(), *head.parameters()], lr=0.05)
@@ -130,9 +118,8 @@ def lstm_with_carried_state(torch: Any, out: Out) -> None:
     out(h, c)
 
 
-@program(close=1e-4)
+@program(seed=60, close=1e-4)
 def recurrent_layers(torch: Any, out: Out) -> None:
-    torch.manual_seed(60)
     for kind in (torch.nn.LSTM, torch.nn.GRU):
         layer, head = kind(3, 5, batch_first=True), torch.nn.Linear(5, 1)
         x, y = torch.randn(2, 4, 3), torch.randn(2, 1)
@@ -147,9 +134,8 @@ def recurrent_layers(torch: Any, out: Out) -> None:
         out.state(layer)
 
 
-@program()
+@program(seed=61)
 def embedding_and_cross_entropy(torch: Any, out: Out) -> None:
-    torch.manual_seed(61)
     nn = torch.nn
     model = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(12, 10))
     opt = torch.optim.Adam(model.parameters(), lr=0.05)
@@ -163,9 +149,8 @@ def embedding_and_cross_entropy(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=62)
 def gradient_penalty(torch: Any, out: Out) -> None:
-    torch.manual_seed(62)
     model = torch.nn.Sequential(torch.nn.Linear(2, 6), torch.nn.Tanh(), torch.nn.Linear(6, 1))
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
     x = torch.randn(10, 2, requires_grad=True)
@@ -181,12 +166,9 @@ def gradient_penalty(torch: Any, out: Out) -> None:
     out(x.grad)
 
 
-@program()
+@program(seed=63)
 def gradients_filled_with_zeros(torch: Any, out: Out) -> None:
-    torch.manual_seed(63)
-    model = _mlp(torch, 2, 4, 1)
-    x, y = _points(torch, 10)
-    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    model, x, y, opt = _regression(torch, 2, 4, 1, n=10, lr=0.1)
     loss = torch.nn.functional.mse_loss(model(x), y)
     loss.backward()
     first = model[0].weight.grad
@@ -199,9 +181,8 @@ def gradients_filled_with_zeros(torch: Any, out: Out) -> None:
     out(first, first is model[0].weight.grad)
 
 
-@program(replays=True)
+@program(seed=64, replays=True)
 def gradient_of_the_input(torch: Any, out: Out) -> None:
-    torch.manual_seed(64)
     model = _mlp(torch, 3, 6, 2).requires_grad_(False)
     image = torch.randn(1, 3, requires_grad=True)
     opt = torch.optim.Adam([image], lr=0.05)
@@ -217,9 +198,8 @@ def gradient_of_the_input(torch: Any, out: Out) -> None:
     out(image)
 
 
-@program()
+@program(seed=65)
 def other_sizes_and_types_half_way(torch: Any, out: Out) -> None:
-    torch.manual_seed(65)
     model = torch.nn.Linear(2, 1)
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
     for step in out.steps(60):
@@ -259,12 +239,9 @@ def seed_set_again(torch: Any, out: Out) -> None:
     out(torch.get_rng_state()[:64])
 
 
-@program(replays=True)
+@program(seed=74, replays=True)
 def numbers_that_change(torch: Any, out: Out) -> None:
-    torch.manual_seed(74)
-    model = _mlp(torch, 2, 6, 1)
-    x, y = _points(torch, 20)
-    opt = torch.optim.SGD(model.parameters(), lr=0.02)
+    model, x, y, opt = _regression(torch, 2, 6, 1, n=20, lr=0.02)
     for step in out.steps():
         opt.zero_grad()
         loss = torch.nn.functional.mse_loss((0.5 + 0.1 * step) * model(x), y)
@@ -277,9 +254,8 @@ def numbers_that_change(torch: Any, out: Out) -> None:
     out([p.grad for p in model.parameters()])
 
 
-@program(replays=True)
+@program(seed=76, replays=True)
 def a_number_times_a_parameter(torch: Any, out: Out) -> None:
-    torch.manual_seed(76)
     w = torch.randn(3, requires_grad=True)
     opt = torch.optim.SGD([w], lr=0.02)
     for step in out.steps():
@@ -290,9 +266,8 @@ def a_number_times_a_parameter(torch: Any, out: Out) -> None:
     out(w, w.grad)
 
 
-@program()
+@program(seed=77)
 def named_numbers_that_change(torch: Any, out: Out) -> None:
-    torch.manual_seed(77)
     w, x = torch.randn(3, requires_grad=True), torch.randn(3)
     opt = torch.optim.SGD([w], lr=0.02)
     for step in out.steps():
@@ -304,9 +279,8 @@ def named_numbers_that_change(torch: Any, out: Out) -> None:
     out(w, w.grad)
 
 
-@program()
+@program(seed=78)
 def a_step_now_and_then(torch: Any, out: Out) -> None:
-    torch.manual_seed(78)
     w = torch.randn(3, requires_grad=True)
     opt = torch.optim.SGD([w], lr=0.1, momentum=0.9)
     for step in out.steps():
@@ -318,9 +292,8 @@ def a_step_now_and_then(torch: Any, out: Out) -> None:
     out(w, w.grad)
 
 
-@program()
+@program(seed=79)
 def data_written_now_and_then(torch: Any, out: Out) -> None:
-    torch.manual_seed(79)
     w, c = torch.randn(3, requires_grad=True), torch.ones(2)
     opt = torch.optim.RMSprop([w], lr=0.01)
     for step in out.steps(42):
@@ -334,9 +307,8 @@ def data_written_now_and_then(torch: Any, out: Out) -> None:
     out(w, c, unused)
 
 
-@program()
+@program(seed=80)
 def a_step_between_forward_and_backward(torch: Any, out: Out) -> None:
-    torch.manual_seed(80)
     w, v = torch.randn(4, requires_grad=True), torch.randn(4, requires_grad=True)
     of_w, of_v = torch.optim.SGD([w], lr=0.02), torch.optim.SGD([v], lr=0.02)
     for step in out.steps():
@@ -350,9 +322,8 @@ def a_step_between_forward_and_backward(torch: Any, out: Out) -> None:
     out(w, v, w.grad, v.grad)
 
 
-@program()
+@program(seed=75)
 def integers_that_change(torch: Any, out: Out) -> None:
-    torch.manual_seed(75)
     w = torch.randn(6, requires_grad=True)
     opt = torch.optim.SGD([w], lr=0.02)
     for step in out.steps():
@@ -364,9 +335,8 @@ def integers_that_change(torch: Any, out: Out) -> None:
     out(w, w.grad)
 
 
-@program(replays=True)
+@program(seed=67, replays=True)
 def three_optimisers_with_groups(torch: Any, out: Out) -> None:
-    torch.manual_seed(67)
     x, y = _points(torch, 20)
     for kind in (torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad):
         model = _mlp(torch, 2, 4, 1)
@@ -382,9 +352,8 @@ def three_optimisers_with_groups(torch: Any, out: Out) -> None:
         out.state(model, opt)
 
 
-@program()
+@program(seed=68)
 def a_closure(torch: Any, out: Out) -> None:
-    torch.manual_seed(68)
     model = torch.nn.Linear(2, 1)
     x, y = _points(torch, 20)
     opt = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
@@ -400,10 +369,8 @@ def a_closure(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=69)
 def gradients_by_hand(torch: Any, out: Out) -> None:
-    torch.manual_seed(69)
-
     def change(step: int, model: Any, opt: Any) -> None:
         if step == HALF:
             model[0].weight.grad = torch.ones(6, 2)
@@ -419,12 +386,9 @@ def gradients_by_hand(torch: Any, out: Out) -> None:
     _train(torch, out, change)
 
 
-@program()
+@program(seed=70)
 def attributes_of_pending_results(torch: Any, out: Out) -> None:
-    torch.manual_seed(70)
-    model = _mlp(torch, 2, 4, 1)
-    x, y = _points(torch, 10)
-    opt = torch.optim.SGD(model.parameters(), lr=0.1)
+    model, x, y, opt = _regression(torch, 2, 4, 1, n=10, lr=0.1)
     for _ in out.steps():
         opt.zero_grad()
         guess = model(x)
@@ -439,9 +403,8 @@ def attributes_of_pending_results(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=71)
 def truth_of_a_value_decides(torch: Any, out: Out) -> None:
-    torch.manual_seed(71)
     w = torch.randn(3, requires_grad=True)
     x = torch.randn(40, 3)
     opt = torch.optim.SGD([w], lr=0.05)
@@ -455,9 +418,8 @@ def truth_of_a_value_decides(torch: Any, out: Out) -> None:
     out(w)
 
 
-@program()
+@program(seed=72)
 def views_of_a_parameter(torch: Any, out: Out) -> None:
-    torch.manual_seed(72)
     w = torch.randn(4, 3, requires_grad=True)
     rows = w.detach()[1:3]
     opt = torch.optim.SGD([w], lr=0.05)
@@ -472,9 +434,8 @@ def views_of_a_parameter(torch: Any, out: Out) -> None:
     out(rows, w)
 
 
-@program()
+@program(seed=73)
 def nothing_requires_gradients(torch: Any, out: Out) -> None:
-    torch.manual_seed(73)
     x = torch.randn(6, 6)
     for _ in out.steps():
         x = torch.softmax(x @ x.t() * 0.3, dim=1) + 0.1
@@ -492,9 +453,8 @@ def wide_values(torch: Any, out: Out) -> None:
         out(w.grad, loss)
 
 
-@program(replays=True)
+@program(seed=74, replays=True)
 def evaluation_in_inference_mode(torch: Any, out: Out) -> None:
-    torch.manual_seed(74)
     functional = torch.nn.functional
     model = _mlp(torch, 2, 8, 3)
     x, y = _points(torch, 30)

@@ -104,9 +104,8 @@ def evaluation_under_autocast(torch: Any, out: Out) -> None:
         out(loss.item())
 
 
-@program(replays=True, close=BFLOAT16)
+@program(seed=91, replays=True, close=BFLOAT16)
 def autocast_off_within(torch: Any, out: Out) -> None:
-    torch.manual_seed(91)
     a = torch.randn(5, 4, requires_grad=True)
     x = torch.randn(3, 5)
     opt = torch.optim.SGD([a], lr=0.05)
@@ -139,9 +138,8 @@ def autocast_every_other_step(torch: Any, out: Out) -> None:
         out(str(scores.dtype), loss.item())
 
 
-@program(close=BFLOAT16, unlike_torch=STALE)
+@program(seed=92, close=BFLOAT16, unlike_torch=STALE)
 def casts_that_are_kept(torch: Any, out: Out) -> None:
-    torch.manual_seed(92)
     w = torch.randn(4, 4, requires_grad=True)
     x = torch.randn(2, 4)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -7,9 +7,8 @@ from typing import Any
 from replay_programs import Out, program
 
 
-@program(replays=True)
+@program(seed=95, replays=True)
 def ints_that_count(torch: Any, out: Out) -> None:
-    torch.manual_seed(95)
     w = torch.randn(3, 4, requires_grad=True)
     x = torch.randn(5, 3)
     opt = torch.optim.SGD([w], lr=0.01)
@@ -37,9 +36,8 @@ def ints_in_int64(torch: Any, out: Out) -> None:
     out(kept)
 
 
-@program(replays=True)
+@program(seed=96, replays=True)
 def filled_with_what_changes(torch: Any, out: Out) -> None:
-    torch.manual_seed(96)
     x = torch.randn(4, 3)
     model = torch.nn.Linear(3, 3)
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -53,9 +51,8 @@ def filled_with_what_changes(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program()
+@program(seed=97)
 def ints_that_decide(torch: Any, out: Out) -> None:
-    torch.manual_seed(97)
     x = (torch.rand(4) + 0.5).requires_grad_()
     for step in out.steps(30):
         powers = x**step + x ** (step % 4)
@@ -80,9 +77,8 @@ def numbers_of_another_type(torch: Any, out: Out) -> None:
             out((x * (1 << 60)).sum().item(), (torch.arange(4) * (1 << 60)).sum().item())
 
 
-@program(replays=True)
+@program(seed=98, replays=True)
 def sampling_by_diffusion(torch: Any, out: Out) -> None:
-    torch.manual_seed(98)
     steps = 60
     nn = torch.nn
     time = nn.Embedding(steps, 8)

@@ -34,12 +34,21 @@ class Program:
 
 
 def program(
-    *, replays: bool = False, close: float = 1e-5, unlike_torch: str | None = None
+    *,
+    seed: int | None = None,
+    replays: bool = False,
+    close: float = 1e-5,
+    unlike_torch: str | None = None,
 ) -> Callable[..., Any]:
-    """Adds a function to the programs."""
+    """Adds a function to the programs; it begins with this seed."""
 
     def add(run: Callable[..., None]) -> Callable[..., None]:
-        PROGRAMS[run.__name__] = Program(run, replays, close, unlike_torch)
+        def seeded(torch: Any, out: Out) -> None:
+            if seed is not None:
+                torch.manual_seed(seed)
+            run(torch, out)
+
+        PROGRAMS[run.__name__] = Program(seeded, replays, close, unlike_torch)
         return run
 
     return add
@@ -143,9 +152,15 @@ def _mlp(torch: Any, *sizes: int) -> Any:
     return nn.Sequential(*layers[:-1])
 
 
-@program(replays=True)
+def _regression(torch: Any, *sizes: int, n: int, lr: float) -> tuple[Any, Any, Any, Any]:
+    """A small network, n points with what it is to say of them, and its optimiser."""
+    model = _mlp(torch, *sizes)
+    x, y = _points(torch, n)
+    return model, x, y, torch.optim.SGD(model.parameters(), lr=lr)
+
+
+@program(seed=0, replays=True)
 def a_linear_regression(torch: Any, out: Out) -> None:
-    torch.manual_seed(0)
     model, crit = torch.nn.Linear(2, 1), torch.nn.MSELoss()
     x, y = _points(torch)
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -158,9 +173,8 @@ def a_linear_regression(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=1, replays=True)
 def b_momentum(torch: Any, out: Out) -> None:
-    torch.manual_seed(1)
     nn = torch.nn
     model = nn.Sequential(nn.Linear(10, 5), nn.ReLU(), nn.Linear(5, 1), nn.Sigmoid())
     x, y = torch.randn(10, 10), torch.rand(10, 1)
@@ -174,9 +188,8 @@ def b_momentum(torch: Any, out: Out) -> None:
     out.state(model, opt)
 
 
-@program(replays=True)
+@program(seed=2, replays=True)
 def c_adam(torch: Any, out: Out) -> None:
-    torch.manual_seed(2)
     nn = torch.nn
     model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1), nn.Sigmoid())
     x = torch.randn(64, 2)
@@ -212,9 +225,8 @@ def _lenet(torch: Any) -> Any:
     return Net()
 
 
-@program(replays=True)
+@program(seed=3, replays=True)
 def d_lenet(torch: Any, out: Out) -> None:
-    torch.manual_seed(3)
     model, crit = _lenet(torch), torch.nn.CrossEntropyLoss()
     x, labels = torch.randn(4, 1, 18, 18), torch.tensor([1, 0, 7, 9])
     opt = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
@@ -228,9 +240,8 @@ def d_lenet(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=4, replays=True)
 def e_fresh_tensors(torch: Any, out: Out) -> None:
-    torch.manual_seed(4)
     model, crit = torch.nn.Linear(2, 1), torch.nn.MSELoss()
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
     for _ in out.steps():
@@ -243,9 +254,8 @@ def e_fresh_tensors(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=5, replays=True)
 def f_alternating_branch(torch: Any, out: Out) -> None:
-    torch.manual_seed(5)
     model, crit = torch.nn.Linear(2, 1), torch.nn.MSELoss()
     x, y = _points(torch)
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -261,9 +271,8 @@ def f_alternating_branch(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=6, replays=True)
 def f_random_branch(torch: Any, out: Out) -> None:
-    torch.manual_seed(6)
     model, crit = torch.nn.Linear(2, 1), torch.nn.MSELoss()
     x, y = _points(torch)
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -278,9 +287,8 @@ def f_random_branch(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=7, replays=True)
 def g_short_batch(torch: Any, out: Out) -> None:
-    torch.manual_seed(7)
     model, crit = torch.nn.Linear(2, 1), torch.nn.MSELoss()
     x, y = _points(torch, 47)
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -294,9 +302,8 @@ def g_short_batch(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=8, replays=True)
 def h_changing_rate(torch: Any, out: Out) -> None:
-    torch.manual_seed(8)
     model, crit = torch.nn.Linear(2, 1), torch.nn.MSELoss()
     x, y = _points(torch)
     opt = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -311,9 +318,8 @@ def h_changing_rate(torch: Any, out: Out) -> None:
     out.state(model, opt)
 
 
-@program(replays=True)
+@program(seed=9, replays=True)
 def i_accumulation(torch: Any, out: Out) -> None:
-    torch.manual_seed(9)
     model, crit = _mlp(torch, 2, 6, 1), torch.nn.MSELoss()
     x, y = _points(torch)
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -329,9 +335,8 @@ def i_accumulation(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=10, replays=True)
 def j_hidden_state(torch: Any, out: Out) -> None:
-    torch.manual_seed(10)
     inner, outer = torch.nn.Linear(6, 4), torch.nn.Linear(4, 1)
     x, y = torch.randn(STEPS, 3, 2), torch.randn(STEPS, 3, 1)
     parameters = [*inner.parameters(), *outer.parameters()]
@@ -348,9 +353,8 @@ def j_hidden_state(torch: Any, out: Out) -> None:
     out.state(inner, outer)
 
 
-@program(replays=True)
+@program(seed=11, replays=True)
 def k_printing_now_and_then(torch: Any, out: Out) -> None:
-    torch.manual_seed(11)
     model, crit = torch.nn.Linear(2, 1), torch.nn.MSELoss()
     x, y = _points(torch)
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -364,9 +368,8 @@ def k_printing_now_and_then(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=12, replays=True)
 def l_write_to_a_view(torch: Any, out: Out) -> None:
-    torch.manual_seed(12)
     model, crit = torch.nn.Linear(4, 1), torch.nn.MSELoss()
     x, y = torch.randn(8, 4), torch.randn(8, 1)
     opt = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -385,9 +388,8 @@ def l_write_to_a_view(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=13, replays=True)
 def m_dropout(torch: Any, out: Out) -> None:
-    torch.manual_seed(13)
     nn = torch.nn
     model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.4), nn.Linear(8, 1))
     x, y = torch.randn(16, 6), torch.randn(16, 1)
@@ -402,9 +404,8 @@ def m_dropout(torch: Any, out: Out) -> None:
     out(torch.rand(2))
 
 
-@program(replays=True)
+@program(seed=14, replays=True)
 def n_evaluation(torch: Any, out: Out) -> None:
-    torch.manual_seed(14)
     model = _mlp(torch, 4, 8, 3).eval()
     batches = [(torch.randn(10, 4), torch.randint(0, 3, (10,))) for _ in range(STEPS)]
     correct = torch.zeros((), dtype=torch.int64)
@@ -421,9 +422,8 @@ def n_evaluation(torch: Any, out: Out) -> None:
 # What the issue names beside them
 
 
-@program(replays=True)
+@program(seed=20, replays=True)
 def manual_update(torch: Any, out: Out) -> None:
-    torch.manual_seed(20)
     w = torch.randn(2, 1, requires_grad=True)
     b = torch.zeros(1, requires_grad=True)
     x, y = _points(torch)
@@ -440,12 +440,9 @@ def manual_update(torch: Any, out: Out) -> None:
     out(w, b, w.grad)
 
 
-@program(replays=True)
+@program(seed=21, replays=True)
 def clipped_gradients(torch: Any, out: Out) -> None:
-    torch.manual_seed(21)
-    model = _mlp(torch, 2, 6, 1)
-    x, y = _points(torch)
-    opt = torch.optim.SGD(model.parameters(), lr=0.02)
+    model, x, y, opt = _regression(torch, 2, 6, 1, n=100, lr=0.02)
     for _ in out.steps():
         opt.zero_grad()
         loss = torch.nn.functional.mse_loss(model(x), y)
@@ -456,9 +453,8 @@ def clipped_gradients(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True, close=1e-4)
+@program(seed=22, replays=True, close=1e-4)
 def adversaries(torch: Any, out: Out) -> None:
-    torch.manual_seed(22)
     nn = torch.nn
     maker = nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(0.2), nn.Linear(8, 2))
     judge = nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
@@ -481,9 +477,8 @@ def adversaries(torch: Any, out: Out) -> None:
     out.state(maker, judge)
 
 
-@program(replays=True)
+@program(seed=23, replays=True)
 def averaged_weights(torch: Any, out: Out) -> None:
-    torch.manual_seed(23)
     model, shadow = _mlp(torch, 2, 4, 1), _mlp(torch, 2, 4, 1)
     shadow.load_state_dict(model.state_dict())
     x, y = _points(torch)
@@ -500,9 +495,8 @@ def averaged_weights(torch: Any, out: Out) -> None:
     out.state(model, shadow)
 
 
-@program(replays=True)
+@program(seed=24, replays=True)
 def numpy_data_loader(torch: Any, out: Out) -> None:
-    torch.manual_seed(24)
     rng = np.random.default_rng(24)
     points = rng.normal(size=(80, 2)).astype(np.float32)
     labels = (points.sum(1) > 0).astype(np.int64)
@@ -530,9 +524,8 @@ def numpy_data_loader(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=25, replays=True)
 def item_before_backward(torch: Any, out: Out) -> None:
-    torch.manual_seed(25)
     model = _mlp(torch, 2, 6, 1)
     x, y = _points(torch)
     opt = torch.optim.Adam(model.parameters(), lr=0.01)

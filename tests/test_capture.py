@@ -269,8 +269,8 @@ def test_wrong_values_fail_when_the_program_runs():
 def test_creation_is_not_data():
     """Uniform and evenly spaced results are views and counts, whatever their size."""
     full, arange = records.get("full"), records.get("arange")
-    attrs = ((100, 100), 2.5, dtypes.float32, CPU)
-    (v,) = decompose(full, plan_of(full, (), attrs), [], attrs)
+    attrs = ((100, 100), dtypes.float32, CPU)
+    (v,) = decompose(full, plan_of(full, (2.5,), attrs), [2.5], attrs)
     assert (v.kind, v.inputs[0].size) == ("view", 1)
     attrs = (3, 1003, 2, dtypes.int64, CPU)
     (v,) = decompose(arange, plan_of(arange, (), attrs), [], attrs)

@@ -53,15 +53,13 @@ define internal i64 @rl_program_failed(ptr %p) {{
 entry:
   %status.at = getelementptr i64, ptr %p, i64 {status}
   %status = load atomic i64, ptr %status.at monotonic, align 8
-  %bads.at = getelementptr i64, ptr %p, i64 {bads}
-  %bads = load ptr, ptr %bads.at
-  %count.at = getelementptr i64, ptr %p, i64 {bad_count}
-  %count = load i64, ptr %count.at
+  {get_bads}
+  {get_bad_count}
   br label %loop
 loop:
   %i = phi i64 [0, %entry], [%next, %body]
   %found = phi i64 [%status, %entry], [%or, %body]
-  %more = icmp ult i64 %i, %count
+  %more = icmp ult i64 %i, %bad_count
   br i1 %more, label %body, label %exit
 body:
   %at = getelementptr ptr, ptr %bads, i64 %i
@@ -78,20 +76,16 @@ define internal void @rl_program_begin(ptr %p) {{
 entry:
   %status.at = getelementptr i64, ptr %p, i64 {status}
   store i64 0, ptr %status.at
-  %moves.at = getelementptr i64, ptr %p, i64 {moves}
-  %moves = load ptr, ptr %moves.at
-  %count.at = getelementptr i64, ptr %p, i64 {move_count}
-  %count = load i64, ptr %count.at
-  %table.at = getelementptr i64, ptr %p, i64 {table}
-  %table = load ptr, ptr %table.at
-  %objects.at = getelementptr i64, ptr %p, i64 {objects}
-  %objects = load i64, ptr %objects.at
+  {get_moves}
+  {get_move_count}
+  {get_table}
+  {get_objects}
   %by.object = icmp ne i64 %objects, 0
   br label %loop
 loop:
   %i = phi i64 [0, %entry], [%i.next, %moved]
-  %more = icmp ult i64 %i, %count
-  br i1 %more, label %body, label %numbers
+  %more = icmp ult i64 %i, %move_count
+  br i1 %more, label %body, label %scalars
 body:
   %row = mul i64 %i, 3
   %to.at = getelementptr i64, ptr %moves, i64 %row
@@ -113,41 +107,36 @@ moved:
   store ptr %place, ptr %to
   %i.next = add i64 %i, 1
   br label %loop
-numbers:
-  %pairs.at = getelementptr i64, ptr %p, i64 {numbers_moved}
-  %pairs = load ptr, ptr %pairs.at
-  %pair.count.at = getelementptr i64, ptr %p, i64 {numbers_count}
-  %pair.count = load i64, ptr %pair.count.at
-  %numbers.at = getelementptr i64, ptr %p, i64 {numbers}
-  %values = load ptr, ptr %numbers.at
+scalars:
+  {get_numbers_moved}
+  {get_numbers_count}
+  {get_numbers}
   br label %number.loop
 number.loop:
-  %n = phi i64 [0, %numbers], [%n.next, %number.body]
-  %n.more = icmp ult i64 %n, %pair.count
-  br i1 %n.more, label %number.body, label %zeros
+  %n = phi i64 [0, %scalars], [%n.next, %number.body]
+  %n.more = icmp ult i64 %n, %numbers_count
+  br i1 %n.more, label %number.body, label %clear
 number.body:
   %n.row = mul i64 %n, 2
-  %n.to.at = getelementptr i64, ptr %pairs, i64 %n.row
+  %n.to.at = getelementptr i64, ptr %numbers_moved, i64 %n.row
   %n.to = load ptr, ptr %n.to.at
   %n.from.at = getelementptr i64, ptr %n.to.at, i64 1
   %n.from = load i64, ptr %n.from.at
-  %value.at = getelementptr i64, ptr %values, i64 %n.from
+  %value.at = getelementptr i64, ptr %numbers, i64 %n.from
   %value = load i64, ptr %value.at
   store i64 %value, ptr %n.to
   %n.next = add i64 %n, 1
   br label %number.loop
-zeros:
-  %zeros.at = getelementptr i64, ptr %p, i64 {zeros}
-  %zero.words = load ptr, ptr %zeros.at
-  %zero.count.at = getelementptr i64, ptr %p, i64 {zero_count}
-  %zero.count = load i64, ptr %zero.count.at
+clear:
+  {get_zeros}
+  {get_zero_count}
   br label %zero.loop
 zero.loop:
-  %z = phi i64 [0, %zeros], [%z.next, %zero.body]
-  %z.more = icmp ult i64 %z, %zero.count
+  %z = phi i64 [0, %clear], [%z.next, %zero.body]
+  %z.more = icmp ult i64 %z, %zero_count
   br i1 %z.more, label %zero.body, label %exit
 zero.body:
-  %z.at = getelementptr ptr, ptr %zero.words, i64 %z
+  %z.at = getelementptr ptr, ptr %zeros, i64 %z
   %z.to = load ptr, ptr %z.at
   store i64 0, ptr %z.to
   %z.next = add i64 %z, 1
@@ -195,14 +184,10 @@ exit:
 
 define void @rl_program_walk(ptr %p) {{
 entry:
-  %steps.at = getelementptr i64, ptr %p, i64 {steps}
-  %steps = load ptr, ptr %steps.at
-  %counts.at = getelementptr i64, ptr %p, i64 {counts}
-  %counts = load ptr, ptr %counts.at
-  %first.at = getelementptr i64, ptr %p, i64 {first}
-  %first = load i64, ptr %first.at
-  %last.at = getelementptr i64, ptr %p, i64 {last}
-  %last = load i64, ptr %last.at
+  {get_steps}
+  {get_counts}
+  {get_first}
+  {get_last}
   br label %loop
 loop:
   %i = phi i64 [%first, %entry], [%next, %over]
@@ -210,15 +195,7 @@ loop:
   %more = icmp ult i64 %i, %last
   br i1 %more, label %step, label %exit
 step:
-  %row = mul i64 %i, {STEP_WORDS}
-  %kernel.at = getelementptr i64, ptr %steps, i64 %row
-  %kernel = load ptr, ptr %kernel.at
-  %block.at = getelementptr i64, ptr %kernel.at, i64 1
-  %block = load ptr, ptr %block.at
-  %parts.at = getelementptr i64, ptr %kernel.at, i64 2
-  %parts = load i64, ptr %parts.at
-  %flags.at = getelementptr i64, ptr %kernel.at, i64 3
-  %flags = load i64, ptr %flags.at
+  {get_step}
   %line = mul i64 %i, {COUNT_WORDS}
   %ask.at = getelementptr i64, ptr %counts, i64 %line
   %done.at = getelementptr i64, ptr %ask.at, i64 1
@@ -251,25 +228,16 @@ exit:
 
 define internal void @rl_program_steps(ptr %p) {{
 entry:
-  %steps.at = getelementptr i64, ptr %p, i64 {steps}
-  %steps = load ptr, ptr %steps.at
-  %first.at = getelementptr i64, ptr %p, i64 {first}
-  %first = load i64, ptr %first.at
-  %last.at = getelementptr i64, ptr %p, i64 {last}
-  %last = load i64, ptr %last.at
+  {get_steps}
+  {get_first}
+  {get_last}
   br label %loop
 loop:
   %i = phi i64 [%first, %entry], [%next, %run]
   %more = icmp ult i64 %i, %last
   br i1 %more, label %step, label %exit
 step:
-  %row = mul i64 %i, {STEP_WORDS}
-  %kernel.at = getelementptr i64, ptr %steps, i64 %row
-  %kernel = load ptr, ptr %kernel.at
-  %block.at = getelementptr i64, ptr %kernel.at, i64 1
-  %block = load ptr, ptr %block.at
-  %flags.at = getelementptr i64, ptr %kernel.at, i64 3
-  %flags = load i64, ptr %flags.at
+  {get_step}
   %stop.flag = and i64 %flags, {STOP}
   %stops = icmp ne i64 %stop.flag, 0
   br i1 %stops, label %check, label %run
@@ -288,8 +256,7 @@ exit:
 define i64 @rl_program_alone(ptr %p) {{
   %first.at = getelementptr i64, ptr %p, i64 {first}
   store i64 0, ptr %first.at
-  %count.at = getelementptr i64, ptr %p, i64 {count}
-  %count = load i64, ptr %count.at
+  {get_count}
   %last.at = getelementptr i64, ptr %p, i64 {last}
   store i64 %count, ptr %last.at
   call void @rl_program_begin(ptr %p)
@@ -313,8 +280,7 @@ ready:
   %alone = icmp eq ptr %run, null
   br i1 %alone, label %single, label %clear
 clear:
-  %counts.at = getelementptr i64, ptr %p, i64 {counts}
-  %counts = load ptr, ptr %counts.at
+  {get_counts}
   br label %zero
 zero:
   %i = phi i64 [%first, %clear], [%next, %zeroed]
@@ -344,9 +310,8 @@ define ptr @rl_program_method(ptr %self, ptr %unused) {{
   %data.at = getelementptr i8, ptr %self, i64 {DATA}
   %p = load ptr, ptr %data.at
   %failed = call i64 @rl_program_alone(ptr %p)
-  %make.at = getelementptr i64, ptr %p, i64 {make_int}
-  %make = load ptr, ptr %make.at
-  %result = call ptr %make(i64 %failed)
+  {get_make_int}
+  %result = call ptr %make_int(i64 %failed)
   ret ptr %result
 }}
 
@@ -358,12 +323,37 @@ define i64 @rl_program_data(ptr %array) {{
 """
 
 
+_STEP = """
+  %row = mul i64 %i, {STEP_WORDS}
+  %kernel.at = getelementptr i64, ptr %steps, i64 %row
+  %kernel = load ptr, ptr %kernel.at
+  %block.at = getelementptr i64, ptr %kernel.at, i64 1
+  %block = load ptr, ptr %block.at
+  %parts.at = getelementptr i64, ptr %kernel.at, i64 2
+  %parts = load i64, ptr %parts.at
+  %flags.at = getelementptr i64, ptr %kernel.at, i64 3
+  %flags = load i64, ptr %flags.at
+"""
+_NUMBERS = {"first", "last", "count", "objects"}  # what else is no `..._count` is a pointer
+
+
+def _get(name: str, place: int) -> str:
+    """IR that reads a word of the head as a value of that name."""
+    kind = "i64" if name in _NUMBERS or name.endswith("_count") else "ptr"
+    return (
+        f"%{name}.at = getelementptr i64, ptr %p, i64 {place}\n"
+        f"  %{name} = load {kind}, ptr %{name}.at"
+    )
+
+
 def _ir() -> str:
     pause, pause_declaration = threads.pause()
     places = {name: i for i, name in enumerate(WORDS)}
+    gets = {f"get_{name}": _get(name, place) for name, place in places.items()}
+    gets["get_step"] = _STEP.format(STEP_WORDS=STEP_WORDS).strip()
     return _IR.format(
         pause=pause, pause_declaration=pause_declaration, SPINS=_SPINS, DATA=DATA,
-        STEP_WORDS=STEP_WORDS, COUNT_WORDS=COUNT_WORDS, STOP=STOP, **places,
+        STEP_WORDS=STEP_WORDS, COUNT_WORDS=COUNT_WORDS, STOP=STOP, **places, **gets,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from rushlight.codegen.native_plans import (
     Axis,
     Ints,
     Layout,
+    block_of,
     many_registers,
     strides,
     with_table,
@@ -225,7 +226,8 @@ def _phase(
         **_steps(inner, axes, w_strides),
     }
     tables = [_table(a, *steps) for a, *steps in zip(axes, inner.x[2:], inner.o[2:], strict=True)]
-    block, own = conv_batch.block(values, *tables)
+    named = dict(zip(("row_table", "column_table"), tables, strict=True))
+    block, own = block_of(values, named, conv_batch.FIELDS)
     field = conv_batch.FIELDS.index
     o_place, bias = rest
     base = y.w_start * w_strides[4] + column.w_start * w_strides[5]

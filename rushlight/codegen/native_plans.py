@@ -243,14 +243,17 @@ def fields_of(
     return values
 
 
-def block_of(values: dict[str, int], tables: dict[str, Any]) -> tuple[Any, Owned]:
+def block_of(
+    values: dict[str, int], tables: dict[str, Any], fields: tuple[str, ...] = FIELDS
+) -> tuple[Any, Owned]:
     """An argument block: the fields, the counter, then tables to which fields point."""
-    block = np.zeros(COUNTER + 1, np.int64)
+    place = fields.index
+    block = np.zeros(len(fields) + 1, np.int64)
     for name, value in values.items():
-        block[FIELD[name]] = value
-    own: Owned = ((FIELD["counter"], COUNTER),)
+        block[place(name)] = value
+    own: Owned = ((place("counter"), len(fields)),)
     for name, table in tables.items():
-        block, own = with_table(block, own, FIELD[name], table)
+        block, own = with_table(block, own, place(name), np.reshape(table, -1))
     return block, own
 
 

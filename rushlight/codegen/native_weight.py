@@ -18,6 +18,7 @@ from rushlight.codegen.native_plans import (
     Axis,
     Ints,
     Layout,
+    block_of,
     many_registers,
     strides,
 )
@@ -97,7 +98,8 @@ def weight_gradient(
         **dict(zip(("g_block", "g_n", "g_y", "g_x"), steps, strict=True)),
         "scratch_words": sums,
     }
-    block, own = weight_rows.block(values, _meeting(axes[1]), _meeting(axes[2]))
+    tables = {"row_table": _meeting(axes[1]), "column_table": _meeting(axes[2])}
+    block, own = block_of(values, tables, weight_rows.FIELDS)
     work = g.size * taps * x.shape[1]
     parts = min(threads if work > native.SHARED_WORK else 1, cut.units)
     field = weight_rows.FIELDS.index

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler.outside import memory_at
 from rushlight.ir.graph import Graph, Value, operands
 from rushlight.runtime import cpu
 from rushlight.runtime.quiet import quietly
@@ -52,26 +53,10 @@ def value_of(v: Value, inputs: list[Any], arrays: Sequence[Any], numbers: Sequen
     return result
 
 
-class _At:
-    """Bytes at an address, for NumPy."""
-
-    def __init__(self, address: int, shape: Any, strides: Any, itemsize: int, owner: Any) -> None:
-        self.owner = owner
-        self.__array_interface__ = {
-            "version": 3,
-            "data": (address, False),
-            "typestr": "|u1",
-            "shape": (*shape, itemsize),
-            "strides": (*[s * itemsize for s in strides], 1),
-        }
-
-
 def _memory(array: Any, shape: Any, dtype: Any, strides: Any, offset: int) -> Any:
     """The elements that strides (in elements) name in the memory from an array's first element."""
-    if 0 in shape:
-        return np.empty(shape, dtype)
     start = array.__array_interface__["data"][0] + offset * dtype.itemsize
-    return np.asarray(_At(start, shape, strides, dtype.itemsize, array)).view(dtype)[..., 0]
+    return memory_at(start, shape, dtype, strides, array)
 
 
 def _map(v: Value, *inputs: Any) -> Any:

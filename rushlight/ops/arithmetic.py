@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ops.build import (
     combined_dtype,
@@ -642,13 +643,20 @@ def _fill_node(metas: Any, attrs: Any) -> str:
     return f"FillBackward{(0 if attrs[0] else 2) + (not metas[1].is_scalar)}"
 
 
+def _fill_plan(m: Meta) -> Plan:
+    """Values are converted first where that is exact, so that they may be run-time numbers."""
+    exact = m.dtype in (dtypes.float32, dtypes.float64, dtypes.int64)
+    out = m.like(strides=m.strides if m.dense else None)
+    return Plan(out, m.dtype if exact else None)
+
+
 fill = Op(
     "fill",
     kind="elementwise",
     inputs=("input", "value"),
     attrs=("copies",),  # whether the result is a new tensor
     defaults=(False,),
-    rule=lambda m, value, copies: Plan(m.like(strides=m.strides if m.dense else None)),
+    rule=lambda m, value, copies: _fill_plan(m),
     kernel=lambda x, value, copies: np.broadcast_to(value, x.shape),
     samples=lambda make: [((make(2, 3), 2.5), (False,)), ((make(2, 3), make()), (False,))],
     grads=(lambda o, g: o.zeros_like(g), lambda o, g: g),

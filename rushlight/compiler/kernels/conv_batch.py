@@ -15,16 +15,11 @@ The result is turned likewise. The first `whole` panels have `rows` channels, th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
 from rushlight.compiler.kernels.gemm import Tile, tile_sums
 from rushlight.compiler.kernels.windows import PARAMETERS
 
-__all__ = ["COUNT", "FIELDS", "block", "module", "name_of"]
+__all__ = ["COUNT", "FIELDS", "module", "name_of"]
 
 FIELDS = (
     *("x", "w", "bias", "out", "counter", "row_table", "column_table"),
@@ -39,20 +34,6 @@ _WORDS = 4  # of a row or column: where X starts, where the output starts, first
 def name_of(t: VectorType, tile: Tile, uneven: bool) -> str:
     """The name of the function."""
     return f"rl_conv_batch_{t.tag}_{tile.rows}x{tile.vectors}{'_uneven' * uneven}"
-
-
-def block(
-    values: dict[str, int], rows: Sequence[tuple[int, ...]], columns: Sequence[tuple[int, ...]]
-) -> tuple[Any, tuple[tuple[int, int], ...]]:
-    """The argument block without pointers to arrays, and its pointers to its own words."""
-    words = np.zeros(COUNT + 1, np.int64)
-    for name, value in values.items():
-        words[FIELDS.index(name)] = value
-    tables = [np.array(table, np.int64).reshape(-1) for table in (rows, columns)]
-    starts = (COUNT, COUNT + 1, COUNT + 1 + tables[0].size)
-    names = ("counter", "row_table", "column_table")
-    own = tuple([(FIELDS.index(n), start) for n, start in zip(names, starts, strict=True)])
-    return np.concatenate([words, *tables]), own
 
 
 def module(t: VectorType, tile: Tile, uneven: bool) -> str:

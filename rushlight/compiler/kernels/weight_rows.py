@@ -23,16 +23,12 @@ with the panel before is computed twice, to the same bits.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from rushlight.compiler.kernels.emit import Function, Value, VectorType, declarations
 from rushlight.compiler.kernels.gemm import Tile, tile_sums
 from rushlight.compiler.kernels.turn import square_function
 from rushlight.compiler.kernels.windows import PARAMETERS
 
-__all__ = ["COUNT", "FIELDS", "block", "module", "names"]
+__all__ = ["COUNT", "FIELDS", "module", "names"]
 
 FIELDS = (
     *("x", "g", "out", "scratch", "counter", "row_table", "column_table"),
@@ -48,25 +44,6 @@ def names(t: VectorType, tile: Tile) -> tuple[str, str]:
     """The names of the function and of the one that adds up what it leaves of split images."""
     name = f"rl_weight_rows_{t.tag}_{tile.rows}x{tile.vectors}"
     return name, f"{name}_total"
-
-
-def block(
-    values: dict[str, int], rows: list[tuple[int, int]], columns: list[tuple[int, int]]
-) -> tuple[Any, tuple[tuple[int, int], ...]]:
-    """The argument block without pointers to arrays, and its pointers to its own words.
-
-    Args:
-        rows: for each row of taps the first position that meets the input, and the last + 1.
-        columns: likewise.
-    """
-    words = np.zeros(COUNT + 1, np.int64)
-    for name, value in values.items():
-        words[FIELDS.index(name)] = value
-    tables = [np.array(table, np.int64).reshape(-1) for table in (rows, columns)]
-    starts = (COUNT, COUNT + 1, COUNT + 1 + tables[0].size)
-    names = ("counter", "row_table", "column_table")
-    own = tuple([(FIELDS.index(n), start) for n, start in zip(names, starts, strict=True)])
-    return np.concatenate([words, *tables]), own
 
 
 def module(t: VectorType, tile: Tile) -> str:
