@@ -82,3 +82,34 @@ def test_dtypes_of_lists_follow_their_elements():
 def test_big_lists_are_read_quickly():
     data = np.random.default_rng(0).random((200, 500)).tolist()
     assert rl.tensor(data).shape == (200, 500)
+
+
+@pytest.mark.parametrize("dtype", "int64 int32 uint8 float32 float16 bfloat16 bool".split())
+@pytest.mark.parametrize(
+    "value", [1e39, float("nan"), float("inf"), -1, -300, -0.5, 255.5, 70000, 2**40, 1j, 2 + 0j]
+)
+def test_numbers_that_do_not_fit(dtype, value):
+    """fill_, full, full_like and masked_fill refuse the numbers that PyTorch refuses."""
+    torch = pytest.importorskip("torch")
+    said = []
+    for t in (torch, rl):
+        kind = getattr(t, dtype)
+        for make in (
+            lambda t=t, kind=kind: t.zeros(2, dtype=kind).fill_(value),
+            lambda t=t, kind=kind: t.full((2,), value, dtype=kind),
+            lambda t=t, kind=kind: t.full_like(t.zeros(2, dtype=kind), value),
+            lambda t=t, kind=kind: t.zeros(2, dtype=kind).masked_fill(
+                t.tensor([True, False]), value
+            ),
+        ):
+            try:
+                said.append((t, str(make().tolist())))
+            except RuntimeError as error:
+                said.append((t, str(error)))
+    assert [s for t, s in said if t is torch] == [s for t, s in said if t is rl]
+
+
+def test_a_mask_value_that_halves_do_not_hold():
+    with pytest.raises(RuntimeError, match="type c10::Half without overflow"):
+        rl.zeros(2, dtype=rl.float16).masked_fill(rl.tensor([True, False]), -1e9)
+    assert rl.full((1,), -1, dtype=rl.uint8).item() == 255

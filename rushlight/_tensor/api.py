@@ -7,6 +7,7 @@ both.  ``unary`` and ``binary`` make the public functions of elementwise records
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -188,6 +189,59 @@ def operand(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return FUNCTIONS["from_numpy"](value)
     return value
+
+
+_CPP_NAMES = {
+    **{name: f"{name}_t" for name in ("uint8", "int8", "int16", "int64")},
+    "bool": "bool",
+    "int32": "int",
+    "float32": "float",
+    "float64": "double",
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}
+
+
+def fitting(value: Any, dtype: Dtype) -> Any:
+    """An `operand` that is to become the values of a tensor, as a number of the dtype's kind.
+
+    Raises:
+        RuntimeError: a number that the dtype cannot hold: too large, or not finite or with an
+            imaginary part where there is no such thing.
+    """
+    value = operand(value)
+    if type(value) is complex and dtype.kind == "b":
+        return bool(value)
+    if type(value) is complex and not (dtype.is_complex or value.imag):
+        value = value.real
+    if type(value) in (int, float, complex) and not _fits(value, dtype):
+        name = _CPP_NAMES.get(dtype.name, dtype.name)
+        raise RuntimeError(f"value cannot be converted to type {name} without overflow")
+    if type(value) is int and value < 0 and dtype.kind == "u":
+        value += int(_limits(dtype)[1]) + 1
+    return value
+
+
+def _fits(value: Any, dtype: Dtype) -> bool:
+    if type(value) is complex:
+        return dtype.is_complex and _fits(value.real, dtype) and _fits(value.imag, dtype)
+    if dtype.kind == "b" or dtype.name == "complex32":
+        return True
+    least, most = _limits(dtype)
+    if dtype.kind in "fc":
+        return bool(abs(value) <= most or value != value or abs(value) == math.inf)
+    if type(value) is int:  # an unsigned dtype takes -x as what lies x from its end
+        least = -max(most, -least)
+    return bool(least <= value <= most)
+
+
+@functools.cache
+def _limits(dtype: Dtype) -> tuple[float, float]:
+    """The least and the largest finite value of a dtype."""
+    found = dtypes.finfo(dtype) if dtype.kind in "fc" else dtypes.iinfo(dtype)
+    return found.min, found.max
 
 
 def is_tensor(value: Any) -> bool:

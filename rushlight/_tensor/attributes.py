@@ -11,9 +11,9 @@ from rushlight._tensor.api import (
     both,
     device_of,
     dtype_of,
+    fitting,
     function,
     method,
-    operand,
     size_of,
     tensor_property,
 )
@@ -453,7 +453,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
                 f"{value._meta.ndim} dimensions."
             )
         check_write(self, False, arithmetic.copy)  # as strict as copy_, unlike a number
-    return write(arithmetic.fill, (self, operand(value)), (False,))
+    return write(arithmetic.fill, (self, fitting(value, self._meta.dtype)), (False,))
 
 
 @both

@@ -15,6 +15,7 @@ from rushlight._tensor.api import (
     checked_size,
     device_of,
     dtype_of,
+    fitting,
     function,
     method,
     number,
@@ -126,6 +127,7 @@ def scalar_tensor(
 
 
 def _new_full(size: Any, value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    value = fitting(value, dtype)
     made = call(create.full, (value,), (checked_size(size), dtype, device_of(device)))
     return _finish(made, requires_grad)
 

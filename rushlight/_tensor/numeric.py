@@ -11,6 +11,7 @@ from rushlight._tensor import pointwise  # noqa: F401  its methods get second na
 from rushlight._tensor.api import (
     FUNCTIONS,
     both,
+    fitting,
     function,
     is_tensor,
     method,
@@ -182,7 +183,7 @@ def fill(input: Tensor, value: Any) -> Any:
             f"fill only supports 0-dimension value tensor but got tensor with "
             f"{value._meta.ndim} dimensions."
         )
-    return call(arithmetic.fill, (input, operand(value)), (True,))
+    return call(arithmetic.fill, (input, fitting(value, input._meta.dtype)), (True,))
 
 
 arithmetic.fill.public = fill

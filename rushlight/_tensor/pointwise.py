@@ -11,6 +11,7 @@ from rushlight._tensor.api import (
     alias,
     binary,
     both,
+    fitting,
     function,
     is_operand,
     is_tensor,
@@ -288,13 +289,13 @@ _fused(arithmetic.addcdiv, "``input + value * tensor1 / tensor2``.")
 @both
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Any:
     """``value`` where the mask is true, ``input`` elsewhere."""
-    return call(indexing.masked_fill, (input, mask, operand(value)))
+    return call(indexing.masked_fill, (input, mask, fitting(value, input._meta.dtype)))
 
 
 @method
 def masked_fill_(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """``masked_fill`` written into the tensor itself."""
-    return write(indexing.masked_fill, (input, mask, operand(value)))
+    return write(indexing.masked_fill, (input, mask, fitting(value, input._meta.dtype)))
 
 
 @function
