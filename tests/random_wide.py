@@ -16,10 +16,10 @@ WIDE = 20_000_000  # programs from this number on are of this kind
 MORE_OPTIMISERS = [
     *OPTIMISERS,
     "torch.optim.SGD([{{'params': {0}, 'lr': 0.03}}], lr=0.02, maximize=True)",
-    "torch.optim.Adam({}, lr=0.01, amsgrad=True, weight_decay=0.02)",
+    "torch.optim.Adam({}, lr=0.01, amsgrad=True, weight_decay=0.02, eps=1e-5)",
     "torch.optim.Adamax({}, lr=0.01, eps=1e-3)",
-    "torch.optim.NAdam({}, lr=0.01)",
-    "torch.optim.RAdam({}, lr=0.01)",
+    "torch.optim.NAdam({}, lr=0.01, eps=1e-5)",
+    "torch.optim.RAdam({}, lr=0.01, eps=1e-5)",
     "torch.optim.Adadelta({}, lr=0.5)",
     "torch.optim.ASGD({}, lr=0.01)",
     "torch.optim.RMSprop({}, lr=0.005, momentum=0.5, centered=True, eps=1e-3)",
@@ -32,7 +32,7 @@ SCHEDULES = [
     "LambdaLR({}, lambda t: 1 / (1 + t))",
     "MultiStepLR({}, [2, 6], gamma=0.3)",
     "LinearLR({}, 0.1, total_iters=6)",
-    "OneCycleLR({}, max_lr=0.05, total_steps=40, cycle_momentum=False)",
+    "OneCycleLR({}, max_lr=0.02, total_steps=40, cycle_momentum=False)",
     "CosineAnnealingWarmRestarts({}, 4)",
 ]
 CUSTOM = """
