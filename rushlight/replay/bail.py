@@ -94,7 +94,8 @@ def _take_back(points: list[Point], flight: Flight, cells: dict[int, Any]) -> No
             p.handing = False
     for p in points:
         as_handed_out(p)
-        if p.event.kind is not STEP:  # whose writes are counted when it is launched
+        # a step's writes are counted when it is launched, and what eager code did is done
+        if p.event.kind is not STEP and not p.event.hosted:
             raised = kinds.of(p.event.kind).raises(p.event, flight.inputs(p, cells), cells)
             for counter, n in raised.items():
                 counter.value -= n

@@ -205,17 +205,16 @@ class Library:
 
     def _plant(self, path: Path) -> None:
         """Puts a compiled path into the tree."""
-        recording = path.recording
+        recording, modes = path.recording, path.recording.modes
         siblings, parent = self.roots, None
         for i, event in enumerate(recording.events):
-            point = next((p for p in siblings if p.key == path.keys[i]), None)
+            point = next((p for p in siblings if p.key == path.keys[i] and p.modes == modes), None)
             if point is None:
-                point = Point(event, path.keys[i], parent, path.references[i])
+                point = Point(event, path.keys[i], parent, path.references[i], modes)
                 siblings.append(point)
             path.points.append(point)
             siblings, parent = point.children, point
         root, end = path.points[0], path.points[-1]
-        root.modes = recording.modes
         root.nbytes += sum([place.nbytes for place in recording.places])
         end.ends = True
         self.flight.make_room(len(path.outside), len(recording.numbers))

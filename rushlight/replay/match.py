@@ -159,6 +159,9 @@ def _outside(site: Site, a: str, n: int, detaches: bool) -> None:
     path = site.path
     place, m, offset = path.outside[n]
     site.checks.append(f"type({a}) is Tensor and {a}._meta is {site.constant(m)}")
+    if site.point.parent is not None:  # else nothing is pending
+        site.names.update(is_there=site.path.watcher.is_there, parent=site.point.parent)
+        site.checks.append(f"(not {a}._storage.deferred or is_there({a}, parent))")
     if not detaches:
         _no_graph(site, a, place)
     other = path.variable(place)

@@ -318,6 +318,10 @@ class Replay:
             node = node.parent
         return False
 
+    def is_there(self, t: Tensor, last: Point) -> bool:
+        """Whether a flight that has come so far need not run to know a tensor's values."""
+        return not self._pending(t, last)
+
     def _to_be_read(self, storage: Any, last: Point) -> bool:
         """Whether the flight has still to read memory that was there before."""
         points = last.path()

@@ -90,13 +90,16 @@ class Phase:
 
 
 class Point:
-    """An event in the tree."""
+    """An event in the tree; `modes` are those with which its stretches begin."""
 
-    def __init__(self, event: Event, key: Any, parent: Point | None, references: Any) -> None:
+    def __init__(
+        self, event: Event, key: Any, parent: Point | None, references: Any, modes: Any
+    ) -> None:
         self.event = event
         self.key = key
         self.parent = parent
         self.references: Sequence[Reference] = references
+        self.modes: tuple[Any, ...] = modes
         self.children: list[Point] = []
         self.cells: list[list[Any]] = [[None, None, 0, None, None, 0] for _ in event.outs]
         self.match: Any = None  # the function that takes the event
@@ -115,7 +118,6 @@ class Point:
         self.idle = 0  # and for how many compilations none has since
         self.nbytes = 0  # of a root: the memory that its stretches hold
         self.size = 0  # the events for which its program stands
-        self.modes: tuple[Any, ...] = ()  # of a root: those that a stretch begins with
 
     def path(self) -> list[Point]:
         """The points from the root to this one."""

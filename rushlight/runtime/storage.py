@@ -46,6 +46,7 @@ class Storage:
 
     Attributes:
         length: its size in bytes.
+        deferred: whether a program makes its contents, perhaps later.
         exported: by how many others than tensors, such as NumPy, this memory may be seen.
         note: what the recorder knows of it.
         foreign: whether the memory was given, so that it cannot be replaced by a larger block.
@@ -54,6 +55,7 @@ class Storage:
     __slots__ = (
         "__weakref__",
         "_bytes",
+        "deferred",
         "device",
         "exported",
         "foreign",
@@ -72,6 +74,7 @@ class Storage:
         self.shared = False
         self.note: Any = None
         self.foreign = memory is not None
+        self.deferred = False
         if memory is None and device is CPU:
             self._bytes = aligned_bytes(nbytes)
 
@@ -86,24 +89,8 @@ class Storage:
         self.exported = 0
         self.shared = False
         self.note = None
-        self.foreign = False
+        self.foreign = self.deferred = False
         return self
-
-    @classmethod
-    def without_memory(cls, nbytes: int) -> Storage:
-        """A storage whose memory will be there when a program has run."""
-        self = cls.__new__(cls)
-        self.length = nbytes
-        self.device = CPU
-        self._bytes = self.owner = self.note = None
-        self.exported = 0
-        self.shared = self.foreign = False
-        return self
-
-    def allocate(self) -> Any:
-        """Memory for a storage that has none; returns it."""
-        self._bytes = aligned_bytes(self.length)
-        return self._bytes
 
     @property
     def bytes(self) -> Any:
@@ -133,6 +120,23 @@ class Storage:
             keep = min(nbytes, self.length)
             self._bytes[:keep] = old[:keep]
         self.length = nbytes
+
+    @classmethod
+    def without_memory(cls, nbytes: int) -> Storage:
+        """A storage whose contents a program makes when it runs; until then it has no memory."""
+        self = cls.__new__(cls)
+        self.length = nbytes
+        self.device = CPU
+        self._bytes = self.owner = self.note = None
+        self.exported = 0
+        self.shared = self.foreign = False
+        self.deferred = True
+        return self
+
+    def allocate(self) -> Any:
+        """Memory for a storage that has none; returns it."""
+        self._bytes = aligned_bytes(self.length)
+        return self._bytes
 
     # What users of PyTorch do with an UntypedStorage.
 
