@@ -15,7 +15,6 @@ import warnings
 from collections import Counter
 from typing import Any
 
-from rushlight.compiler.functional import Unsupported
 from rushlight.dispatch import doors, elsewhere, modes
 from rushlight.dispatch.doors import BACKWARD, DEMAND, EAGER, GRAD, STEP, WRITE, ZERO
 from rushlight.dispatch.log import log
@@ -26,6 +25,7 @@ from rushlight.dispatch.record import Recorder, Recording
 from rushlight.dispatch.settle import as_handed_out, settle, writes
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.dispatch.tree import Path, Phase, Point, compile_phases
+from rushlight.ir.trace import Unsupported
 from rushlight.runtime.storage import force
 
 __all__ = ["Replay", "Statistics", "begin", "replay", "stop"]
@@ -108,6 +108,8 @@ class Compilation:
         self.seconds = 0.0
         self._phases: dict[int, Phase] | None = None
         self._error: BaseException | None = None
+        from rushlight.compiler import programs  # noqa: F401 large; not in the thread, for forks
+
         self._thread = threading.Thread(target=self._run, name="rushlight-compiler")
         self._thread.start()
 
