@@ -156,6 +156,7 @@ class Recording:
         self.calls: list[Call | Item] = []
         self.places: list[Place] = []
         self.slots: list[Slot] = []
+        self.attached: list[Slot] = []  # those whose tensors have a place in a graph
         self.numbers: list[float] = []
         self.items = 0
         self.settled: set[int] = set()  # tensors whose gradient an event has decided, by id
@@ -182,7 +183,7 @@ class Recording:
 
     def graph_open(self) -> bool:
         """Whether a tensor is held whose graph could still be differentiated."""
-        for s in self.slots:
+        for s in self.attached:
             t = s.ref()
             if t is not None and t._requires_grad and t._node is not None and not t._node.ran:
                 return True
@@ -623,6 +624,7 @@ class Recorder:
             self._trouble("a view without history of a tensor that has one")
         if t._node is not None:
             event.node = weakref.ref(t._node)
+            self.now.attached.append(slot)
         t._slot = slot
         self.now.slots.append(slot)
         event.outs.append(slot)
@@ -644,6 +646,7 @@ class Recorder:
             slot = self._slot_of(t) if t is not None else None
             if slot is not None:
                 slot.note(t)  # type: ignore[arg-type]
+                self.now.attached.append(slot)
                 changed.append(_Place_in_graph(slot))
             elif t is not None and t._node is not None and target._requires_grad:
                 self._trouble("an in-place write to a graph from before the stretch")
