@@ -35,13 +35,15 @@ from rushlight.ir.meta import Meta
 from rushlight.ir.trace import Call, Item, Number, Region
 from rushlight.ops.unary import clone as CLONE
 
-__all__ = ["Event", "Place", "Recorder", "Recording", "Slot", "spent"]
+__all__ = ["TOO_LONG", "Event", "Place", "Recorder", "Recording", "Slot", "spent"]
 
 state = modes.state
 gate.PLAIN.add(Symbol)  # numbers, for the functions that read arguments
 symbolic.used.append(True)
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_MOST_EVENTS = 4000
+_MOST_EVENTS = 1500, 4000  # of a recording, at first and when that was too few,
+_LOOK = 25, 8  # and for how many a look counts: it goes through all that is recorded
+TOO_LONG = "too long"
 _COMES_ROUND = 3
 _REPEATS = 64  # of a call on results made since its last occurrence: layers do repeat
 _TRAINING = 1000  # events since a backward pass within which a program is thought to train
@@ -159,6 +161,7 @@ class Recording:
         self.attached: list[Slot] = []  # those whose tensors have a place in a graph
         self.numbers: list[float] = []
         self.items = 0
+        self.looks = 0
         self.settled: set[int] = set()  # tensors whose gradient an event has decided, by id
         self.decided = Decisions(False)
         self.steppers: list[Any] = []  # optimisers whose step left a graph open
@@ -266,6 +269,7 @@ class Recorder:
         self.again = False  # whether events of a flight run once more, not to be cut
         self.stepping: Any = None  # the event of the optimiser's step that is running
         self.serial = 0
+        self.long = 0  # whether there was a recording that was too long
         self.since_backward = 0  # events recorded since the last backward pass
         self.closers: set[int] = set()  # optimisers whose steps end stretches, graph open or not
         self.now = Recording(0)
@@ -315,8 +319,9 @@ class Recorder:
             trace.events.append(event)
         if kind is STEP and self._period_ends(inputs[0]):
             self.cut()
-        elif len(trace.events) >= _MOST_EVENTS:
-            self._trouble("too long")
+        elif self._too_long() and not self.again:
+            self.long = 1
+            self._trouble(TOO_LONG)
             self.cut()
         return result
 
@@ -334,6 +339,7 @@ class Recorder:
         event = Event(DEMAND, None, (self._reference(t, True),), (), len(trace.calls))
         trace.mark(event)
         trace.events.append(event)
+        trace.looks += 1
 
     def history(self, t: Any) -> None:
         """Somebody looks at a tensor's place in the graph."""
@@ -706,6 +712,11 @@ class Recorder:
         if self.since_backward > _TRAINING or count + 1 >= _SURELY:
             return True
         return not trace.graph_open()
+
+    def _too_long(self) -> bool:
+        trace = self.now
+        weight = len(trace.events) + _LOOK[self.long] * trace.looks
+        return weight >= _MOST_EVENTS[self.long]
 
     def _period_ends(self, optimizer: Any) -> bool:
         """Whether a step ends the stretch: not while a graph is open that a later step may need.

@@ -20,8 +20,8 @@ from rushlight.dispatch.doors import BACKWARD, DEMAND, EAGER, GRAD, STEP, WRITE,
 from rushlight.dispatch.log import log
 from rushlight.dispatch.match import NOT_ME, Flight, build_end, build_launch, build_match, count
 from rushlight.dispatch.modes import state
-from rushlight.dispatch.patience import TIMES, Patience, below, dismantle, idle, resting
-from rushlight.dispatch.record import Recorder, Recording
+from rushlight.dispatch.patience import Patience, below, dismantle, dismiss, idle, resting
+from rushlight.dispatch.record import TOO_LONG, Recorder, Recording
 from rushlight.dispatch.settle import as_handed_out, settle, writes
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.dispatch.tree import Path, Phase, Point, compile_phases
@@ -81,10 +81,11 @@ class Statistics:
 class _Known:
     """What is known of a stretch that came by."""
 
-    __slots__ = ("alive", "count", "job", "path", "problem")
+    __slots__ = ("alive", "count", "job", "keys", "path", "problem")
 
     def __init__(self) -> None:
         self.count = 0
+        self.keys: list[Any] = []  # of its events, once it has come again
         self.job: Compilation | None = None
         self.alive: dict[int, set[int]] = {}
         self.path: Path | None = None
@@ -144,10 +145,10 @@ class Replay:
         self.recorder = Recorder(self.finished, self._resume)
         self.resumed: Point | None = None  # the root at which a flight began out of a recording
         self.flight = Flight()
-        self.known: dict[Any, _Known] = {}
+        self.known: dict[int, _Known] = {}
         self.roots: list[Point] = []
         self.last: Point | None = None  # where the last stretch ended
-        self.patience = Patience()
+        self.patience = Patience(self.statistics)
 
     # Recording
 
@@ -162,33 +163,40 @@ class Replay:
         end = None
         if recording.problem is not None:
             self.statistics.refused[recording.problem] += 1
+            dismiss(recording)
         elif recording.events:
             end = self._learn(recording)
-        rest = self.patience.recorded(len(recording.events), self.statistics)
+        rest = self.patience.recorded(recording, recording.problem == TOO_LONG)
         if rest and end is None:
             log("trace", f"recording rests for {rest} events")
-            doors.door[0], doors.watch[0] = resting(rest, self.start), None
+            doors.door[0] = resting(rest, self.start, self.patience.is_new)
+            doors.watch[0] = None
         else:
             self._expect(end)
 
     def _learn(self, recording: Recording) -> Point | None:
         path = Path(recording, self)
-        key = (recording.grad, recording.inference, tuple(path.keys))
+        key = hash((recording.grad, recording.inference, *path.keys))  # keys of one-offs are large
         if len(self.known) >= _MOST_KEYS:
             self.known.clear()
         known = self.known.setdefault(key, _Known())
         known.count += 1
+        if known.count > 1:
+            known.keys = path.keys
         for i, event in enumerate(recording.events):
             if event.alive is not None:
                 known.alive.setdefault(i, set()).update(event.alive)
-        if known.count < self.patience.times or known.problem is not None:
+        if known.problem is not None:
             return None
         if known.path is not None and known.path.points[0] in self.roots:
             self.statistics.refused["it was compiled, yet recorded again"] += 1
             return known.path.points[-1]
-        if known.path is None and known.job is None:
+        if known.job is None:
+            if not self.patience.allows(known, known.count, recording):
+                dismiss(recording)
+                return None
             known.job = Compilation(path, known.alive)
-        if known.path is None and known.count < self.patience.times + TAKES_OVER - TIMES:
+        if known.count < TAKES_OVER:
             return None  # eager code goes on meanwhile
         return self._compiled(known, path)
 
@@ -222,7 +230,6 @@ class Replay:
         log("compile", f"{len(path.phases)} programs in {job.seconds * 1e3:.0f} ms")
         self.statistics.compiled += 1
         self.statistics.paths.append(path)
-        self.patience.compiled(path)
         known.path = path
         return self._plant(path)
 
@@ -347,7 +354,8 @@ class Replay:
         self.roots.clear()
         self.known.clear()
         self.last = None
-        self.patience = Patience()
+        self.recorder.long = 0
+        self.patience = Patience(self.statistics)
 
     # In flight
 
@@ -670,8 +678,10 @@ class Replay:
     def _prune(self, point: Point, held: set[int]) -> None:
         """Takes the stretches through a point out of the tree; they will deliver more."""
         at = len(point.path()) - 1
-        for (_, _, keys), known in self.known.items():
-            if len(keys) > at and all(k == p.key for k, p in zip(keys, point.path(), strict=False)):
+        for known in self.known.values():
+            if len(known.keys) > at and all(
+                k == p.key for k, p in zip(known.keys, point.path(), strict=False)
+            ):
                 known.alive.setdefault(at, set()).update(held)
         root = point.path()[0]
         if root in self.roots:
