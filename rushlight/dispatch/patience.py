@@ -17,7 +17,7 @@ from typing import Any
 from rushlight.dispatch import doors
 from rushlight.dispatch.doors import EAGER, STEP, WRITE
 
-__all__ = ["Patience", "below", "dismantle", "dismiss", "idle", "resting"]
+__all__ = ["ROW", "Patience", "below", "dismantle", "dismiss", "idle", "resting"]
 
 _TIMES = 2  # a stretch is compiled when it has come this often, at least
 _OFTEN = 8  # or this often, if it does not come round at once
@@ -25,7 +25,7 @@ _COSTS, _COSTS_EVENT = 500, 50  # what compiling takes, in eager events (2 to 5 
 _EARNS = 32  # eager events that earn as much as a matched one
 _DEBT = 8000  # with more, what comes round at once must wait too
 _WINDOW = 32  # recordings that are remembered
-_ROW = 3  # so many alike in a row are a loop,
+ROW = 3  # so many alike in a row are a loop,
 _SHARE = 6  # and so is one in so many,
 _NONE_NEW = 4  # if so many came round before
 _RECORDINGS = 8  # recordings that are judged together, if they have
@@ -91,7 +91,7 @@ class Patience:
         window = self._window
         all_work = sum([work for _, work in window])
         own_work = sum([work for s, work in window if s is stretch])
-        if 2 * own_work >= all_work or all([s is stretch for s, _ in list(window)[-_ROW:]]):
+        if 2 * own_work >= all_work or all([s is stretch for s, _ in list(window)[-ROW:]]):
             return True
         return own_work * _SHARE >= all_work and not any(self._new)
 
