@@ -16,16 +16,12 @@ from rushlight.compiler.capture import capture
 from rushlight.compiler.values import NotCaptured
 from rushlight.ir.graph import Graph, Store, Value, const, row_major
 from rushlight.ir.meta import Meta
-from rushlight.ir.trace import Call, Expression, Item, Number, Region
+from rushlight.ir.trace import Call, Expression, Item, Number, Region, Scratch, Unsupported
 
 __all__ = ["Lowered", "Scratch", "Unsupported", "lower"]
 
 _DOUBLE = np.dtype(np.float64)
 _INDEX = np.dtype(np.int64)
-
-
-class Unsupported(Exception):
-    """A stretch that cannot be compiled; the text says why."""
 
 
 class Lowered(NamedTuple):
@@ -50,13 +46,6 @@ def lower(
         Unsupported: memory is used in a way that has no functional form here.
     """
     return _Lowering(made, numbers).run(calls, wanted)
-
-
-class Scratch(NamedTuple):
-    """Memory whose contents nobody reads, in the place of a place's number."""
-
-    number: int
-    nbytes: int
 
 
 class _Content(NamedTuple):

@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 
-__all__ = ["Call", "Expression", "Item", "Number", "Region"]
+__all__ = ["Call", "Expression", "Item", "Number", "Region", "Scratch", "Unsupported"]
+
+
+class Unsupported(Exception):
+    """A stretch that cannot be compiled; the text says why."""
 
 
 class Region(NamedTuple):
@@ -59,3 +63,10 @@ class Item(NamedTuple):
 
     at: int
     region: Region
+
+
+class Scratch(NamedTuple):
+    """Memory whose contents nobody reads, in the place of a place's number."""
+
+    number: int
+    nbytes: int

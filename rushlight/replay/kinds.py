@@ -153,6 +153,7 @@ class Write(Kind):
             slot = recorder.slot_of(t)
             if slot is not None:
                 event.detail.append(InGraph(slot, t))
+                recorder.now.attached.append(slot)
             elif t._node is not None and target._requires_grad:
                 recorder.interrupt("an in-place write to a graph from before the stretch")
 

@@ -13,11 +13,11 @@ import warnings
 from collections import Counter
 from typing import Any
 
-from rushlight.compiler.functional import Unsupported
 from rushlight.dispatch.doors import STEP
+from rushlight.ir.trace import Unsupported
 from rushlight.replay.log import log
 from rushlight.replay.match import build_end, build_launch, build_match
-from rushlight.replay.patience import TIMES, Patience, dismantle, idle
+from rushlight.replay.patience import Patience, dismantle, dismiss, idle
 from rushlight.replay.recording import Recording
 from rushlight.replay.tree import Flight, Path, Phase, Point, compile_phases
 
@@ -86,6 +86,8 @@ class Compilation:
         self.seconds = 0.0
         self._phases: dict[int, Phase] | None = None
         self._error: BaseException | None = None
+        from rushlight.compiler import programs  # noqa: F401 large; not in the thread, for forks
+
         self._thread = threading.Thread(target=self._run, name="rushlight-compiler")
         self._thread.start()
 
@@ -121,10 +123,11 @@ class _Known:
         problem: why it cannot be compiled.
     """
 
-    __slots__ = ("alive", "count", "job", "path", "problem")
+    __slots__ = ("alive", "count", "job", "keys", "path", "problem")
 
     def __init__(self) -> None:
         self.count = 0
+        self.keys: list[Any] = []  # of its events, once it has come again
         self.job: Compilation | None = None
         self.alive: dict[int, set[int]] = {}
         self.path: Path | None = None
@@ -147,27 +150,33 @@ class Library:
         self.watcher = watcher
         self.statistics = Statistics()
         self.roots: list[Point] = []
-        self.patience = Patience()
-        self._known: dict[Any, _Known] = {}
+        self.patience = Patience(self.statistics)
+        self._known: dict[int, _Known] = {}
 
     def learn(self, recording: Recording) -> Point | None:
         """A stretch came by; returns its end in the tree if it is compiled now."""
         path = Path(recording, self.watcher)
         if len(self._known) >= _MOST_KEYS:
             self._known.clear()
-        known = self._known.setdefault((recording.modes, tuple(path.keys)), _Known())
+        key = hash((recording.modes, *path.keys))  # the keys of what comes once are large
+        known = self._known.setdefault(key, _Known())
         known.count += 1
+        if known.count > 1:
+            known.keys = path.keys
         for i, event in enumerate(recording.events):
             if event.alive is not None:
                 known.alive.setdefault(i, set()).update(event.alive)
-        if known.count < self.patience.times or known.problem is not None:
+        if known.problem is not None:
             return None
         if known.path is not None and known.path.points[0] in self.roots:
             self.statistics.refused["it was compiled, yet recorded again"] += 1
             return known.path.points[-1]
-        if known.path is None and known.job is None:
+        if known.job is None:
+            if not self.patience.allows(known, known.count, recording):
+                dismiss(recording)
+                return None
             known.job = Compilation(path, known.alive)
-        if known.path is None and known.count < self.patience.times + TAKES_OVER - TIMES:
+        if known.count < TAKES_OVER:
             return None  # eager code goes on meanwhile
         return self._plant_compiled(known, path)
 
@@ -198,7 +207,6 @@ class Library:
         log("compile", f"{len(path.phases)} programs in {job.seconds * 1e3:.0f} ms")
         self.statistics.compiled += 1
         self.statistics.paths.append(path)
-        self.patience.compiled(path)
         known.path = path
         self._plant(path)
         return path.points[-1]
@@ -258,7 +266,8 @@ class Library:
         """Stretches through a point are to deliver more slots: they are compiled anew."""
         points = point.path()
         at = len(points) - 1
-        for (_, keys), known in self._known.items():
+        for known in self._known.values():
+            keys = known.keys
             if len(keys) > at and all(k == p.key for k, p in zip(keys, points, strict=False)):
                 known.alive.setdefault(at, set()).update(held)
         if points[0] in self.roots:
@@ -296,4 +305,4 @@ class Library:
         self.statistics.forget(self.roots)
         self.roots.clear()
         self._known.clear()
-        self.patience = Patience()
+        self.patience = Patience(self.statistics)

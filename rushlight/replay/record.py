@@ -22,11 +22,13 @@ from rushlight.replay import elsewhere, kinds
 from rushlight.replay.ends import Ends
 from rushlight.replay.recording import Event, Place, Recording, Slot, spent
 
-__all__ = ["Recorder"]
+__all__ = ["TOO_LONG", "Recorder"]
 
 gate.PLAIN.update((Count, Symbol))  # numbers, for the functions that read arguments
 symbolic.used.append(True)
-_MOST_EVENTS = 4000
+_MOST_EVENTS = 1500, 4000  # of a recording, at first and when that was too few,
+_LOOK = 25, 8  # and for how many a look counts: it goes through all that is recorded
+TOO_LONG = "too long"
 _CHANGES = 2  # of an int: then it is a run-time number
 _MOST_SITES = 10_000
 _EXACT = 1 << 53  # run-time numbers are doubles
@@ -42,6 +44,7 @@ class Recorder:
 
     Attributes:
         now: the recording.
+        long: 1 if there was a recording that was too long, else 0.
         again: whether events of a flight run once more, not to be cut.
         leaves: what the last backward pass reached: (leaf, whether its gradient is new).
     """
@@ -49,6 +52,7 @@ class Recorder:
     def __init__(self, finished: Callable[[Recording], None], resume: Any) -> None:
         self.finished = finished
         self.resume = resume
+        self.long = 0
         self.again = False
         self.leaves: list[tuple[Any, bool]] = []
         self.now = Recording(0)
@@ -90,8 +94,9 @@ class Recorder:
             now.events.append(event)
         if kind is STEP and self._ends.after_step(now, inputs[0]):
             self.cut()
-        elif len(now.events) >= _MOST_EVENTS:
-            self.interrupt("too long")
+        elif self._too_long() and not self.again:
+            self.long = 1
+            self.interrupt(TOO_LONG)
             self.cut()
         return result
 
@@ -101,6 +106,10 @@ class Recorder:
         if now.events and now.events[-1].alive is None:
             now.mark(now.events[-1])
         self.finished(now)
+
+    def _too_long(self) -> bool:
+        weight = len(self.now.events) + _LOOK[self.long] * self.now.looks
+        return weight >= _MOST_EVENTS[self.long]
 
     def adopt(self, event: Event, inputs: Any, result: Any) -> None:
         """Notes an event of a flight that eager code has run already."""
@@ -171,6 +180,7 @@ class Recorder:
         event = Event(DEMAND, None, (self.reference(t, True),), (), len(self.now.calls))
         self.now.mark(event)
         self.now.events.append(event)
+        self.now.looks += 1
 
     def history(self, t: Any) -> None:
         """Somebody looks at a tensor's place in the graph."""
@@ -286,10 +296,12 @@ class Recorder:
             self.interrupt("a view without history of a tensor that has one")
         if t._node is not None:
             event.node = weakref.ref(t._node)
-        slots = self.now.slots
-        t._slot = Slot(self.now.serial, len(slots), t, place.index, t._offset - place.base)
-        slots.append(t._slot)
-        event.outs.append(t._slot)
+        now = self.now
+        slot = t._slot = Slot(now.serial, len(now.slots), t, place.index, t._offset - place.base)
+        now.slots.append(slot)
+        event.outs.append(slot)
+        if t._node is not None:
+            now.attached.append(slot)
 
     # Computations
 

@@ -149,8 +149,10 @@ class Recording:
         self.calls: list[Call | Item] = []
         self.places: list[Place] = []
         self.slots: list[Slot] = []
+        self.attached: list[Slot] = []  # those whose tensors have a place in a graph
         self.numbers: list[float] = []
         self.items = 0
+        self.looks = 0
         self.settled: set[int] = set()  # tensors whose gradient an event has decided, by id
         self.decided = Decisions(False)
         self.problem: str | None = None  # why it cannot be compiled
@@ -168,7 +170,7 @@ class Recording:
 
     def graph_open(self) -> bool:
         """Whether a tensor is held whose graph could still be differentiated."""
-        for s in self.slots:
+        for s in self.attached:
             t = s.ref()
             if t is not None and t._requires_grad and t._node is not None and not t._node.ran:
                 return True

@@ -18,8 +18,8 @@ from rushlight.replay import bail, elsewhere, kinds
 from rushlight.replay.library import Library, Statistics
 from rushlight.replay.log import log
 from rushlight.replay.match import NOT_ME, count
-from rushlight.replay.patience import resting
-from rushlight.replay.record import Recorder
+from rushlight.replay.patience import dismiss, resting
+from rushlight.replay.record import TOO_LONG, Recorder
 from rushlight.replay.recording import Recording
 from rushlight.replay.settle import settle
 from rushlight.replay.tree import Flight, Point, cells_of
@@ -64,15 +64,17 @@ class Replay:
         try:
             if recording.problem is not None:
                 said.refused[recording.problem] += 1
+                dismiss(recording)
             elif recording.events:
                 end = self.library.learn(recording)
         except BaseException:  # Ctrl-C, or a warning that is an error
             self.start()
             raise
-        rest = self.library.patience.recorded(len(recording.events), said)
+        patience = self.library.patience
+        rest = patience.recorded(recording, recording.problem == TOO_LONG)
         if rest and end is None:
             log("trace", f"recording rests for {rest} events")
-            doors.door[0], doors.watch[0] = resting(rest, self.start), None
+            doors.door[0], doors.watch[0] = resting(rest, self.start, patience.is_new), None
         else:
             self._expect(end)
 
@@ -121,6 +123,7 @@ class Replay:
     def forget(self) -> None:
         """Drops all that was compiled."""
         self.library.forget()
+        self.recorder.long = 0
         self._last = None
 
     # Events that are not the expected ones

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight.compiler.functional import Scratch
-from rushlight.compiler.programs import NOTHING, build
 from rushlight.dispatch import tape
 from rushlight.dispatch.doors import BACKWARD, STEP, ZERO
 from rushlight.dispatch.tensor import array_of
 from rushlight.dispatch.views import CopySlices
-from rushlight.ir.trace import Call, Item, Region
+from rushlight.ir.trace import Call, Item, Region, Scratch
 from rushlight.replay import kinds
 from rushlight.replay.recording import Event, Recording, spent
 from rushlight.runtime.storage import aligned_bytes
@@ -334,6 +332,8 @@ def compile_phases(path: Path, alive: dict[int, set[int]]) -> dict[int, Phase]:
     Raises:
         Unsupported: it cannot be compiled; the text says why.
     """
+    from rushlight.compiler.programs import NOTHING, build  # large, and not always needed
+
     recording = path.recording
     calls, places = recording.calls, recording.places
     made_at: dict[int, int] = {}
