@@ -10,7 +10,8 @@ import pytest
 
 import rushlight as rl
 from rushlight import compiler
-from rushlight.dispatch import doors, patience
+from rushlight.dispatch import doors
+from rushlight.replay import patience
 
 
 @pytest.fixture(autouse=True)
