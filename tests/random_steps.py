@@ -13,6 +13,7 @@ What raises an error raises it in both runs; its text is compared too.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import sys
 import warnings
@@ -42,15 +43,8 @@ def said_by(source: str, torch: Any, tier: int | None = 0) -> list[Any]:
     """What a program says, with rushlight in this tier."""
     import numpy as np
 
-    compiler = getattr(torch, "compiler", None)
-    if hasattr(compiler, "set_tier"):
-        from rushlight.replay import library, patience
-
-        library.TAKES_OVER = 2  # these programs are short
-        patience.ROW = 1
-        compiler.set_tier(tier)
     out = Out()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), in_tier(torch, tier):
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", message=".*could not be compiled")
         try:
@@ -58,6 +52,23 @@ def said_by(source: str, torch: Any, tier: int | None = 0) -> list[Any]:
         except Exception as error:  # of a kind that the program itself does not catch
             out(type(error).__name__, str(error).splitlines()[0])
         return [_BROKEN if _is_broken(x) else x for x in out.finish()]
+
+
+@contextlib.contextmanager
+def in_tier(torch: Any, tier: int | None) -> Iterator[None]:
+    """Runs rushlight in a tier; what comes round is compiled early, as these programs are short."""
+    if not hasattr(getattr(torch, "compiler", None), "set_tier"):
+        yield
+        return
+    from rushlight.replay import library, patience
+
+    was = library.TAKES_OVER, patience.ROW
+    library.TAKES_OVER, patience.ROW = 2, 1
+    torch.compiler.set_tier(tier)
+    try:
+        yield
+    finally:
+        library.TAKES_OVER, patience.ROW = was
 
 
 _BROKEN = "a graph that cannot be run"
