@@ -141,3 +141,20 @@ def test_without_preserved_random_state_it_goes_on(reentrant):
     before = rl.get_rng_state()
     y.sum().backward()
     assert not rl.equal(before, rl.get_rng_state())
+
+
+@pytest.mark.parametrize("positional", [True, False])
+def test_arguments_must_be_what_they_were(positional):
+    x = rl.ones(3, requires_grad=True)
+    y = rl.ones(3)
+    given = ((x, y), {}) if positional else ((x,), {"y": y})
+    out = rl.utils.checkpoint.checkpoint(
+        lambda x, y: rl.tanh(x * y), *given[0], use_reentrant=False, **given[1]
+    )
+    y.mul_(2)
+    if positional:
+        with pytest.raises(RuntimeError, match="is at version 1; expected version 0"):
+            out.sum().backward()
+    else:  # as in PyTorch, nobody watches these
+        out.sum().backward()
+        assert x.grad is not None

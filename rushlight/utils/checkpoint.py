@@ -112,6 +112,19 @@ class CheckpointFunction(Function):
         return (None, None, *[x.grad if isinstance(x, rl.Tensor) else None for x in detached])
 
 
+class _Inputs(Function):
+    """Keeps the arguments of a checkpointed call, with the versions that they have."""
+
+    @staticmethod
+    def forward(ctx: Any, _none: Any, *tensors: Any) -> Any:
+        ctx.save_for_backward(*tensors)
+        return rl.empty(0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise AssertionError("nobody differentiates this")
+
+
 class _Slot:
     """Stands in the graph for a tensor that is not kept."""
 
@@ -267,8 +280,18 @@ def checkpoint(
     if not rl.is_grad_enabled():
         with first:
             return function(*args, **kwargs)
+    places = [i for i, a in enumerate(args) if isinstance(a, rl.Tensor)]
+    kept = _Inputs.apply(rl.empty(0, requires_grad=True), *[args[i] for i in places]).grad_fn
+    others = [None if i in places else a for i, a in enumerate(args)]
+
+    def again() -> Any:
+        given = list(others)
+        for i, t in zip(places, kept.saved_tensors, strict=True):  # it asks for their versions
+            given[i] = t
+        return function(*given, **kwargs)
+
     frame = _Frame(
-        lambda: function(*args, **kwargs),
+        again,
         _Replay(preserve),
         second,
         determinism_check != "none",
