@@ -473,9 +473,8 @@ def evaluation_in_inference_mode(torch: Any, out: Out) -> None:
     out.state(model)
 
 
-@program(replays=True)
+@program(seed=75, replays=True)
 def requires_grad_as_handed_out(torch: Any, out: Out) -> None:
-    torch.manual_seed(75)
     p, x = torch.randn((2, 3), requires_grad=True), torch.randn((2, 3))
     opt = torch.optim.SGD([p], lr=0.02)
     for _ in out.steps():
@@ -490,9 +489,8 @@ def requires_grad_as_handed_out(torch: Any, out: Out) -> None:
         out(v.requires_grad, loss.item())
 
 
-@program()
+@program(seed=76)
 def a_draw_that_is_written_to(torch: Any, out: Out) -> None:
-    torch.manual_seed(76)
     p = torch.randn((2, 3), requires_grad=True)
     opt = torch.optim.SGD([p], lr=0.02)
     for step in out.steps():
@@ -504,12 +502,12 @@ def a_draw_that_is_written_to(torch: Any, out: Out) -> None:
         opt.zero_grad()
         loss.backward()
         opt.step()
+        out(draw._version)
     out(p)
 
 
-@program()
+@program(seed=77)
 def numpy_writes_before_values_are_needed(torch: Any, out: Out) -> None:
-    torch.manual_seed(77)
     x, p = torch.randn(3), torch.randn(3, requires_grad=True)
     held = p.detach().numpy()
     opt = torch.optim.SGD([p], lr=0.02)
@@ -526,9 +524,8 @@ def numpy_writes_before_values_are_needed(torch: Any, out: Out) -> None:
         out(loss.item(), v)
 
 
-@program()
+@program(seed=78)
 def accumulated_and_interrupted(torch: Any, out: Out) -> None:
-    torch.manual_seed(78)
     p, x = torch.randn(3, requires_grad=True), torch.randn(3)
     model = torch.nn.Linear(3, 3)
     opt = torch.optim.SGD([p, *model.parameters()], lr=0.02)
@@ -541,3 +538,30 @@ def accumulated_and_interrupted(torch: Any, out: Out) -> None:
         opt.zero_grad()
     out(doubled)
     out.state(model)
+
+
+@program(seed=79)
+def a_result_where_data_was(torch: Any, out: Out) -> None:
+    p, x = torch.randn(3, requires_grad=True), torch.randn(3)
+    data = [torch.randn(3) for _ in range(40)]
+    opt = torch.optim.SGD([p], lr=0.02)
+    for step in out.steps():
+        t = torch.sin(x * (3.0 + step))
+        u = (t if step > 20 else data[step]) + 1
+        loss = ((p - u) ** 2).sum() + (t * p).sum()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        out(loss.item())
+
+
+@program(seed=80)
+def the_same_calls_with_gradients_and_without(torch: Any, out: Out) -> None:
+    p, q, x = torch.randn(4, requires_grad=True), torch.randn(4, requires_grad=True), torch.randn(4)
+    for step in out.steps(12):
+        for _ in range(3):
+            with torch.set_grad_enabled(step % 2 == 0):
+                moved, doubled = x + 2, q * 2
+            out(moved, doubled.requires_grad)
+            (doubled.sum() + p.sum()).backward()
+        out(q.grad, p.grad)
