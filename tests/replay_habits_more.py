@@ -495,6 +495,7 @@ def a_draw_that_is_written_to(torch: Any, out: Out) -> None:
     opt = torch.optim.SGD([p], lr=0.02)
     for step in out.steps():
         draw = torch.randn(2, 3)
+        drawn = draw._version
         draw -= p * 0.1
         if step == 16:
             p.detach().numpy()
@@ -502,7 +503,7 @@ def a_draw_that_is_written_to(torch: Any, out: Out) -> None:
         opt.zero_grad()
         loss.backward()
         opt.step()
-        out(draw._version)
+        out(draw._version - drawn)
     out(p)
 
 
