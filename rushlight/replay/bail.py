@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from rushlight.dispatch import autocast
-from rushlight.dispatch.doors import AUTOCAST, BACKWARD, DEMAND, GRAD, STEP, WRITE
+from rushlight.dispatch.doors import BACKWARD, DEMAND, STEP, WRITE
 from rushlight.dispatch.modes import state
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.replay import kinds
 from rushlight.replay.record import Recorder
 from rushlight.replay.recording import modes_now
 from rushlight.replay.settle import as_handed_out, settle
-from rushlight.replay.tree import Flight, Point, cells_of
+from rushlight.replay.tree import Flight, Point, cells_of, modes_after
 
 __all__ = ["release", "run_eagerly"]
 
@@ -33,7 +33,7 @@ def run_eagerly(points: list[Point], flight: Flight, recorder: Recorder) -> None
     done = points.index(launched) + 1 if launched is not None and launched in points else 0
     rest = points[done:]
     now = modes_now()
-    _set_modes(_modes_after(points[:done], points[0].modes))
+    _set_modes(modes_after(points[:done]) if done else points[0].modes)
     recorder.start()
     cells = cells_of(points)
     changed: list[tuple[Any, Any]] = []
@@ -65,18 +65,6 @@ def release(points: Sequence[Point]) -> None:
             cell[:] = [None, None, 0, None, None, 0]
 
 
-def _modes_after(points: list[Point], modes: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The modes after events that began with some."""
-    grad, inference, casting = modes
-    for p in points:
-        if p.event.kind is GRAD:
-            grad, *more = [value for _, value in p.event.inputs]
-            inference = more[0] if more else inference
-        elif p.event.kind is AUTOCAST:
-            casting = p.event.inputs[0][1]
-    return grad, inference, casting
-
-
 def _set_modes(modes: tuple[Any, ...]) -> None:
     state.grad, state.inference, casting = modes
     autocast.set_now(casting)
@@ -89,9 +77,9 @@ def _take_back(points: list[Point], flight: Flight, cells: dict[int, Any]) -> No
         if p.event.kind is BACKWARD:
             leaves = kinds.of(BACKWARD).new_at(p.event)
             for leaf, cell in zip(leaves, p.cells, strict=True):
-                if p in points or (p.handing and leaf._grad is cell[0]):
+                if p in points or (p is flight.handing[0] and leaf._grad is cell[0]):
                     leaf._grad = None
-            p.handing = False
+    flight.handing[0] = None
     for p in points:
         as_handed_out(p)
         # a step's writes are counted when it is launched, and what eager code did is done

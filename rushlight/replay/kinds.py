@@ -215,7 +215,7 @@ class Backward(Kind):
     def match(self, site: Site) -> None:
         cleared = site.path.cleared_before(site.at)
         outs = {s.index: (s, c) for s, c in zip(site.event.outs, site.point.cells, strict=True)}
-        site.effects.append("POINT.handing = True")
+        site.effects.append("HANDING[0] = POINT")
         for i, (leaf, how, k) in enumerate(site.event.detail):
             p = site.constant(leaf)
             if how == "new":
@@ -231,7 +231,7 @@ class Backward(Kind):
                 site.checks.append(f"{p}._grad is {g} and {g}._storage is {storage}")
                 site.checks.append(f"not {g}._storage.exported")
             site.effects.append(f"{p}._grad._counter.value += 1")
-        site.effects.append("POINT.handing = False")
+        site.effects.append("HANDING[0] = None")
 
     def raises(self, event: Event, inputs: Any, cells: dict[int, Any]) -> Counter[Version]:
         return Counter([grad._counter for grad in self.added_to(event, cells)])
@@ -268,12 +268,12 @@ class Zero(Kind):
     def match(self, site: Site) -> None:
         groups, params = site.event.detail
         optimizer = site.event.inputs[0][1]
-        site.checks.append(f"a0 is {site.constant(optimizer)}")
-        site.checks.append(f"a0.param_groups is {site.constant(optimizer.param_groups)}")
-        site.checks.append(f"len(a0.param_groups) == {len(groups)}")
+        whole = site.constant(optimizer.param_groups)
+        site.checks.append(f"a0 is {site.constant(optimizer)} and a0.param_groups is {whole}")
+        site.checks.append(f"len({whole}) == {len(groups)}")
         for i, (group, members, count) in enumerate(groups):
             g, list_ = site.constant(group), site.constant(members)
-            site.checks.append(f"a0.param_groups[{i}] is {g} and {g}['params'] is {list_}")
+            site.checks.append(f"{whole}[{i}] is {g} and {g}['params'] is {list_}")
             site.checks.append(f"len({list_}) == {count}")
         site.effects += [f"{site.constant(p)}._grad = None" for p in params]
 

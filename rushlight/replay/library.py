@@ -16,10 +16,10 @@ from typing import Any
 from rushlight.dispatch.doors import STEP
 from rushlight.ir.trace import Unsupported
 from rushlight.replay.log import log
-from rushlight.replay.match import build_end, build_launch, build_match
+from rushlight.replay.match import build_end, build_launch, build_match, build_start
 from rushlight.replay.patience import Patience, dismantle, dismiss, idle
 from rushlight.replay.recording import Recording
-from rushlight.replay.tree import Flight, Path, Phase, Point, compile_phases
+from rushlight.replay.tree import Flight, Path, Phase, Point, compile_phases, modes_after
 
 __all__ = ["Library", "Statistics"]
 
@@ -234,11 +234,18 @@ class Library:
             self._build(path, i, cells)
             if i:
                 path.points[i - 1].next[0] = point.match
-        stepped = end.event.kind is STEP
-        end.next[0] = root.match if stepped else build_end(end, self.watcher.ended)
+        if end.event.kind is STEP:
+            self.follow(end, root)
+        else:
+            end.next[0] = build_end(end, self.watcher.ended)
         log(
             "trace", f"compiled a stretch of {len(path.points)} events, {len(path.phases)} programs"
         )
+
+    def follow(self, end: Point, root: Point) -> None:
+        """After a stretch that ends with a step, a flight may begin with this root."""
+        alike = modes_after(end.path()) == root.modes
+        end.next[0] = root.match if alike else build_start(root, self.watcher.arm)
 
     def _build(self, path: Path, i: int, cells: dict[int, Any]) -> None:
         """The functions of a point, unless those that it has serve this path too."""
@@ -282,7 +289,7 @@ class Library:
                 known.path = None
         for point in [p for other in self.roots for p in other.below()]:
             if getattr(point.next[0], "point", None) is root:
-                point.next[0] = point.path()[0].match
+                self.follow(point, point.path()[0])
         self.watcher.uprooted(root)
 
     def _make_room(self) -> None:

@@ -24,12 +24,12 @@ from rushlight.dispatch.autocast import clear_casts
 from rushlight.dispatch.doors import DEMAND, STEP, ZERO
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.replay import kinds
-from rushlight.replay.recording import spent
+from rushlight.replay.recording import modes_now, spent
 from rushlight.replay.source import HELD_ONCE, Site, Source
 from rushlight.replay.tree import Flight, Path, Point
 from rushlight.runtime.cpu import array_over
 
-__all__ = ["NOT_ME", "build_end", "build_launch", "build_match", "count"]
+__all__ = ["NOT_ME", "build_end", "build_launch", "build_match", "build_start", "count"]
 
 _EXACT = 1 << 53  # run-time numbers are doubles
 NOT_ME: Any = object()  # what a match function returns instead of a miss, if so asked
@@ -110,19 +110,18 @@ class _Again:
 
 
 def _begin(site: Site) -> None:
-    """A flight begins: the thread, the modes, and whether tensors are what they were."""
+    """A flight begins: the thread, and whether tensors are what they were.
+
+    The modes are right: a change of one is an event, and no root is in the door after it.
+    """
     again = site.constant(_Again(site.point))
-    grad, inference, casting = site.path.recording.modes
     site.checks += [
         f"(epoch[0] == {again}.epoch or {again}.look())",  # before it is asked
         "get_ident() == owner",
-        f"state.grad is {grad}",
-        f"state.inference is {inference}",
-        f"state.casting is {site.constant(casting)}",
     ]
     site.effects.append(f"watch[0] = {site.constant(site.path.watcher)}")
     site.effects.append(f"{site.constant(site.flight)}.launched = None")
-    if casting.enabled:  # casts are made in the flight that uses them
+    if site.point.modes[-1].enabled:  # casts are made in the flight that uses them
         site.names["clear_casts"] = clear_casts
         site.effects.append("clear_casts()")
 
@@ -294,6 +293,16 @@ def _bind(cell: list[Any]) -> int:
     t._array = array_over(storage, t._meta, t._offset)
     cell[2] = id(memory)
     return id(memory)
+
+
+def build_start(root: Point, arm: Any) -> Any:
+    """What takes the event after a stretch whose modes are not those of a root."""
+
+    def start(op: Any, inputs: Any, attrs: Any, kind: Any = None) -> Any:
+        arm(root, modes_now())
+        return doors.door[0](op, inputs, attrs, kind)
+
+    return start
 
 
 def build_end(point: Point, finish: Any) -> Any:

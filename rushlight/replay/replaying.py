@@ -20,9 +20,9 @@ from rushlight.replay.log import log
 from rushlight.replay.match import NOT_ME, count
 from rushlight.replay.patience import dismiss, resting
 from rushlight.replay.record import TOO_LONG, Recorder
-from rushlight.replay.recording import Recording
+from rushlight.replay.recording import Recording, modes_now
 from rushlight.replay.settle import settle
-from rushlight.replay.tree import Flight, Point, cells_of
+from rushlight.replay.tree import Flight, Point, cells_of, modes_after
 from rushlight.runtime.storage import force
 
 __all__ = ["Replay", "begin", "flush", "forget", "replay", "stop"]
@@ -83,15 +83,17 @@ class Replay:
         last, self._last = self._last, end
         roots = self.library.roots
         if end is not None and last is not None and last.event.kind is STEP:
-            last.next[0] = end.path()[0].match
+            self.library.follow(last, end.path()[0])
         if not roots:
             self.start()
         else:
-            self._arm(roots[-1] if end is None else end.path()[0])
+            self.arm(roots[-1] if end is None else end.path()[0], modes_now())
 
-    def _arm(self, root: Point) -> None:
-        """A flight may begin with this root."""
-        if modes.special():
+    def arm(self, root: Point, now: tuple[Any, ...]) -> None:
+        """A flight may begin with this root, or another for the modes that there are now."""
+        if root.modes != now:
+            root = next((other for other in self.library.roots if other.modes == now), root)
+        if root.modes != now or modes.special():
             self.start()
             return
         doors.watch[0] = None
@@ -99,8 +101,9 @@ class Replay:
 
     def _resume(self, op: Any, inputs: Any, attrs: Any, kind: Any) -> Any:
         """An event that begins a known stretch ends a recording (the way into a loop, say)."""
+        now = modes_now()
         for root in self.library.roots:
-            if root.misses <= _MOST_MISSES:
+            if root.misses <= _MOST_MISSES and root.modes == now:
                 recording = self.recorder.now
                 result = root.match(op, inputs, attrs, kind, _not_me)
                 if result is not NOT_ME:
@@ -134,7 +137,7 @@ class Replay:
             return self._elsewhere(op, inputs, attrs, kind)
         parent = point.parent
         for other in self.library.roots if parent is None else parent.children:
-            if other is not point:
+            if other is not point and other.modes == point.modes:
                 result = other.match(op, inputs, attrs, kind, _not_me)
                 if result is not NOT_ME:
                     if parent is not None and not parent.ends:
@@ -166,7 +169,7 @@ class Replay:
         if point.event.open:
             settle(points, self.flight)
             bail.release(points)
-        self._arm(points[0])
+        self.arm(points[0], modes_after(points))
 
     def _elsewhere(self, op: Any, inputs: Any, attrs: Any, kind: Any) -> Any:
         """An event of another thread: it runs eagerly, once what it needs is there."""

@@ -74,6 +74,7 @@ class Source:
             "X": flight.outside,
             "R": flight.arrays,
             "NUM": flight.numbers,
+            "HANDING": flight.handing,
             "Tensor": Tensor,
         }
 

@@ -110,11 +110,11 @@ class StepRecord:
         """The matcher's checks that a step is this one; ``s`` names constants."""
         o = self.optimizer
         checks = [f"a0 is {s.constant(o)} and a0.state is {s.constant(o.state)}"]
-        checks.append(f"a0.param_groups is {s.constant(o.param_groups)}")
-        checks.append(f"len(a0.param_groups) == {len(self.last)}")
+        whole = s.constant(o.param_groups)
+        checks.append(f"a0.param_groups is {whole} and len({whole}) == {len(self.last)}")
         for i, (group, last) in enumerate(zip(o.param_groups, self.last, strict=True)):
             g, params = s.constant(group), s.constant(group["params"])
-            checks.append(f"a0.param_groups[{i}] is {g}")
+            checks.append(f"{whole}[{i}] is {g}")
             checks.append(f"({g} == {s.constant(last)} or {s.constant(self.renewed)}({i}))")
             checks.append(f"{g}['params'] is {params} and len({params}) == {len(group['params'])}")
         for holder, key, t in self.before:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rushlight.dispatch import tape
-from rushlight.dispatch.doors import BACKWARD, STEP, ZERO
+from rushlight.dispatch.doors import AUTOCAST, BACKWARD, GRAD, STEP, ZERO
 from rushlight.dispatch.tensor import array_of
 from rushlight.dispatch.views import CopySlices
 from rushlight.ir.trace import Call, Item, Region, Scratch
@@ -19,7 +19,16 @@ from rushlight.replay import kinds
 from rushlight.replay.recording import Event, Recording, spent
 from rushlight.runtime.storage import aligned_bytes
 
-__all__ = ["Flight", "Path", "Phase", "Point", "Reference", "compile_phases"]
+__all__ = [
+    "Flight",
+    "Path",
+    "Phase",
+    "Point",
+    "Reference",
+    "cells_of",
+    "compile_phases",
+    "modes_after",
+]
 
 Reference = tuple[Any, ...]
 
@@ -31,6 +40,7 @@ class Flight:
         outside: the outside tensors seen, by number; `arrays` their memory or snapshots of it.
         numbers: the Python floats seen, by number.
         launched: the last point whose program has run.
+        handing: in its only place, the backward pass that is handing out gradients just now.
     """
 
     def __init__(self) -> None:
@@ -38,6 +48,7 @@ class Flight:
         self.arrays: list[Any] = []
         self.numbers: list[float] = []
         self.launched: Point | None = None
+        self.handing: list[Point | None] = [None]
 
     def make_room(self, outside: int, numbers: int) -> None:
         """Room for so many outside tensors and numbers."""
@@ -108,7 +119,6 @@ class Point:
         self.viewed = False  # whether its views know their bases
         self.fixed: list[Any] = []  # its inputs that must be the same tensors, unchanged
         self.real = False  # whether eager code makes what it hands out
-        self.handing = False  # whether a backward pass is handing out gradients just now
         self.attrs: tuple[Any, ...] = ()  # of a view of data, in this flight
         self.misses = 0  # of a root: flights begun in the middle of a recording that went wrong
         self.times = 0  # how often its program has run
@@ -132,6 +142,18 @@ class Point:
         for point in points:  # grows while it is walked
             points.extend(point.children)
         return points
+
+
+def modes_after(points: Sequence[Point]) -> tuple[Any, ...]:
+    """The modes after the events of a flight, from its beginning."""
+    grad, inference, casting = points[0].modes
+    for p in points:
+        if p.event.kind is GRAD:
+            grad, *more = [value for _, value in p.event.inputs]
+            inference = more[0] if more else inference
+        elif p.event.kind is AUTOCAST:
+            casting = p.event.inputs[0][1]
+    return grad, inference, casting
 
 
 def cells_of(points: Sequence[Point]) -> dict[int, Any]:
