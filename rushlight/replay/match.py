@@ -25,7 +25,7 @@ from rushlight.dispatch.doors import DEMAND, STEP, ZERO
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.replay import kinds
 from rushlight.replay.recording import modes_now, spent
-from rushlight.replay.source import HELD_ONCE, Site, Source
+from rushlight.replay.source import HELD_ONCE, Site, Source, snapshot
 from rushlight.replay.tree import Flight, Path, Point
 from rushlight.runtime.cpu import array_over
 
@@ -157,20 +157,45 @@ def _outside(site: Site, a: str, n: int, detaches: bool) -> None:
     """An outside tensor that the flight sees for the first time."""
     path = site.path
     place, m, offset = path.outside[n]
-    site.checks.append(f"type({a}) is Tensor and {a}._meta is {site.constant(m)}")
-    if site.point.parent is not None:  # else nothing is pending
-        site.names.update(is_there=site.path.watcher.is_there, parent=site.point.parent)
-        site.checks.append(f"(not {a}._storage.deferred or is_there({a}, parent))")
+    last = site.constant(_Outside(site.point.parent, path, m))
+    site.checks.append(f"({a} is {last}.tensor and epoch[0] == {last}.epoch or {last}.fits({a}))")
     if not detaches:
         _no_graph(site, a, place)
     other = path.variable(place)
     if other != n:
         site.checks.append(f"{a}._storage is X[{other}]._storage")
         site.checks.append(f"{a}._offset - X[{other}]._offset == {offset}")
-    if path.written_storages:
-        site.checks.append(f"{a}._storage not in {site.constant(path.written_storages)}")
-    site.effects.append(f"X[{n}] = {a}")
-    site.snapshot(a, n)
+    site.effects += [f"X[{n}] = {a}", f"R[{n}] = {last}.memory"]
+
+
+class _Outside:
+    """What is asked of an outside tensor, and the last one that had it, while nothing changes.
+
+    Attributes:
+        memory: its memory, or a copy if NumPy may change it.
+    """
+
+    __slots__ = ("epoch", "memory", "meta", "parent", "tensor", "watcher", "written")
+
+    def __init__(self, parent: Point | None, path: Path, meta: Any) -> None:
+        self.parent = parent
+        self.watcher = path.watcher
+        self.written = path.written_storages
+        self.meta = meta
+        self.tensor: Any = None
+        self.memory: Any = None
+        self.epoch = -1
+
+    def fits(self, t: Any) -> bool:
+        """Whether a tensor can stand here."""
+        if type(t) is not Tensor or t._meta is not self.meta or t._storage in self.written:
+            return False
+        if self.parent is not None and t._storage.deferred:
+            if not self.watcher.is_there(t, self.parent):
+                return False
+        self.tensor, self.memory = t, snapshot(t)
+        self.epoch = -1 if t._storage.exported else doors.epoch[0]
+        return True
 
 
 def _no_graph(site: Site, a: str, place: int) -> None:

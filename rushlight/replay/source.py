@@ -22,7 +22,7 @@ from rushlight.runtime.storage import Storage
 if TYPE_CHECKING:
     from rushlight.replay.tree import Flight, Path, Point
 
-__all__ = ["HELD_ONCE", "Fixed", "Site", "Source"]
+__all__ = ["HELD_ONCE", "Fixed", "Site", "Source", "snapshot"]
 
 
 def _baseline() -> int:
@@ -134,7 +134,7 @@ class Site(Source):
 
     def snapshot(self, a: str, n: int) -> None:
         """Notes the memory of the n-th outside tensor, or a copy if NumPy may change it."""
-        self.names["snapshot"] = _snapshot
+        self.names["snapshot"] = snapshot
         self.effects += [
             f"r = {a}._array",
             f"if r is None or {a}._storage.exported: r = snapshot({a})",
@@ -195,7 +195,7 @@ class Site(Source):
             self.effects.append(f"{t}._view = view_record(a0, {op}, {attrs}, {index}, {many})")
 
 
-def _snapshot(t: Tensor) -> Any:
+def snapshot(t: Tensor) -> Any:
     """The memory of an outside tensor; a copy of what NumPy may change behind our back."""
     array = memory_of(t)
     if t._storage.exported:
