@@ -22,10 +22,10 @@ OPTIMISERS = [
     "torch.optim.SGD({}, lr=0.02)",
     "torch.optim.SGD({}, lr=0.02, momentum=0.9)",
     "torch.optim.SGD({}, lr=0.02, momentum=0.5, nesterov=True, weight_decay=0.01)",
-    "torch.optim.Adam({}, lr=0.01)",
-    "torch.optim.AdamW({}, lr=0.01, betas=(0.8, 0.9))",
+    "torch.optim.Adam({}, lr=0.01, eps=1e-6)",
+    "torch.optim.AdamW({}, lr=0.01, betas=(0.8, 0.9), eps=1e-6)",
     "torch.optim.RMSprop({}, lr=0.005)",
-    "torch.optim.Adagrad({}, lr=0.01, eps=1e-3)",  # of what is flat it would make noise
+    "torch.optim.Adagrad({}, lr=0.01, eps=1e-3)",  # of what is flat they would make noise
 ]
 
 
