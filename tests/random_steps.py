@@ -116,7 +116,7 @@ def shrunk(source: str, check: Callable[[str], list[str]] = check) -> str:
                 still = bool(check(text))
             except SyntaxError:  # that line was needed
                 still = False
-            if still and len(kept) < size:
+            if still and len(fewer) < len(lines):
                 lines = fewer
             else:
                 at += size
