@@ -82,7 +82,7 @@ def _is_broken(x: Any) -> bool:
 
 def closeness(source: str) -> float:
     """How far results may lie apart."""
-    return 1e-9 if "float64" in source else 2e-3
+    return 2e-3 if "float32" in source else 1e-9
 
 
 def check(source: str) -> list[str]:
