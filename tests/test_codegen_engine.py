@@ -6,6 +6,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -106,9 +107,27 @@ def test_oldest_entries_go_first(tmp_path: Path) -> None:
     for i in range(6):
         cache.store(f"k{i}", bytes(100))
         os.utime(tmp_path / "code" / f"k{i}.o", (i, i))
-    assert cache.prune() == 3
+    left = tmp_path / "code" / ".new-killed"
+    for seconds in (0, 7200):
+        left.touch()
+        os.utime(left, (time.time() - seconds,) * 2)
+        if not seconds:
+            assert cache.prune() == 3
+            assert left.exists()
+    assert cache.prune() == 0
+    assert not left.exists()
     assert cache.load("k0") is None
     assert cache.load("k5") == bytes(100)
+
+
+def test_a_cache_stays_small(tmp_path: Path) -> None:
+    cache = CodeCache(tmp_path / "code", most_bytes=5000)
+    for i in range(200):
+        cache.store(f"k{i}", bytes(100))
+        assert cache.load("k0") == bytes(100) or i > 64
+        os.utime(tmp_path / "code" / f"k{i}.o", (i, i))
+    files = list((tmp_path / "code").iterdir())
+    assert 20 < len(files) < 110
 
 
 def test_eight_writers_leave_a_whole_entry(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ to the user alone; a broken entry is removed and made again. Nothing is pickled.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 __all__ = ["CodeCache", "default_folder"]
@@ -19,6 +21,8 @@ __all__ = ["CodeCache", "default_folder"]
 _MAGIC = b"rushlc01"
 _DIGEST = 32
 _MOST_BYTES = 256 << 20
+_STORES = 64  # between two looks at what the folder holds
+_ABANDONED = 3600  # seconds after which a file that nobody moved to its place goes
 
 
 def default_folder() -> Path | None:
@@ -42,7 +46,7 @@ class CodeCache:
 
     Args:
         folder: where entries lie; None for a cache that keeps nothing.
-        most_bytes: the size above which the oldest entries go.
+        most_bytes: the size above which the entries go that were used longest ago.
 
     Example:
         >>> import tempfile, pathlib
@@ -56,6 +60,7 @@ class CodeCache:
     def __init__(self, folder: Path | None, most_bytes: int = _MOST_BYTES) -> None:
         self.folder = folder if folder is not None and _private(folder) else None
         self.most_bytes = most_bytes
+        self._stores = 0
 
     def _path(self, key: str) -> Path:
         assert self.folder is not None and key.isalnum()
@@ -75,6 +80,8 @@ class CodeCache:
             data[: len(_MAGIC)] == _MAGIC
             and hashlib.sha256(body).digest() == data[len(_MAGIC) : len(_MAGIC) + _DIGEST]
         ):
+            with contextlib.suppress(OSError):  # a folder that can only be read
+                os.utime(path)
             return body
         path.unlink(missing_ok=True)
         return None
@@ -93,19 +100,28 @@ class CodeCache:
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)
             return False
+        if self._stores % _STORES == 0:
+            self.prune()
+        self._stores += 1
         return True
 
     def prune(self) -> int:
-        """Removes the entries used longest ago until the rest fits; returns how many went."""
+        """Removes the entries used longest ago until the rest fits; returns how many went.
+
+        Files that killed processes left half written go too.
+        """
         if self.folder is None:
             return 0
         entries = []
-        for path in self.folder.glob("*.o"):
+        for path in self.folder.iterdir():
             try:
                 info = path.stat()
             except OSError:
                 continue
-            entries.append((max(info.st_mtime, info.st_atime), info.st_size, path))
+            if path.suffix == ".o":
+                entries.append((info.st_mtime, info.st_size, path))
+            elif path.name.startswith(".new-") and time.time() - info.st_mtime > _ABANDONED:
+                path.unlink(missing_ok=True)
         total, gone = sum(size for _, size, _ in entries), 0
         for _, size, path in sorted(entries, key=lambda e: e[0]):
             if total <= self.most_bytes:
