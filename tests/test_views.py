@@ -202,3 +202,14 @@ def test_what_a_lost_gradient_would_have_needed_is_checked():
     with pytest.raises(RuntimeError, match=r"^A view was created in no_grad mode and its base"):
         y.sum().backward()
     assert (v.detach().requires_grad_() * 2).grad_fn is not None
+
+
+def test_views_follow_their_storage():
+    t = rl.arange(4.0)
+    view = t[1:]
+    assert view.tolist() == [1.0, 2.0, 3.0]
+    t.untyped_storage().resize_(64)
+    t.fill_(3.0)
+    assert view.tolist() == [3.0] * 3
+    t.resize_(20).fill_(5.0)
+    assert view.tolist() == [5.0] * 3

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 from rushlight.devices import CPU
@@ -12,7 +13,7 @@ from rushlight.dispatch.doors import epoch, interrupt, watch
 from rushlight.ir.meta import Meta
 from rushlight.naming import PublicType
 from rushlight.runtime import cpu
-from rushlight.runtime.storage import Storage
+from rushlight.runtime.storage import Storage, moves
 
 __all__ = ["Tensor", "Version", "ViewOf", "new"]
 
@@ -191,6 +192,24 @@ def changed(t: Tensor) -> None:
     """What an existing tensor is has changed: compiled code must look at it anew."""
     t._changed = True
     epoch[0] += 1
+
+
+def _moved(storage: Storage) -> None:
+    """A storage gets other memory: no tensor over it may keep an array over the old."""
+    interrupt("a storage was resized")
+    for holder in gc.get_referrers(storage):  # rarely needed, so nothing else keeps count of them
+        if isinstance(holder, Tensor):
+            found = holder.__dict__
+        elif type(holder) is dict and holder.get("_storage") is storage:
+            found = holder
+        else:
+            continue
+        if found.get("_storage") is storage:
+            found["_array"] = None
+    epoch[0] += 1
+
+
+moves.append(_moved)
 
 
 def innermost(t: Tensor) -> Tensor:

@@ -16,7 +16,10 @@ from rushlight.runtime.memory import keep_freed_memory
 __all__ = ["Storage", "aligned_bytes"]
 
 _ALIGNMENT = 64
-force: list[Any] = []  # what makes a pending storage's memory be there, set by the dispatcher
+# Set by the dispatcher: what makes a pending storage's memory be there, and what hears of memory
+# that moves, before and after.
+force: list[Any] = []
+moves: list[Any] = []
 
 keep_freed_memory()
 
@@ -115,11 +118,15 @@ class Storage:
         """
         if self.foreign:
             raise RuntimeError("Trying to resize storage that is not resizable")
+        for function in moves:
+            function(self)
         if self.device is CPU:
             old, self._bytes, self.owner = self.bytes, aligned_bytes(nbytes), None
             keep = min(nbytes, self.length)
             self._bytes[:keep] = old[:keep]
         self.length = nbytes
+        for function in moves:
+            function(self)
 
     @classmethod
     def without_memory(cls, nbytes: int) -> Storage:
