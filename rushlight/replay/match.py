@@ -127,9 +127,13 @@ def _begin(site: Site) -> None:
 
 
 def _inputs(site: Site, kind: Any) -> None:
-    """Guards on the inputs, and what is noted of them."""
+    """Guards on the inputs, and what is noted of them.
+
+    What this flight handed out is asked first: another thread that comes here has none of it.
+    """
     seen: set[int] = set()
-    for i, r in enumerate(site.point.references):
+    found = enumerate(site.point.references)
+    for i, r in sorted(found, key=lambda entry: entry[1][0] != "slot"):
         a = f"a{i}"
         if r[0] == "slot":
             site.checks.append(f"{a} is {site.constant(site.cells[r[1]])}[0]")
