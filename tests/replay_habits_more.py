@@ -566,3 +566,24 @@ def the_same_calls_with_gradients_and_without(torch: Any, out: Out) -> None:
             out(moved, doubled.requires_grad)
             (doubled.sum() + p.sum()).backward()
         out(q.grad, p.grad)
+
+
+@program(seed=81)
+def numpy_writes_between_two_uses_of_a_view(torch: Any, out: Out) -> None:
+    array = torch.ones(3).numpy().copy()
+    shared = torch.from_numpy(array)
+    p = torch.randn(3, requires_grad=True)
+    opt = torch.optim.SGD([p], lr=0.02)
+    for step in out.steps():
+        rows = shared.expand(2, 3)
+        first = rows @ p
+        array[0] = 0.1 * step
+        second = torch.tanh(rows) @ p
+        part = shared[1:]
+        array[2] += 0.01
+        loss = (first * second).sum() + part.sum() + p.pow(2).sum()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        out(loss.item())
+    out(array.tolist())

@@ -137,6 +137,7 @@ def _inputs(site: Site, kind: Any) -> None:
         a = f"a{i}"
         if r[0] == "slot":
             site.checks.append(f"{a} is {site.constant(site.cells[r[1]])}[0]")
+            seen |= _as_read_before(site, r, seen)
         elif r[0] == "fixed":
             site.checks.append(f"{a} is {site.constant(r[1])}")
             site.fix(r[1])
@@ -218,11 +219,24 @@ def _seen_again(site: Site, a: str, n: int, detaches: bool) -> None:
     site.checks.append(f"{a} is X[{n}]")
     if not detaches and site.path.detached_before(n, site.at):
         _no_graph(site, a, site.path.outside[n][0])
-    if site.path.launches_between(n, site.at):
-        site.snapshot(a, n)
-    else:
+    _as_before(site, n)
+
+
+def _as_read_before(site: Site, r: Any, seen: set[int]) -> set[int]:
+    """Guards on a view, made in the flight, of memory that was there before; which that is."""
+    found = {n for n in site.path.reads(site.event, (r,)) if n is not None} - seen
+    for n in found:
+        _as_before(site, n)
+    return found
+
+
+def _as_before(site: Site, n: int) -> None:
+    """Memory that an earlier event has seen; NumPy may have changed it since."""
+    if site.path.read_since_launch(n, site.at):
         site.names["unchanged"] = _unchanged
-        site.checks.append(f"(not {a}._storage.exported or unchanged({a}, R[{n}]))")
+        site.checks.append(f"(not X[{n}]._storage.exported or unchanged(X[{n}], R[{n}]))")
+    else:
+        site.snapshot(n)
 
 
 def _unchanged(t: Tensor, snapshot: Any) -> bool:

@@ -132,14 +132,10 @@ class Site(Source):
         self.point.fixed.append(fixed)
         self.checks.append(f"{self.constant(fixed.unchanged)}[0]")
 
-    def snapshot(self, a: str, n: int) -> None:
-        """Notes the memory of the n-th outside tensor, or a copy if NumPy may change it."""
+    def snapshot(self, n: int) -> None:
+        """Notes the memory of the n-th outside tensor anew, or a copy if NumPy may change it."""
         self.names["snapshot"] = snapshot
-        self.effects += [
-            f"r = {a}._array",
-            f"if r is None or {a}._storage.exported: r = snapshot({a})",
-            f"R[{n}] = r",
-        ]
+        self.effects.append(f"R[{n}] = snapshot(X[{n}])")
 
     def pending(self, slot: Slot, cell: list[Any], t: str, index: int) -> None:
         """Hands out a tensor whose values are not there yet."""

@@ -252,14 +252,25 @@ class Path:
         """The outside tensors that events before the given one have seen."""
         return self._first[at]
 
-    def launches_between(self, n: int, at: int) -> bool:
-        """Whether a program runs between the last use of an outside tensor and an event."""
+    def read_since_launch(self, n: int, at: int) -> bool:
+        """Whether an event has read an outside tensor after the last program before this event."""
         for earlier in reversed(range(at)):
-            if self.recording.events[earlier].alive is not None:
-                return True
-            if ("outside", n) in self.references[earlier]:
+            event = self.recording.events[earlier]
+            if event.alive is not None:
                 return False
+            made = event.windows and n in [self.variable(s.place) for s in event.outs]
+            if made or n in self.reads(event, self.references[earlier]):
+                return True
         return False
+
+    def reads(self, event: Event, refs: Sequence[Reference]) -> list[int | None]:
+        """The outside tensors whose memory an event reads; for views of them, by their place."""
+        views = event.op is not None and event.op.kind == "movement"
+        found = [r[1] for r in refs if r[0] == "outside"]
+        if not views and not kinds.of(event.kind).detaches:
+            slots = self.recording.slots
+            found += [self.variable(slots[r[1]].place) for r in refs if r[0] == "slot"]
+        return found
 
     def detached_before(self, n: int, at: int) -> bool:
         """Whether an earlier event has detached an outside tensor, whatever its history."""
