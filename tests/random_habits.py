@@ -7,7 +7,7 @@ from random_writer import Shape, Writer, broadcast, numel
 HABITS = (
     "made behind quiet micro decided tied frozen modes scheduled sliding carried halves integers"
     " masks custom hooked slopes checkpointed numpy collected contexts closure manual varied"
-    " reseeded vectors"
+    " reseeded vectors counted"
 ).split()
 
 
@@ -536,6 +536,35 @@ class Habits(Writer):
                 ((shape[0],), f"torch.softmax({row} @ {b}.t(), 1).max(0)[0]"),
             ]
         self.bind(*self.random.choice(forms))
+        self.learned.add(list(self.shapes)[-1])
+
+    def counted(self) -> None:
+        """Python numbers that are others in each step, ints most of all."""
+        a = self.pick()
+        shape, kind = self.shapes[a], f"dtype=torch.{self.dtype}"
+        n = self.one(
+            "step", "(step + 1)", "(step % 5)", "(7 - step)", "(step // 3)", "(step * 0.5)"
+        )
+        forms = [
+            f"{a} * {n}",
+            f"{n} - {a}",
+            f"{a} / ({n} * 2 + 1)",
+            f"torch.tanh({a} * 0.3) ** (step % 3 + 1)",
+            f"{a} + torch.full({shape}, {n}, {kind})",
+            f"{a} * torch.full((), 1.0 / (step + 1), {kind})",
+            f"{a} * torch.zeros({shape}, {kind}).fill_({n})",
+            f"torch.clamp({a}, max={n} % 4)",
+            f"{a}.clone().mul_({n}).add_({n}, alpha=2)",
+            f"torch.where({a} > 0.137, {a}, {n})",
+            f"{a} * (torch.arange(4) * {n}).sum()",
+            f"{a} * torch.full((2,), step).prod()",
+            f"torch.lerp({a}, {a} * 2, 1 / (step + 2))",
+            f"torch.add({a}, {a}, alpha={n})",
+            f"{a}.masked_fill({a} > 0.137, {n})",
+            f"{a} * (torch.ones(3) * {n}).long().sum()",
+            f"({a} * 10).detach().remainder({n} + 8) * {a}",
+        ]
+        self.bind(shape, self.random.choice(forms))
         self.learned.add(list(self.shapes)[-1])
 
     def reseeded(self) -> None:

@@ -107,7 +107,7 @@ class Wide(Habits):
     def operator(self) -> None:
         """One random operator, or one of the program's habits."""
         middles = "made behind quiet decided sliding halves integers custom hooked slopes".split()
-        middles += "checkpointed numpy collected contexts varied reseeded vectors".split()
+        middles += "checkpointed numpy collected contexts varied reseeded vectors counted".split()
         mine = [getattr(self, name) for name in middles if name in self.habits]
         if "masks" in self.habits:
             mine.append(self.masked)
