@@ -193,5 +193,6 @@ def test_released_code_gives_its_memory_back(tmp_path: Path, cached: bool) -> No
             [sys.executable, "-c", GROWTH], env=env, capture_output=True, text=True, check=True
         )
         bytes_each, maps = map(int, done.stdout.split())
-        assert bytes_each < 2000, f"{bytes_each} bytes a module"
+        # A module that stays keeps 13 kB and more; the allocator's own wavering is below 3 kB.
+        assert bytes_each < 5000, f"{bytes_each} bytes a module"
         assert maps < 20
