@@ -101,3 +101,42 @@ def sampling_by_diffusion(torch: Any, out: Out) -> None:
             if count % 10 == 0:
                 out(x)
     out(x)
+
+
+@program(seed=99, replays=True)
+def attributes_that_change(torch: Any, out: Out) -> None:
+    w, average = torch.randn(6, requires_grad=True), torch.zeros(6)
+    x = torch.randn(6)
+    for step in out.steps(60):
+        rate = 0.1 / (1 + 0.1 * step)
+        mixed = torch.add(w, x, alpha=0.9**step)
+        loss = torch.nn.functional.leaky_relu(mixed, 0.01 * step).pow(2).mean()
+        loss = loss + torch.clamp(w, -1.0, 0.05 * step).sum() * 0.1
+        loss.backward()
+        with torch.no_grad():
+            w.add_(w.grad, alpha=-rate)
+            average.mul_(1 - rate).add_(w, alpha=rate)
+        w.grad = None
+        out(loss.item())
+    out(w, average)
+
+
+@program(seed=100)
+def changing_attributes_in_open_graphs(torch: Any, out: Out) -> None:
+    w, x = torch.randn(6, requires_grad=True), torch.randn(6)
+    held: list[Any] = []
+    for step in out.steps(50):
+        y = torch.add(w * 2, x, alpha=0.5**step)
+        y.add_(w, alpha=0.1 * step)
+        z = torch.nn.functional.elu(y, 0.3 + 0.01 * step)
+        held.append(z)
+        out(z.sum().item())
+        if len(held) > 2:
+            loss = torch.stack(held).pow(2).mean()
+            w.grad = None
+            loss.backward()
+            out(w.grad)
+            with torch.no_grad():
+                w.sub_(w.grad, alpha=0.01 * (step % 3))
+            held.clear()
+    out(w)

@@ -14,7 +14,7 @@ from rushlight.ir.shapes import wrap_dim
 from rushlight.ir.strides import like_strides, memory_order
 from rushlight.ops import special_math
 from rushlight.ops.build import elementwise, opmath, unsupported
-from rushlight.ops.readable import is_symbol
+from rushlight.ops.readable import is_symbol, scalar
 
 _HALF_SQRT_2 = math.sqrt(0.5)
 _INV_SQRT_2PI = 1 / math.sqrt(2 * math.pi)
@@ -63,7 +63,7 @@ threshold_backward = elementwise(
 )
 threshold = elementwise(
     "threshold",
-    lambda x, threshold, value: np.where(x <= threshold, x.dtype.type(value), x),
+    lambda x, threshold, value: np.where(x <= threshold, scalar(value, x.dtype), x),
     lambda o, g, x, _y, threshold: o.threshold_backward(g, x, threshold),
     attrs=("threshold", "value"),
     kinds="uif",
@@ -104,7 +104,7 @@ log_sigmoid = elementwise(
 )
 leaky_relu = elementwise(
     "leaky_relu",
-    lambda x, slope: np.where(x > 0, x, x * x.dtype.type(slope)),
+    lambda x, slope: np.where(x > 0, x, x * scalar(slope, x.dtype)),
     lambda o, g, x, _y, slope: o.where(x > 0, g, g * slope),
     attrs=("negative_slope",),
     defaults=(0.01,),
@@ -114,9 +114,9 @@ leaky_relu = elementwise(
 
 
 def _elu(x: Any, alpha: float, scale: float, input_scale: float) -> Any:
-    kind = x.dtype.type
-    negative = np.expm1(np.minimum(x, 0) * kind(input_scale)) * kind(alpha * scale)
-    return np.where(x <= 0, negative, x * kind(scale))
+    size = scalar(alpha * scale, x.dtype)
+    negative = np.expm1(np.minimum(x, 0) * scalar(input_scale, x.dtype)) * size
+    return np.where(x <= 0, negative, x * scalar(scale, x.dtype))
 
 
 elu = elementwise(
@@ -147,7 +147,7 @@ softplus = elementwise(
     lambda x, beta, threshold: np.where(
         x * beta > threshold,
         x,
-        (np.maximum(x * beta, 0) + np.log1p(np.exp(-np.abs(x * beta)))) / x.dtype.type(beta),
+        (np.maximum(x * beta, 0) + np.log1p(np.exp(-np.abs(x * beta)))) / scalar(beta, x.dtype),
     ),
     lambda o, g, x, _y, beta, threshold: o.where(x * beta > threshold, g, g * o.sigmoid(x * beta)),
     attrs=("beta", "threshold"),
@@ -157,7 +157,7 @@ softplus = elementwise(
 )
 hardtanh = elementwise(
     "hardtanh",
-    lambda x, low, high: np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high)),
+    lambda x, low, high: np.minimum(np.maximum(x, scalar(low, x.dtype)), scalar(high, x.dtype)),
     lambda o, g, x, _y, low, high: _cut(o, (x > low) & (x < high), g),
     attrs=("min_val", "max_val"),
     defaults=(-1.0, 1.0),
@@ -230,8 +230,8 @@ softshrink = elementwise(
     "softshrink",
     lambda x, lambd: np.where(
         x > lambd,
-        x - x.dtype.type(lambd),
-        np.where(x < -lambd, x + x.dtype.type(lambd), x * x.dtype.type(0)),
+        x - scalar(lambd, x.dtype),
+        np.where(x < -lambd, x + scalar(lambd, x.dtype), x * x.dtype.type(0)),
     ),
     lambda o, g, x, _y, lambd: _cut(o, (x > lambd) | (x < -lambd), g),
     attrs=("lambd",),

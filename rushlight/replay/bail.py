@@ -46,7 +46,7 @@ def run_eagerly(points: list[Point], flight: Flight, recorder: Recorder) -> None
         recorder.again = True
         for p in rest:
             try:
-                _again(p, flight.inputs(p, cells), recorder)
+                _again(p, cells, flight, recorder)
             except Exception as error:
                 error.add_note("the call that failed is at {}:{}".format(*p.event.line))
                 raise
@@ -103,9 +103,9 @@ def _as_seen(points: list[Point], flight: Flight) -> list[tuple[Any, Any]]:
     return found
 
 
-def _again(point: Point, inputs: tuple[Any, ...], recorder: Recorder) -> None:
+def _again(point: Point, cells: dict[int, Any], flight: Flight, recorder: Recorder) -> None:
     """Runs a matched event and makes the tensors that it handed out what that gives."""
-    event = point.event
+    event, inputs = point.event, flight.inputs(point, cells)
     if event.kind is DEMAND:
         recorder.look(inputs[0])
         return
@@ -114,7 +114,7 @@ def _again(point: Point, inputs: tuple[Any, ...], recorder: Recorder) -> None:
         outs = (inputs[0],) if event.kind is WRITE else tuple(handed)
         recorder.adopt(event, inputs, outs[0] if event.single else outs)
         return
-    attrs = point.attrs if event.windows else () if event.kind is STEP else event.attrs
+    attrs = () if event.kind is STEP else flight.attributes(point)
     result = recorder.record(event.op, inputs, attrs, event.kind)
     if event.kind is WRITE:
         return

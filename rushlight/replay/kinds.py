@@ -79,8 +79,11 @@ class Call(Kind):
 
     def run(self, recorder: Any, event: Event, inputs: Any) -> Any:
         inputs = recorder.with_symbols(event, inputs)
+        attrs = recorder.attributes_with_symbols(event)
         result = EAGER[None](event.op, inputs, event.attrs)
-        recorder.note_call(event.op, inputs, event.attrs, result, None, event)
+        if event.counted and not isinstance(result, tuple) and result._node is not None:
+            result._node.attrs = attrs  # so that the backward pass shows how it depends on them
+        recorder.note_call(event.op, inputs, attrs, result, None, event)
         return result
 
     def note(self, recorder: Any, event: Event, inputs: Any, result: Any) -> None:
@@ -94,6 +97,11 @@ class Call(Kind):
             return ()
         if event.op is not None and event.op.kind == "random":
             return event.attrs[:-1]  # a loop may make its generator anew
+        if event.counted:
+            numbers = dict(event.counted)
+            return tuple(
+                [("number", numbers[i]) if i in numbers else x for i, x in enumerate(event.attrs)]
+            )
         return event.attrs
 
     def match(self, site: Site) -> None:
@@ -136,12 +144,15 @@ class Write(Kind):
 
     def run(self, recorder: Any, event: Event, inputs: Any) -> Any:
         inputs = recorder.with_symbols(event, inputs)
+        attrs = recorder.attributes_with_symbols(event)
         before = _history(inputs[0])
         result = EAGER[WRITE](event.op, inputs, event.attrs)
         node = _history(result)
         if node is not before:
-            event.node = weakref.ref(getattr(node, "write", node))
-        recorder.note_call(event.op, inputs, event.attrs, result, WRITE, event)
+            node = getattr(node, "write", node)
+            node.attrs = attrs
+            event.node = weakref.ref(node)
+        recorder.note_call(event.op, inputs, attrs, result, WRITE, event)
         return result
 
     def note(self, recorder: Any, event: Event, inputs: Any, result: Any) -> None:

@@ -62,7 +62,10 @@ def build_match(point: Point, flight: Flight, path: Path, cells: dict[int, Any],
         if event.kind not in (STEP, ZERO):
             _inputs(site, kind)
         if kind.static and not event.windows:
-            _attributes(site, kind.attributes(event))
+            if event.counted:
+                _counted(site, kind.attributes(event))
+            else:
+                _attributes(site, kind.attributes(event))
         kind.match(site)
         _write_down(site)
     site.add(1, "return miss(POINT, op, inputs, attrs, kind)")
@@ -269,6 +272,18 @@ def _attributes(site: Site, attrs: tuple[Any, ...]) -> None:
     types = site.constant(tuple(map(type, attrs)))
     same = f"{given} == {name} and tuple(map(type, {given})) == {types}"
     site.checks.append(f"({given} is {name} or {same})")
+
+
+def _counted(site: Site, attrs: tuple[Any, ...]) -> None:
+    """Attributes of which some are run-time numbers."""
+    numbers = dict(site.event.counted)
+    site.checks.append(f"len(attrs) == {len(attrs)}")
+    for i, x in enumerate(attrs):
+        if i in numbers:
+            site.checks.append(f"type(attrs[{i}]) is float")
+            site.effects.append(f"NUM[{numbers[i]}] = attrs[{i}]")
+        else:
+            _same_value(site, f"attrs[{i}]", x)
 
 
 def build_launch(

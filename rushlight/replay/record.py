@@ -316,20 +316,33 @@ class Recorder:
         found = list(inputs)
         for i, x in enumerate(inputs):
             if type(x) is float or type(x) is int:
-                if self._may_change(event, i, x):
-                    kind = Symbol if type(x) is float else Count
-                    found[i] = kind.of(x, Number(len(now.numbers)), now.decided)
-                    now.numbers.append(x)
+                often = type(x) is float and event.op.kind == "elementwise"
+                if often or self._changes(event, i, x):
+                    found[i] = self._symbol(x)
         return tuple(found)
 
-    def _may_change(self, event: Event, i: int, x: Any) -> bool:
-        """Whether a number may be another one when the user's line runs again.
+    def attributes_with_symbols(self, event: Event) -> tuple[Any, ...]:
+        """The attributes likewise, with Symbols for the floats that have changed before."""
+        found = list(event.attrs)
+        if self.now.problem is None and event.op.kind == "elementwise":
+            for i, x in enumerate(event.attrs):
+                if type(x) is float and self._changes(event, -1 - i, x):
+                    event.counted += ((i, len(self.now.numbers)),)
+                    found[i] = self._symbol(x)
+        return tuple(found)
 
-        Floats may; ints, and what new tensors are filled with, if they have changed before: most
-        never do, and a constant makes the better program.
+    def _symbol(self, x: Any) -> Any:
+        now = self.now
+        now.numbers.append(x)
+        kind = Symbol if type(x) is float else Count
+        return kind.of(x, Number(len(now.numbers) - 1), now.decided)
+
+    def _changes(self, event: Event, i: int, x: Any) -> bool:
+        """Whether a number of the user's line has changed before.
+
+        Most ints never do, nor most attributes, nor what new tensors are filled with; a constant
+        makes the better program.
         """
-        if type(x) is float and event.op.kind == "elementwise":
-            return True
         site = (event.op, i, event.line)
         last, changes = self._counts.get(site, (x, 0))
         changes += int(x != last)

@@ -96,6 +96,7 @@ class Event:
         outs: the slots of the tensors handed out.
         calls: the computations it caused, a range of the recording's calls.
         detail: what its kind notes besides (``kinds.py``).
+        counted: attributes that may be others next time: (position, run-time number).
         alive: after events that launch a program, the slots whose tensors are still held.
         node: of an operator's call or write that is on the tape, its node, weakly.
         open: after events that launch a program, the events, by number, whose nodes could run;
@@ -107,7 +108,8 @@ class Event:
     """
 
     __slots__ = (
-        *("alive", "attrs", "calls", "detail", "hosted", "inputs", "kind", "line", "node"),
+        *("alive", "attrs", "calls", "counted", "detail", "hosted", "inputs", "kind", "line"),
+        *("node",),
         *("op", "open", "outs", "saved", "single", "windows"),
     )
 
@@ -122,6 +124,7 @@ class Event:
         self.calls = (first, first)
         self.alive: tuple[int, ...] | None = None
         self.detail: Any = None
+        self.counted: tuple[tuple[int, int], ...] = ()
         self.hosted = False
         self.single = True
         self.windows = False

@@ -43,10 +43,10 @@ def settle(points: Sequence[Point], flight: Flight) -> None:
     raised = [
         kinds.of(p.event.kind).raises(p.event, x, cells) for p, x in zip(points, given, strict=True)
     ]
-    aside(_replay, points, given, raised, still_open)
+    aside(_replay, points, flight, given, raised, still_open)
 
 
-def _replay(points: Any, given: Any, raised: Any, still_open: set[int]) -> None:
+def _replay(points: Any, flight: Flight, given: Any, raised: Any, still_open: set[int]) -> None:
     was, state.grad = state.grad, True
     for p in points:
         as_handed_out(p)
@@ -55,13 +55,14 @@ def _replay(points: Any, given: Any, raised: Any, still_open: set[int]) -> None:
     try:
         for i, (p, x) in enumerate(zip(points, given, strict=True)):
             note = i in still_open
-            node = _node_before(p, x) if note and p.event.kind is WRITE else None
+            writes = note and p.event.kind is WRITE
+            node = _node_before(p, x, flight.attributes(p)) if writes else None
             for counter, n in raised[i].items():
                 counter.value += n
             if node is not None:
                 gate.note_write(x[0], node)
             elif note:
-                _note_call(p, x)
+                _note_call(p, x, flight.attributes(p))
             else:
                 _keep_order(p)
     finally:
@@ -75,12 +76,12 @@ def _keep_order(point: Any) -> None:
             cell[0]._node.sequence = tape.later()
 
 
-def _node_before(point: Any, inputs: tuple[Any, ...]) -> Any:
-    op, attrs = point.event.op, point.event.attrs
+def _node_before(point: Point, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+    op = point.event.op
     return gate.node_of_write(op, gate.plan_of(op, inputs, attrs), inputs, attrs)
 
 
-def _note_call(point: Any, inputs: tuple[Any, ...]) -> None:
-    op, attrs = point.event.op, point.event.attrs
+def _note_call(point: Point, inputs: tuple[Any, ...], attrs: tuple[Any, ...]) -> None:
+    op = point.event.op
     outs: list[Tensor] = [cell[0] for cell in point.cells]
     gate.note_on_tape(op, gate.plan_of(op, inputs, attrs), inputs, attrs, outs)

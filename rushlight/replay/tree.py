@@ -71,6 +71,14 @@ class Flight:
             return self.numbers[r[1]]
         return r[1]
 
+    def attributes(self, point: Point) -> tuple[Any, ...]:
+        """The attributes of an event in this flight."""
+        event = point.event
+        found = list(point.attrs if event.windows else event.attrs)
+        for i, number in event.counted:
+            found[i] = self.numbers[number]
+        return tuple(found)
+
     def inputs(self, point: Point, cells: dict[int, Any]) -> tuple[Any, ...]:
         """The inputs of an event in this flight."""
         return tuple([self.given(r, cells) for r in point.references])
@@ -188,6 +196,9 @@ class Path:
         self._nodes: dict[Any, Any] = {}
         known: dict[int, int] = {}
         for event in recording.events:
+            event.counted = tuple(
+                [c for c in event.counted if c[1] not in recording.decided.values]
+            )
             self._first.append(set(known.values()))
             detaches = kinds.of(event.kind).detaches
             refs = tuple([self._reference(r, known, detaches) for r in event.inputs])
