@@ -24,6 +24,7 @@ from rushlight.replay.tree import Flight, Path, Phase, Point, compile_phases, mo
 __all__ = ["Library", "Statistics"]
 
 TAKES_OVER = 3  # when a stretch's program takes over
+_BAILS = 16  # flights that go wrong between two looks at whether a stretch is of use
 _MOST_KEYS = 512
 _MOST_PATHS = 64
 
@@ -279,6 +280,21 @@ class Library:
                 known.alive.setdefault(at, set()).update(held)
         if points[0] in self.roots:
             self.uproot(points[0])
+
+    def bailed(self, root: Point) -> None:
+        """A flight went wrong; stretches whose flights mostly do are given up."""
+        root.bails += 1
+        if root.bails % _BAILS or root not in self.roots:
+            return
+        runs = sum([p.times for p in root.below()])
+        if runs - root.runs_then >= _BAILS:
+            root.runs_then = runs
+            return
+        for known in self._known.values():
+            if known.path is not None and known.path.points[0] is root:
+                known.problem = "its flights mostly went wrong"
+                self.statistics.refused[known.problem] += 1
+        self.uproot(root)
 
     def uproot(self, root: Point) -> None:
         """Takes the stretches that begin with a point out of the tree."""

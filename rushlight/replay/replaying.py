@@ -348,6 +348,7 @@ class Replay:
         log("trace", f"bailed out: {reason}")
         points = point.path()
         points[0].misses += self.resumed is points[0]
+        self.library.bailed(points[0])
         self.resumed = None
         bail.run_eagerly(points, self.flight, self.recorder)
 

@@ -128,6 +128,8 @@ class Point:
         self.fixed: list[Any] = []  # its inputs that must be the same tensors, unchanged
         self.real = False  # whether eager code makes what it hands out
         self.attrs: tuple[Any, ...] = ()  # of a view of data, in this flight
+        self.bails = 0  # of a root: flights that went wrong,
+        self.runs_then = 0  # and how often programs had run when that was last looked at
         self.misses = 0  # of a root: flights begun in the middle of a recording that went wrong
         self.times = 0  # how often its program has run
         self.runs = 0  # of a root: how often programs had run at the last compilation,
