@@ -587,3 +587,19 @@ def numpy_writes_between_two_uses_of_a_view(torch: Any, out: Out) -> None:
         opt.step()
         out(loss.item())
     out(array.tolist())
+
+
+@program(seed=82)
+def detached_before_it_requires_gradients(torch: Any, out: Out) -> None:
+    p, q = torch.randn(4, requires_grad=True), torch.randn(3, requires_grad=True)
+    opt = torch.optim.SGD([p, q], lr=0.5)
+    for step in out.steps():
+        q.requires_grad_(step % 6 < 3)
+        twice = q + q.detach()
+        loss = torch.tanh(twice).mean() + torch.tanh(p).mean()
+        out(loss.item())
+        opt.zero_grad()
+        loss.backward()
+        out(q.grad is None)
+        if step % 2:
+            opt.step()

@@ -140,7 +140,9 @@ def _inputs(site: Site, kind: Any) -> None:
         a = f"a{i}"
         if r[0] == "slot":
             site.checks.append(f"{a} is {site.constant(site.cells[r[1]])}[0]")
-            seen |= _as_read_before(site, r, seen)
+            for n in site.path.reads(site.event, (r,)):
+                if n is not None:  # it is a view, made in the flight, of memory that was there
+                    _as_before(site, n)
         elif r[0] == "fixed":
             site.checks.append(f"{a} is {site.constant(r[1])}")
             site.fix(r[1])
@@ -223,14 +225,6 @@ def _seen_again(site: Site, a: str, n: int, detaches: bool) -> None:
     if not detaches and site.path.detached_before(n, site.at):
         _no_graph(site, a, site.path.outside[n][0])
     _as_before(site, n)
-
-
-def _as_read_before(site: Site, r: Any, seen: set[int]) -> set[int]:
-    """Guards on a view, made in the flight, of memory that was there before; which that is."""
-    found = {n for n in site.path.reads(site.event, (r,)) if n is not None} - seen
-    for n in found:
-        _as_before(site, n)
-    return found
 
 
 def _as_before(site: Site, n: int) -> None:
