@@ -113,3 +113,11 @@ def test_a_mask_value_that_halves_do_not_hold():
     with pytest.raises(RuntimeError, match="type c10::Half without overflow"):
         rl.zeros(2, dtype=rl.float16).masked_fill(rl.tensor([True, False]), -1e9)
     assert rl.full((1,), -1, dtype=rl.uint8).item() == 255
+
+
+def test_what_is_no_tensor_is_named():
+    for wrong in ([1], 1, None):
+        with pytest.raises(TypeError):
+            rl.masked_fill(wrong, rl.tensor([True]), 0)
+        with pytest.raises(TypeError):
+            rl.fill(wrong, 1)

@@ -64,6 +64,19 @@ def small():
     return model, opt, rl.randn(8, 3), rl.randn(8, 1)
 
 
+def stepping(model, opt, x, y):
+    """One training step, to be called; it returns the loss."""
+
+    def step():
+        loss = ((model(x) - y) ** 2).mean()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        return loss
+
+    return step
+
+
 def plain(t):
     return t.detach().numpy().copy()
 
@@ -558,14 +571,7 @@ def test_interrupted():
     """Ctrl-C while a program runs: it has run, and the next step is as ever."""
     compiler.set_tier(None)
     model, opt, x, y = small()
-
-    def step():
-        loss = ((model(x) - y) ** 2).mean()
-        opt.zero_grad()
-        loss.backward()
-        opt.step()
-        return loss
-
+    step = stepping(model, opt, x, y)
     for _ in range(10):
         step()
     w = model[0].weight
@@ -586,14 +592,7 @@ def test_interrupted_anywhere():
     """Ctrl-C at any time: the loop can be taken up again, and its losses are those of the model."""
     compiler.set_tier(None)
     model, opt, x, y = small()
-
-    def step():
-        loss = ((model(x) - y) ** 2).mean()
-        opt.zero_grad()
-        loss.backward()
-        opt.step()
-        return loss
-
+    step = stepping(model, opt, x, y)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         for k in range(30):

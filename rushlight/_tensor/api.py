@@ -21,7 +21,7 @@ from rushlight.dispatch.gate import call, write, write_into
 from rushlight.dispatch.tensor import Tensor
 from rushlight.dtypes import dtype as Dtype
 from rushlight.ir.op import Op
-from rushlight.ops.build import c_name
+from rushlight.ops.build import c_name, overflow
 from rushlight.ops.refusals import needs_tensor_first, no_pair
 
 __all__ = ["FUNCTIONS", "both", "function", "method"]
@@ -191,34 +191,26 @@ def operand(value: Any) -> Any:
     return value
 
 
-_CPP_NAMES = {
-    **{name: f"{name}_t" for name in ("uint8", "int8", "int16", "int64")},
-    "bool": "bool",
-    "int32": "int",
-    "float32": "float",
-    "float64": "double",
-    "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16",
-    "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}
-
-
-def fitting(value: Any, dtype: Dtype) -> Any:
+def fitting(value: Any, like: Any) -> Any:
     """An `operand` that is to become the values of a tensor, as a number of the dtype's kind.
+
+    Args:
+        like: the tensor, or its dtype.  For anything else the gate finds the words.
 
     Raises:
         RuntimeError: a number that the dtype cannot hold: too large, or not finite or with an
             imaginary part where there is no such thing.
     """
     value = operand(value)
+    dtype = like._meta.dtype if isinstance(like, Tensor) else like
+    if not isinstance(dtype, Dtype):
+        return value
     if type(value) is complex and dtype.kind == "b":
         return bool(value)
     if type(value) is complex and not (dtype.is_complex or value.imag):
         value = value.real
     if type(value) in (int, float, complex) and not _fits(value, dtype):
-        name = _CPP_NAMES.get(dtype.name, dtype.name)
-        raise RuntimeError(f"value cannot be converted to type {name} without overflow")
+        raise overflow(dtype)
     if type(value) is int and value < 0 and dtype.kind == "u":
         value += int(_limits(dtype)[1]) + 1
     return value

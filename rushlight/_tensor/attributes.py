@@ -453,7 +453,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
                 f"{value._meta.ndim} dimensions."
             )
         check_write(self, False, arithmetic.copy)  # as strict as copy_, unlike a number
-    return write(arithmetic.fill, (self, fitting(value, self._meta.dtype)), (False,))
+    return write(arithmetic.fill, (self, fitting(value, self)), (False,))
 
 
 @both

@@ -183,7 +183,7 @@ def fill(input: Tensor, value: Any) -> Any:
             f"fill only supports 0-dimension value tensor but got tensor with "
             f"{value._meta.ndim} dimensions."
         )
-    return call(arithmetic.fill, (input, fitting(value, input._meta.dtype)), (True,))
+    return call(arithmetic.fill, (input, fitting(value, input)), (True,))
 
 
 arithmetic.fill.public = fill

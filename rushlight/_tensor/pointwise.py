@@ -289,13 +289,13 @@ _fused(arithmetic.addcdiv, "``input + value * tensor1 / tensor2``.")
 @both
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Any:
     """``value`` where the mask is true, ``input`` elsewhere."""
-    return call(indexing.masked_fill, (input, mask, fitting(value, input._meta.dtype)))
+    return call(indexing.masked_fill, (input, mask, fitting(value, input)))
 
 
 @method
 def masked_fill_(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """``masked_fill`` written into the tensor itself."""
-    return write(indexing.masked_fill, (input, mask, fitting(value, input._meta.dtype)))
+    return write(indexing.masked_fill, (input, mask, fitting(value, input)))
 
 
 @function

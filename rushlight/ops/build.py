@@ -71,6 +71,13 @@ def c_name(dt: dtype) -> str:
     return _C_NAMES.get(dt.name, dt.name)
 
 
+def overflow(dt: dtype) -> RuntimeError:
+    """The error for a number that a dtype cannot hold."""
+    fixed = dt.kind in "iu" and dt.name != "int32"
+    name = f"{dt.name}_t" if fixed else c_name(dt)
+    return RuntimeError(f"value cannot be converted to type {name} without overflow")
+
+
 def unsupported(name: str, dt: dtype) -> NotImplementedError:
     """The error for a dtype that an operator does not take."""
     return NotImplementedError(f"\"{name}\" not implemented for '{dt.title}'")

@@ -16,7 +16,7 @@ from rushlight.ir.meta import Meta
 from rushlight.ir.op import Op, Plan
 from rushlight.ir.shapes import broadcast, wrap_dim
 from rushlight.ir.strides import is_dense
-from rushlight.ops.build import c_name, elementwise_meta
+from rushlight.ops.build import c_name, elementwise_meta, overflow
 from rushlight.ops.movement import slice_range
 from rushlight.ops.readable import checked, empty, is_symbol, same_number, scalar, zeros
 
@@ -429,7 +429,13 @@ index_add = Op(
 # Masks
 
 
-def _masked_fill_rule(x: Meta, mask: Meta, value: Any) -> Plan:
+def _masked_fill_rule(x: Any, mask: Any, value: Any) -> Plan:
+    for i, m in enumerate((x, mask)):
+        if not isinstance(m, Meta):
+            name, kind = ("input", "mask")[i], "NoneType" if m is None else m.name
+            raise TypeError(
+                f"masked_fill(): argument '{name}' (position {i + 1}) must be Tensor, not {kind}"
+            )
     if mask.dtype is not dtypes.bool_:
         raise RuntimeError(
             "masked_fill_ only supports boolean masks, but got mask with dtype "
@@ -441,12 +447,8 @@ def _masked_fill_rule(x: Meta, mask: Meta, value: Any) -> Plan:
             f"{value.ndim} dimension(s)."
         )
     if value.dtype.is_complex and not x.dtype.is_complex:
-        raise RuntimeError(f"value cannot be converted to type {_cpp(x.dtype)} without overflow")
+        raise overflow(x.dtype)
     return Plan(elementwise_meta((x, mask), x.dtype))
-
-
-def _cpp(dt: Any) -> str:
-    return {"int64": "int64_t", "int32": "int32_t", "float32": "float"}.get(dt.name, str(dt.name))
 
 
 masked_fill = Op(

@@ -27,7 +27,7 @@ from rushlight.dispatch.doors import (
 )
 from rushlight.dispatch.tensor import Tensor, Version, memory_of
 from rushlight.ir.trace import Number
-from rushlight.replay.recording import Event, InGraph
+from rushlight.replay.recording import Event, InGraph, outputs
 from rushlight.replay.source import Site
 from rushlight.replay.stepping import StepRecord
 from rushlight.runtime.cpu import array_over
@@ -53,11 +53,11 @@ class Kind:
         event.inputs = tuple([("value", x) for x in inputs])
 
     def attributes(self, event: Event) -> tuple[Any, ...]:
-        """The attributes that another event must equal to be the same,"""
+        """The attributes that another event must have to be the same."""
         return event.attrs
 
     def detail(self, event: Event) -> Any:
-        """and what else."""
+        """What else another event must have to be the same."""
         return None
 
     def match(self, site: Site) -> None:
@@ -89,7 +89,7 @@ class Call(Kind):
     def note(self, recorder: Any, event: Event, inputs: Any, result: Any) -> None:
         _note_inputs(recorder, event, inputs)
         event.single = type(result) is not tuple
-        for t in _tuple(result):
+        for t in outputs(result):
             recorder.hand_out(event, t)
 
     def attributes(self, event: Event) -> tuple[Any, ...]:
@@ -118,7 +118,7 @@ class Call(Kind):
             site.result = names[0] if event.single else f"({', '.join(names)},)"
 
     def made(self, event: Event, result: Any) -> Tensors:
-        return _tuple(result)
+        return outputs(result)
 
 
 class Alias(Call):
@@ -364,10 +364,6 @@ def of(kind: Any) -> Any:
 
 
 # What several kinds do
-
-
-def _tuple(result: Any) -> Tensors:
-    return result if type(result) is tuple else (result,)
 
 
 def _history(t: Any) -> Any:

@@ -24,14 +24,13 @@ from rushlight.dispatch.autocast import clear_casts
 from rushlight.dispatch.doors import DEMAND, STEP, ZERO
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.replay import kinds
-from rushlight.replay.recording import modes_now, spent
+from rushlight.replay.recording import EXACT, modes_now, spent
 from rushlight.replay.source import HELD_ONCE, Site, Source, snapshot
 from rushlight.replay.tree import Flight, Path, Point
 from rushlight.runtime.cpu import array_over
 
 __all__ = ["NOT_ME", "build_end", "build_launch", "build_match", "build_start", "count"]
 
-_EXACT = 1 << 53  # run-time numbers are doubles
 NOT_ME: Any = object()  # what a match function returns instead of a miss, if so asked
 
 
@@ -149,7 +148,7 @@ def _inputs(site: Site, kind: Any) -> None:
         elif r[0] == "number":
             site.checks.append(f"type({a}) is {r[2].__name__}")
             if r[2] is int:
-                site.checks.append(f"-{_EXACT} < {a} < {_EXACT}")
+                site.checks.append(f"-{EXACT} < {a} < {EXACT}")
             site.effects.append(f"NUM[{r[1]}] = {a}")
         elif r[0] == "value":
             _same_value(site, a, r[1])

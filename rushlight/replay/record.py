@@ -20,7 +20,7 @@ from rushlight.ir.trace import Call, Item, Number, Region
 from rushlight.ops.unary import clone as CLONE
 from rushlight.replay import elsewhere, kinds
 from rushlight.replay.ends import Ends
-from rushlight.replay.recording import Event, Place, Recording, Slot, spent
+from rushlight.replay.recording import EXACT, Event, Place, Recording, Slot, outputs, spent
 
 __all__ = ["TOO_LONG", "Recorder"]
 
@@ -31,7 +31,6 @@ _LOOK = 25, 8  # and for how many a look counts: it goes through all that is rec
 TOO_LONG = "too long"
 _CHANGES = 2  # of an int: then it is a run-time number
 _MOST_SITES = 10_000
-_EXACT = 1 << 53  # run-time numbers are doubles
 
 
 class Recorder:
@@ -115,7 +114,7 @@ class Recorder:
         """Notes an event of a flight that eager code has run already."""
         again = Event(event.kind, event.op, (), event.attrs, len(self.now.calls))
         if self.now.problem is None:
-            self._note_hosted(inputs, _tuple(result), event.kind, again)
+            self._note_hosted(inputs, outputs(result), event.kind, again)
             self._note(again, inputs, result)
 
     def _run(self, event: Event, inputs: Any) -> Any:
@@ -349,7 +348,7 @@ class Recorder:
         if len(self._counts) >= _MOST_SITES:
             self._counts.clear()
         self._counts[site] = (x, changes)
-        return bool(changes >= _CHANGES and abs(x) < _EXACT)
+        return bool(changes >= _CHANGES and abs(x) < EXACT)
 
     def note_call(
         self, op: Any, inputs: Any, attrs: Any, result: Any, kind: Any, event: Event | None
@@ -361,7 +360,7 @@ class Recorder:
         """
         if self.now.problem is not None:
             return
-        outs = _tuple(result)
+        outs = outputs(result)
         if op.kind == "movement":
             window = inputs[0]._window
             if event is None and window is not None and window.serial == self.now.serial:
@@ -428,10 +427,6 @@ class Recorder:
                 place.hosted = True
             elif place is None or not place.hosted:
                 self.interrupt("a random draw into existing memory")
-
-
-def _tuple(result: Any) -> Any:
-    return result if type(result) is tuple else (result,)
 
 
 def _views_data(event: Event, place: Place) -> bool:

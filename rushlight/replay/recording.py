@@ -21,8 +21,19 @@ from rushlight.dispatch.tensor import Tensor
 from rushlight.ir.meta import Meta
 from rushlight.ir.trace import Call, Item
 
-__all__ = ["Event", "InGraph", "Place", "Recording", "Slot", "modes_now", "spent"]
+__all__ = [
+    "EXACT",
+    "Event",
+    "InGraph",
+    "Place",
+    "Recording",
+    "Slot",
+    "modes_now",
+    "outputs",
+    "spent",
+]
 
+EXACT = 1 << 53  # run-time numbers are doubles: ints below this are exact
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -135,6 +146,11 @@ class Event:
 
     def __repr__(self) -> str:
         return f"{self.op.name if self.op else self.kind}{'_' if self.kind is WRITE else ''}"
+
+
+def outputs(result: Any) -> tuple[Any, ...]:
+    """The tensors that a call returned."""
+    return result if type(result) is tuple else (result,)
 
 
 def modes_now() -> tuple[Any, ...]:
