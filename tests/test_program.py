@@ -304,18 +304,21 @@ def test_a_program_dies_with_its_last_reference() -> None:
         gc.enable()
 
 
-def test_every_step_shared_among_three_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("threads", "graphs"), [(3, 30), (60, 4)])  # 60: two lines of claims
+def test_every_step_shared_among_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: int, graphs: int
+) -> None:
     from rushlight.compiler import layout
 
     monkeypatch.setattr(layout, "shared", lambda step: True)
     monkeypatch.setattr(layout, "_TOGETHER", -1.0)
-    for seed in range(30):
+    for seed in range(graphs):
         graph, arrays, numbers = random_graph(seed, 20)
         alone = [a.copy(order="K") for a in arrays]
         assert prepared(graph, alone, numbers, 1).run() == 0
         for _ in range(3):
             found = [a.copy(order="K") for a in arrays]
-            program = prepared(graph, found, numbers, 3)
-            assert program._parts == 3 and program.run() == 0
+            program = prepared(graph, found, numbers, threads)
+            assert program._parts == threads and program.run() == 0
             for a, b in zip(found, alone, strict=True):
                 assert a.tobytes() == b.tobytes(), seed

@@ -4,10 +4,12 @@ In: a program as int64 words in memory (`WORDS` says which), made by `compiler/p
 its steps have run.  One call from Python does it all: pointers of arrays outside are copied into
 the argument blocks (the table holds `id(array)`, and an ndarray object keeps the address of its
 data 16 bytes behind its start, which is checked once; where that fails the table holds addresses),
-run-time numbers likewise, counters are set to 0, then every thread walks the steps and asks at
-each for the next part that nobody has.  Where a step needs what earlier ones make, threads wait
-until all parts of these are done: for the work, not for each other, because on a busy machine some
-threads are not running.
+run-time numbers likewise, claims are cleared, then every thread walks the steps and claims at each
+its own part and then those that nobody has.  The same thread works on the same share of an array
+step after step and run after run, so that it finds it in its own cache: where two cores share none,
+a step over megabytes costs three times as much otherwise.  Where a step needs what earlier ones
+make, threads wait until all parts of these are done: for the work, not for each other, because on a
+busy machine some threads are not running.
 """
 
 from __future__ import annotations
@@ -23,12 +25,12 @@ from rushlight.codegen import engine, threads
 
 __all__ = [
     "BARRIER",
-    "COUNT_WORDS",
-    "DATA",
+        "DATA",
     "STEP_WORDS",
     "STOP",
     "WORDS",
     "Driver",
+    "claim_words",
     "driver",
     "word",
 ]
@@ -37,10 +39,9 @@ __all__ = [
 WORDS = (
     ("steps", "first", "last", "moves", "move_count", "numbers_moved", "numbers_count")
     + ("zeros", "zero_count", "bads", "bad_count", "table", "numbers", "objects", "status")
-    + ("counts", "make_int", "count")
+    + ("counts", "count_words", "make_int", "count")
 )  # fmt: skip
 STEP_WORDS = 4  # kernel, argument block, parts, flags
-COUNT_WORDS = 8  # the next part of a step, the parts that are done; a cache line
 BARRIER, STOP = 1, 2  # flags: wait for what came before; end here if a check failed
 DATA = 16  # where an ndarray object keeps the address of its data
 _SPINS = 1500
@@ -146,8 +147,11 @@ exit:
 }}
 
 ; Waits until the steps from %from to before %to are done.
-define internal void @rl_program_wait(ptr %counts, ptr %steps, i64 %from, i64 %to) {{
+define internal void @rl_program_wait(ptr %p, i64 %from, i64 %to) {{
 entry:
+  {get_steps}
+  {get_counts}
+  {get_count_words}
   br label %next
 next:
   %i = phi i64 [%from, %entry], [%j, %done]
@@ -158,9 +162,8 @@ look:
   %kernel.at = getelementptr i64, ptr %steps, i64 %row
   %parts.at = getelementptr i64, ptr %kernel.at, i64 2
   %parts = load i64, ptr %parts.at
-  %line = mul i64 %i, {COUNT_WORDS}
-  %next.at = getelementptr i64, ptr %counts, i64 %line
-  %done.at = getelementptr i64, ptr %next.at, i64 1
+  %line = mul i64 %i, %count_words
+  %done.at = getelementptr i64, ptr %counts, i64 %line
   br label %spin
 spin:
   %tries = phi i64 [0, %look], [%tries.next, %again], [0, %yield]
@@ -182,10 +185,12 @@ exit:
   ret void
 }}
 
-define void @rl_program_walk(ptr %p) {{
+; What one of several hands does.
+define void @rl_program_walk(ptr %p, i64 %hand, i64 %hands) {{
 entry:
   {get_steps}
   {get_counts}
+  {get_count_words}
   {get_first}
   {get_last}
   br label %loop
@@ -196,13 +201,15 @@ loop:
   br i1 %more, label %step, label %exit
 step:
   {get_step}
-  %line = mul i64 %i, {COUNT_WORDS}
-  %ask.at = getelementptr i64, ptr %counts, i64 %line
-  %done.at = getelementptr i64, ptr %ask.at, i64 1
+  %line = mul i64 %i, %count_words
+  %done.at = getelementptr i64, ptr %counts, i64 %line
+  %claims = getelementptr i64, ptr %done.at, i64 1
+  %before.mine = mul i64 %hand, %parts
+  %own = udiv i64 %before.mine, %hands
   %plain = icmp eq i64 %flags, 0
   br i1 %plain, label %ask, label %wait
 wait:
-  call void @rl_program_wait(ptr %counts, ptr %steps, i64 %since, i64 %i)
+  call void @rl_program_wait(ptr %p, i64 %since, i64 %i)
   %stop.flag = and i64 %flags, {STOP}
   %stops = icmp ne i64 %stop.flag, 0
   br i1 %stops, label %check, label %ask
@@ -211,13 +218,29 @@ check:
   %bad = icmp ne i64 %failed, 0
   br i1 %bad, label %exit, label %ask
 ask:
-  %since.now = phi i64 [%since, %step], [%i, %wait], [%i, %check], [%since.now, %run]
-  %part = atomicrmw add ptr %ask.at, i64 1 acq_rel, align 8
-  %mine = icmp ult i64 %part, %parts
-  br i1 %mine, label %run, label %over
+  %since.now = phi i64 [%since, %step], [%i, %wait], [%i, %check], [%since.now, %asked]
+  %asked.before = phi i64 [0, %step], [0, %wait], [0, %check], [%asked.now, %asked]
+  %any = icmp ult i64 %asked.before, %parts
+  br i1 %any, label %look, label %over
+look:
+  %ahead = add i64 %own, %asked.before
+  %behind = sub i64 %ahead, %parts
+  %past = icmp uge i64 %ahead, %parts
+  %part = select i1 %past, i64 %behind, i64 %ahead
+  %claim.at = getelementptr i8, ptr %claims, i64 %part
+  %claim = load atomic i8, ptr %claim.at monotonic, align 1
+  %free = icmp eq i8 %claim, 0
+  br i1 %free, label %take, label %asked
+take:
+  %old = atomicrmw xchg ptr %claim.at, i8 1 acq_rel, align 1
+  %mine = icmp eq i8 %old, 0
+  br i1 %mine, label %run, label %asked
 run:
   call void %kernel(ptr %block, i64 %part, i64 %parts)
   %before = atomicrmw add ptr %done.at, i64 1 acq_rel, align 8
+  br label %asked
+asked:
+  %asked.now = add i64 %asked.before, 1
   br label %ask
 over:
   %next = add i64 %i, 1
@@ -281,17 +304,17 @@ ready:
   br i1 %alone, label %single, label %clear
 clear:
   {get_counts}
+  {get_count_words}
+  %zero.first = mul i64 %first, %count_words
+  %zero.last = mul i64 %last, %count_words
   br label %zero
 zero:
-  %i = phi i64 [%first, %clear], [%next, %zeroed]
-  %more = icmp ult i64 %i, %last
+  %i = phi i64 [%zero.first, %clear], [%next, %zeroed]
+  %more = icmp ult i64 %i, %zero.last
   br i1 %more, label %zeroed, label %pool
 zeroed:
-  %line = mul i64 %i, {COUNT_WORDS}
-  %ask.at = getelementptr i64, ptr %counts, i64 %line
-  %done.at = getelementptr i64, ptr %ask.at, i64 1
-  store i64 0, ptr %ask.at
-  store i64 0, ptr %done.at
+  %word.at = getelementptr i64, ptr %counts, i64 %i
+  store i64 0, ptr %word.at
   %next = add i64 %i, 1
   br label %zero
 pool:
@@ -334,7 +357,7 @@ _STEP = """
   %flags.at = getelementptr i64, ptr %kernel.at, i64 3
   %flags = load i64, ptr %flags.at
 """
-_NUMBERS = {"first", "last", "count", "objects"}  # what else is no `..._count` is a pointer
+_NUMBERS = {"first", "last", "count", "objects", "count_words"}  # what else is no `..._count` is a pointer
 
 
 def _get(name: str, place: int) -> str:
@@ -353,8 +376,18 @@ def _ir() -> str:
     gets["get_step"] = _STEP.format(STEP_WORDS=STEP_WORDS).strip()
     return _IR.format(
         pause=pause, pause_declaration=pause_declaration, SPINS=_SPINS, DATA=DATA,
-        STEP_WORDS=STEP_WORDS, COUNT_WORDS=COUNT_WORDS, STOP=STOP, **places, **gets,
+        STEP_WORDS=STEP_WORDS, STOP=STOP, **places, **gets,
     )  # fmt: skip
+
+
+def claim_words(parts: int) -> int:
+    """How many words a step's counts are: the parts done, then a byte a part, on own cache lines.
+
+    Example:
+        >>> claim_words(2), claim_words(64)
+        (8, 16)
+    """
+    return -(-(8 + parts) // 64) * 8
 
 
 _NO_ARGUMENTS = 4  # METH_NOARGS

@@ -28,8 +28,8 @@ from rushlight.codegen import engine
 __all__ = ["Pool", "pause", "pool", "sleeping"]
 
 # The words of the shared state, a cache line apart where threads meet.
-_ROUND, _FUNCTION, _ARGUMENT, _ACTIVE, _OPEN, _SLEEPERS, _JOB = 0, 8, 9, 16, 24, 32, 40
-_STOP, _WORDS = 48, 56
+_ROUND, _FUNCTION, _ARGUMENT, _HANDS = 0, 8, 9, 10
+_ACTIVE, _OPEN, _SLEEPERS, _JOB, _STOP, _WORDS = 16, 24, 32, 40, 48, 56
 _SPINS = 1500  # about 20 us: longer than the gap between two kernels of a step
 _FUTEX = {"x86_64": 202, "aarch64": 98}
 
@@ -38,7 +38,7 @@ declare i64 @syscall(i64, ...)
 declare i32 @sched_yield()
 {pause_declaration}
 
-define void @rl_worker(ptr %state, i64 %first) {{
+define void @rl_worker(ptr %state, i64 %first, i64 %hand) {{
 entry:
   %round = getelementptr i64, ptr %state, i64 {ROUND}
   %stop = getelementptr i64, ptr %state, i64 {STOP}
@@ -79,7 +79,9 @@ work:
   %argument.at = getelementptr i64, ptr %state, i64 {ARGUMENT}
   %function = load ptr, ptr %function.at
   %argument = load ptr, ptr %argument.at
-  call void %function(ptr %argument)
+  %hands.at = getelementptr i64, ptr %state, i64 {HANDS}
+  %hands = load i64, ptr %hands.at
+  call void %function(ptr %argument, i64 %hand, i64 %hands)
   br label %leave
 leave:
   %left = atomicrmw sub ptr %active, i64 1 seq_cst, align 8
@@ -107,7 +109,9 @@ wake:
   {wake}
   br label %work
 work:
-  call void %function(ptr %argument)
+  %hands.at = getelementptr i64, ptr %state, i64 {HANDS}
+  %hands = load i64, ptr %hands.at
+  call void %function(ptr %argument, i64 0, i64 %hands)
   store atomic i64 0, ptr %open seq_cst, align 8
   br label %spin
 spin:
@@ -128,7 +132,7 @@ exit:
 }}
 
 ; A job: kernel, arguments, parts, the next part.
-define internal void @rl_parts(ptr %job) {{
+define internal void @rl_parts(ptr %job, i64 %hand, i64 %hands) {{
 entry:
   %arguments.at = getelementptr i64, ptr %job, i64 1
   %parts.at = getelementptr i64, ptr %job, i64 2
@@ -200,8 +204,8 @@ def _loop_ir() -> str:
     wait, declaration = pause()
     return _LOOP.format(
         sleep=sleep, wake=wake, pause=wait, pause_declaration=declaration, ROUND=_ROUND,
-        FUNCTION=_FUNCTION, ARGUMENT=_ARGUMENT, ACTIVE=_ACTIVE, OPEN=_OPEN, SLEEPERS=_SLEEPERS,
-        JOB=_JOB, STOP=_STOP, SPINS=_SPINS,
+        FUNCTION=_FUNCTION, ARGUMENT=_ARGUMENT, HANDS=_HANDS, ACTIVE=_ACTIVE, OPEN=_OPEN,
+        SLEEPERS=_SLEEPERS, JOB=_JOB, STOP=_STOP, SPINS=_SPINS,
     )  # fmt: skip
 
 
@@ -266,18 +270,19 @@ class Pool:
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         self._run = engine.function("rl_run_parts", (pointer, pointer, pointer, number))
         self._entry = engine.address("rl_run")
-        worker = engine.function("rl_worker", (pointer, number))
+        worker = engine.function("rl_worker", (pointer, number, number))
         state = np.zeros(_WORDS + 8, np.int64)
         start = -(state.ctypes.data // 8) % 8  # on a cache line
         self._state = state[start : start + _WORDS]
+        self._state[_HANDS] = self.threads
         self._workers = [
             threading.Thread(
                 target=worker,
-                args=(self._state.ctypes.data, 0),
-                name=f"rushlight-{part}",
+                args=(self._state.ctypes.data, 0, hand),
+                name=f"rushlight-{hand}",
                 daemon=True,
             )
-            for part in range(1, self.threads)
+            for hand in range(1, self.threads)
         ]
         for thread in self._workers:
             thread.start()

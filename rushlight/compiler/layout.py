@@ -67,6 +67,7 @@ class Layout:
         both = zip(made.steps, self.ranges, strict=True)
         several = [s for s, (a, b) in both if any([x[2] > 1 for x in self.launches[a:b]])]
         self.together = sum([nanoseconds(s) for s in several]) >= _TOGETHER
+        self.count_words = native.claim_words(max([x[2] for x in self.launches], default=1))
         self.flags = self.find_flags(made.steps)
         self.segments = self.cut(made.steps)
         self.write()
@@ -197,14 +198,15 @@ class Layout:
             numbers_count=len(self.number_moves), zeros=lists[3], zero_count=len(self.zeros),
             bads=lists[4], bad_count=len(self.bads), table=int(table.ctypes.data),
             numbers=int(numbers.ctypes.data), objects=int(self.objects), status=0,
-            counts=self.counts(len(steps)), make_int=native.driver().make_int,
+            counts=self.counts(len(steps)), count_words=self.count_words,
+            make_int=native.driver().make_int,
         )  # fmt: skip
         for i, name in enumerate(native.WORDS):
             self.head[i] = values[name]
 
     def counts(self, steps: int) -> int:
-        """Room for the steps' counts, each on a cache line."""
-        memory = aligned_bytes(8 * native.COUNT_WORDS * max(steps, 1))
+        """Room for the steps' counts, each on its own cache lines."""
+        memory = aligned_bytes(8 * self.count_words * max(steps, 1))
         self.keep.append(memory)
         return int(memory.ctypes.data)
 
