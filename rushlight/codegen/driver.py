@@ -25,7 +25,7 @@ from rushlight.codegen import engine, threads
 
 __all__ = [
     "BARRIER",
-        "DATA",
+    "DATA",
     "STEP_WORDS",
     "STOP",
     "WORDS",
@@ -357,7 +357,8 @@ _STEP = """
   %flags.at = getelementptr i64, ptr %kernel.at, i64 3
   %flags = load i64, ptr %flags.at
 """
-_NUMBERS = {"first", "last", "count", "objects", "count_words"}  # what else is no `..._count` is a pointer
+# What else is no `..._count` is a pointer.
+_NUMBERS = {"first", "last", "count", "objects", "count_words"}
 
 
 def _get(name: str, place: int) -> str:
