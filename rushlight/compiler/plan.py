@@ -2,7 +2,8 @@
 
 In: steps.  Out: an offset for each temporary, and the size of the arena.  A temporary lives from
 the first step that writes it to the last that reads it; two that live at once never overlap, except
-that a kernel which reads and writes element by element may write where its dying input lies.
+that a kernel which reads and writes element by element may write where its dying input lies.  A
+small one keeps its place for a step longer, so that threads need not wait to use it again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from rushlight.compiler.steps import LoopStep, Memory, Step
 __all__ = ["Plan", "check", "plan"]
 
 _LINE = 64
+_SMALL = 1 << 16
 
 
 class Plan(NamedTuple):
@@ -43,6 +45,9 @@ class _Life:
 def plan(steps: Sequence[Step]) -> Plan:
     """Lays out all temporaries, the largest first, each at the lowest free place."""
     lives = _shared(steps, _lives(steps))
+    for life in lives:
+        if life.nbytes <= _SMALL:
+            life.last += 1
     offsets: dict[Memory, int] = {}
     placed: list[tuple[int, _Life]] = []
     nbytes = 0

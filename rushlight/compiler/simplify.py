@@ -18,6 +18,7 @@ import numpy as np
 from rushlight.compiler import values
 from rushlight.compiler.access import NotAffine, Split, digits, flat
 from rushlight.compiler.reference import value_of
+from rushlight.compiler.selections import picks, sums_of_one
 from rushlight.ir.graph import Graph, Store, Value, const, row_major, verify
 
 __all__ = ["MUST_CHECK", "number_of", "passes", "rewrite", "simplify"]
@@ -29,6 +30,7 @@ Rule = Callable[[Value], Value]
 # (Packing costs (100, 2) by (2, 100) four times what loops do.)
 _TINY_PRODUCT, _SHORT, _SHORT_PRODUCT = 6000, 4, 1 << 16
 _FEW_ROWS, _LONG, _CHUNK = 16, 1 << 15, 4096  # which reductions are cut, and into what
+_BAND, _BANDED = 32, 1 << 17  # rows that are summed together, of arrays with so many elements
 _ASSOCIATIVE = frozenset(("add", "multiply", "maximum", "minimum", "logical_or", "logical_and"))
 _KNOWN_BYTES = 256  # constants up to this size are compared by what they hold
 MUST_CHECK = os.environ.get("RUSHLIGHT_VERIFY") == "1"
@@ -202,7 +204,11 @@ def products(v: Value) -> Value:
 
 
 def reductions(v: Value) -> Value:
-    """A reduction of very many elements to few is cut into parts, which threads can share."""
+    """A reduction of very many elements to few is cut into parts, which threads can share.
+
+    One down the columns of a large array is cut into bands of rows: whoever made the rows sums
+    them.
+    """
     if v.kind != "reduce":
         return v
     name, axes = v.attrs
@@ -212,6 +218,8 @@ def reductions(v: Value) -> Value:
     if name not in _ASSOCIATIVE:
         return v
     length = math.prod([x.shape[a] for a in axes])
+    if len(x.shape) - 1 not in axes and v.size >= _BAND and x.size >= _BANDED:
+        return _chunks(v, max(axes, key=lambda a: x.shape[a]), _BAND)
     if v.size >= _FEW_ROWS or length < _LONG:
         return v
     rows, first = v.size, 0
@@ -221,22 +229,22 @@ def reductions(v: Value) -> Value:
     if rows >= _FEW_ROWS and first < len(axes) and length * v.size // rows >= _FEW_ROWS:
         part = values.reduce(name, x, axes[first:], v.dtype)
         return values.reduce(name, part, axes[:first], v.dtype)
-    return _chunks(v, max(axes, key=lambda a: x.shape[a]))
+    return _chunks(v, max(axes, key=lambda a: x.shape[a]), _CHUNK)
 
 
-def _chunks(v: Value, axis: int) -> Value:
-    """A reduction whose longest axis is cut into chunks."""
+def _chunks(v: Value, axis: int, size: int) -> Value:
+    """A reduction whose longest axis is cut into chunks of this size."""
     name, axes = v.attrs
     x = v.inputs[0]
-    count, left = divmod(x.shape[axis], _CHUNK)
+    count, left = divmod(x.shape[axis], size)
     if count < 2:
         return v
     others = [a for a in axes if a != axis]
-    main = _chunk(name, x, axis, 0, count, _CHUNK, others)
+    main = _chunk(name, x, axis, 0, count, size, others)
     whole = values.reduce(name, main, [_after(axis, others)], v.dtype)
     if not left:
         return whole
-    rest = _chunk(name, x, axis, count * _CHUNK, 1, left, others)
+    rest = _chunk(name, x, axis, count * size, 1, left, others)
     rest = values.reshape(rest, whole.shape)
     return Value("map", (whole, rest), (name,), whole.shape, v.dtype)
 
@@ -294,6 +302,6 @@ def _straight(x: Value) -> Value:
 
 passes: list[Rule] = [
     lambda v: elementwise(views(v)),
-    lambda v: reductions(products(v)),
+    lambda v: reductions(products(picks(sums_of_one(v)))),
     lambda v: operands_in_order(elementwise(views(v))),
 ]
