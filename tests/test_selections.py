@@ -120,3 +120,18 @@ def test_picks_out_of_bounds_are_still_refused() -> None:
     arrays = [np.zeros((1, COLUMNS), FLOAT), np.zeros((ROWS, 1), FLOAT), np.array([0, ROWS, 1])]
     arrays += [np.array([0, 0, 0]), np.empty(3, FLOAT)]
     assert prepared(Graph((store(made.index(few, wanted), 4),), 5, 0), arrays).run() != 0
+
+
+def test_long_expressions_are_left_as_they_are() -> None:
+    x = memory(0, (ROWS, COLUMNS))
+    few, many = x, x
+    for _ in range(20):
+        few = ufunc("multiply", few, few)  # as a tree it would have a million leaves
+    for _ in range(2000):
+        many = ufunc("add", many, x)
+    rows, labels = made.from_array(np.arange(ROWS)), memory(1, (ROWS,), INT)
+    for base, simpler in ((few, True), (many, False)):
+        picked = made.index(base, [rows, labels])
+        simple = simplify(Graph((store(picked, 2),), 3, 0))
+        found = [v for v in simple.values() if v.kind == "index"]
+        assert [v.inputs[0].kind == "input" for v in found] == [simpler]

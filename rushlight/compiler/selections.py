@@ -7,6 +7,9 @@ loss itself needs one logarithm of a row, not all of them in memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from rushlight.compiler import values
@@ -14,30 +17,81 @@ from rushlight.ir.graph import Value, const
 
 __all__ = ["picks", "sums_of_one"]
 
+Ints = tuple[int, ...]
+
 _MEMORY = frozenset(("input", "const", "reduce", "matmul", "part", "scatter", "concat"))
+_LONGEST = 60  # values of an expression that is made again
 _FEWER = 8  # times: how many fewer elements must be picked than there are
 
 
-def _without(v: Value, axis: int, ndim: int) -> Value | None:
-    """One that broadcasts to an array of so many dimensions, without an axis of that array.
+class _Rebuilding:
+    """Expressions made again without what their result does not need; long ones are given up."""
 
-    Returns:
-        None if it is not known to be the same all along the axis.
-    """
-    d = axis - (ndim - len(v.shape))
-    if d < 0:
-        return v
-    shape = (*v.shape[:d], *v.shape[d + 1 :])
-    if v.shape[d] == 1:
-        return values.reshape(v, shape)
-    if v.kind == "view" and not v.attrs[0][d]:
-        strides, offset = v.attrs
-        return values.view(v.inputs[0], shape, (*strides[:d], *strides[d + 1 :]), offset)
-    if v.kind == "map":
-        inputs = [_without(x, d, len(v.shape)) for x in v.inputs]
+    def __init__(self) -> None:
+        self.left = _LONGEST
+        self.known: dict[Any, Value | None] = {}
+
+    def once(self, key: Any, make: Callable[[], Value | None]) -> Value | None:
+        """What a part of the expression becomes; None if that is not known, or too long."""
+        if key not in self.known:
+            self.left -= 1
+            self.known[key] = make() if self.left >= 0 else None
+        return self.known[key]
+
+    def map(self, v: Value, inputs: Sequence[Value | None], shape: Ints) -> Value | None:
+        """A map of other inputs, if all are known."""
         known = [x for x in inputs if x is not None]
         return Value("map", known, v.attrs, shape, v.dtype) if len(known) == len(inputs) else None
-    return None
+
+    def without(self, v: Value, axis: int, ndim: int) -> Value | None:
+        """A value that broadcasts to an array of so many dimensions, without an axis of it.
+
+        Returns:
+            None if the value is not known to be the same all along the axis.
+        """
+        d = axis - (ndim - len(v.shape))
+        if d < 0:
+            return v
+        shape = (*v.shape[:d], *v.shape[d + 1 :])
+        if v.shape[d] == 1:
+            return values.reshape(v, shape)
+        if v.kind == "view" and not v.attrs[0][d]:
+            strides, offset = v.attrs
+            return values.view(v.inputs[0], shape, (*strides[:d], *strides[d + 1 :]), offset)
+        if v.kind != "map":
+            return None
+
+        def made() -> Value | None:
+            return self.map(v, [self.without(x, d, len(v.shape)) for x in v.inputs], shape)
+
+        return self.once((v, d), made)
+
+    def picked(self, x: Value, indices: Sequence[Value], shape: Ints) -> Value | None:
+        """What is picked from an array, computed from what is picked from its parts."""
+        if x.kind != "map":
+            return self.picked_part(x, indices, shape)
+
+        def made() -> Value | None:
+            whole = [values.broadcast_to(p, x.shape) for p in x.inputs]
+            return self.map(x, [self.picked(p, indices, shape) for p in whole], shape)
+
+        return self.once(x, made)
+
+    def picked_part(self, x: Value, indices: Sequence[Value], shape: Ints) -> Value | None:
+        """What is picked from an array in memory, or from one that repeats it."""
+        kept = list(indices)
+        for d in reversed(range(len(indices))):
+            smaller = self.without(x, d, len(x.shape))
+            if smaller is not None:
+                x = smaller
+                del kept[d]
+        if not kept:
+            return values.broadcast_to(x, shape)
+        for a in range(len(kept[0].shape)) if len(kept) == len(x.shape) == 1 else ():
+            if _counts(kept[0], a, len(kept[0].shape), x.size):  # all of it, in order
+                after = len(kept[0].shape) - a - 1
+                return values.broadcast_to(values.reshape(x, (x.size, *(1,) * after)), shape)
+        return values.broadcast_to(values.index(x, kept), shape) if x.kind in _MEMORY else None
 
 
 def _counts(v: Value, axis: int, ndim: int, size: int) -> bool:
@@ -65,7 +119,7 @@ def sums_of_one(v: Value) -> Value:
     ndim, size = len(row.shape), row.shape[axis]
     if condition.kind != "map" or condition.attrs[0] != "equal" or not _zero(other):
         return v
-    term = _without(x, axis, ndim)
+    term = _Rebuilding().without(x, axis, ndim)
     label = _label(condition, axis - (ndim - len(condition.shape)), size)
     if term is None or label is None:
         return v
@@ -83,7 +137,7 @@ def _label(condition: Value, axis: int, size: int) -> Value | None:
     ndim = len(condition.shape)
     for position, other in (condition.inputs, condition.inputs[::-1]):
         if _counts(position, axis, ndim, size):
-            return _without(other, axis, ndim)
+            return _Rebuilding().without(other, axis, ndim)
     return None
 
 
@@ -98,33 +152,8 @@ def picks(v: Value) -> Value:
     if v.kind != "index" or v.inputs[0].kind != "map" or v.inputs[0].size < _FEWER * v.size:
         return v
     base, *indices = v.inputs
-    found = _picked(base, indices, v.shape)
+    found = _Rebuilding().picked(base, indices, v.shape)
     return v if found is None or not _checks(found, len(indices)) else found
-
-
-def _picked(x: Value, indices: list[Value], shape: tuple[int, ...]) -> Value | None:
-    """What is picked from an array, computed from what is picked from its parts."""
-    if x.kind == "map":
-        parts = [_picked(values.broadcast_to(p, x.shape), indices, shape) for p in x.inputs]
-        known = [p for p in parts if p is not None]
-        if len(known) < len(parts):
-            return None
-        return values.broadcast_to(Value("map", known, x.attrs, shape, x.dtype), shape)
-    kept = list(indices)
-    for d in reversed(range(len(indices))):
-        smaller = _without(x, d, len(x.shape))
-        if smaller is not None:
-            x = smaller
-            del kept[d]
-    if not kept:
-        return values.broadcast_to(x, shape)
-    for a in range(len(kept[0].shape)) if len(kept) == len(x.shape) == 1 else ():
-        if _counts(kept[0], a, len(kept[0].shape), x.size):  # all of it, in order
-            after = len(kept[0].shape) - a - 1
-            return values.broadcast_to(values.reshape(x, (x.size, *(1,) * after)), shape)
-    if x.kind not in _MEMORY:
-        return None
-    return values.broadcast_to(values.index(x, kept), shape)
 
 
 def _checks(v: Value, indices: int) -> bool:
