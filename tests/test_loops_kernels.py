@@ -395,3 +395,23 @@ def test_elements_a_few_apart(step: int, n: int) -> None:
         rows = np.lib.stride_tricks.as_strided(y, (n, width), (4 * step, 4))
         expected = rows.astype(np.float64).sum(1).astype(F32)
         check(reduction("add", F32, (n,), (width,), (step, 1)), [y], [expected], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("spacing", [1, 3, 4])
+def test_quotients_beyond_the_end_are_not_summed(dtype: Any, spacing: int) -> None:
+    sizes, far = [3, 5, 6, 7, 9, 13, 14, 15], 100
+    kernels = []
+    for n in sizes:
+        b, total = Build(), Build()
+        x, y = b.load(dtype, 0, (far, spacing)), b.load(dtype, 1, (far, spacing))
+        b.reduce("add", b.op("divide", x, y), dtype)  # 0 / 0 in the lanes beyond
+        total.store(total.reduced(0, 0, dtype), 2, (1, 0))
+        stages = (b.stage(), total.stage(inner=False))
+        kernels.append(Kernel((4,), (n,), (np.dtype(dtype),) * 3, 0, stages))
+    above, below = np.arange(4.0 * far) + 1, np.arange(4.0 * far)[::-1] + 1
+    for f, n in zip(compiled(kernels), sizes, strict=True):
+        found = np.empty(4, dtype)
+        assert run(f, [above.astype(dtype), below.astype(dtype), found]) == 0
+        wanted = (above / below).reshape(4, far)[:, : n * spacing : spacing].sum(1)
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)

@@ -141,7 +141,12 @@ class Lanes:
 
     def op(self, name: str, register: str, a: str, b: str) -> str:
         """An instruction of two operands of one type."""
-        return self.f.op(f"{name} <{self.n} x {register}> {a}, {b}")
+        result = self.f.op(f"{name} <{self.n} x {register}> {a}, {b}")
+        if name == "fdiv" and self.n > 1:
+            # LLVM (seen in 22) takes lanes that are 0 in both operands for 0 in the quotient, not
+            # NaN, and drops a select that would put 0 there; it does not look through a fence.
+            return self.intrinsic("arithmetic.fence", register, result)
+        return result
 
     def compare(self, how: str, kind: Kind, a: str, b: str) -> str:
         """A comparison, with the predicate as in ``fcmp`` or ``icmp``."""
