@@ -53,3 +53,34 @@ def test_as_torch(first):
         theirs, ours = (random_steps.said_by(source(number), t) for t in (torch, rl))
         found = differences(theirs, ours, random_steps.closeness(source(number)) * 10)
         assert not found, f"program {number}: {found[:3]}\n{source(number)}"
+
+
+FOUND = {
+    # what a launched part of a flight keeps has the versions from before the part that bails out
+    "versions": """
+def program(torch, np, out):
+    p = torch.ones(4, dtype=torch.float64, requires_grad=True)
+    q = torch.ones(4, dtype=torch.float64, requires_grad=True)
+    c = torch.ones(4, dtype=torch.float64)
+    shared = torch.from_numpy(np.ones((3,)))
+    for step in range(10):
+        if step % 4 == 3: c.fill_(0.5)
+        v = torch.maximum(p, c)
+        other = shared.detach()
+        turned = torch.neg(q)
+        loss = torch.tanh(shared).mean() + torch.tanh(q).mean()
+        loss.backward()
+        out(loss.item())
+        loss = torch.tanh(q).mean() + torch.tanh(turned).mean() + torch.tanh(v).mean()
+        loss.backward()
+        with torch.no_grad(): p -= 0.01 * p.sin()
+        if step == 8: torch.compiler.reset()
+    out(p, p.grad, q.grad)
+""",
+}
+
+
+@pytest.mark.parametrize("name", list(FOUND))
+def test_found_before(name):
+    """Programs that went wrong once, cut to what matters."""
+    assert not random_steps.check(FOUND[name])

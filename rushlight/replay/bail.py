@@ -38,10 +38,10 @@ def run_eagerly(points: list[Point], flight: Flight, recorder: Recorder) -> None
     cells = cells_of(points)
     changed: list[tuple[Any, Any]] = []
     try:
+        _take_back(rest, flight, cells)  # first: settling counts versions back from what they are
         settle(points[:done], flight)
         if done:
             recorder.interrupt("it began behind a launched program")
-        _take_back(rest, flight, cells)
         changed = _as_seen(rest, flight)
         recorder.again = True
         for p in rest:
