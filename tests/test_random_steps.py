@@ -77,6 +77,20 @@ def program(torch, np, out):
         if step == 8: torch.compiler.reset()
     out(p, p.grad, q.grad)
 """,
+    # NumPy writes between forward and backward, which reads the target again
+    "shared": """
+def program(torch, np, out):
+    p = torch.linspace(-1, 1, 6, dtype=torch.float64).reshape(2, 3).requires_grad_()
+    array = np.ones(3)
+    shared = torch.from_numpy(array)
+    for step in range(12):
+        loss = torch.nn.functional.mse_loss(p, shared.expand_as(p)) + (p * shared).sum()
+        array *= 0.9
+        loss.backward()
+        with torch.no_grad(): p -= 0.1 * p.grad
+        p.grad = None
+    out(p, loss)
+""",
 }
 
 

@@ -206,3 +206,13 @@ def test_bias_is_found_behind_a_reshape() -> None:
     h = ufunc("add", made.reshape(made.matmul(x, w), (8, 20, 100)), b)
     steps = steps_of(store(ufunc("maximum", h, const(0, FLOAT)), 3))
     assert [type(s) for s in steps] == [CallStep]
+
+
+def test_values_stored_on_the_way_do_not_multiply_the_work() -> None:
+    v, stores = memory(0, (4, 50)), []
+    for i in range(26):
+        v = ufunc("add", v, const(i, FLOAT))
+        stores.append(store(v, 1 + i))
+    total = made.reshape(made.reduce("add", v, (1,)), (4, 1))
+    steps = steps_of(*stores, store(ufunc("subtract", v, total), 27))  # 2 ** 26 looks, once
+    assert len(steps) <= 2

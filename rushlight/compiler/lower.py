@@ -155,6 +155,7 @@ class _Stage:
         self.body: list[Instruction] = []
         self.made: dict[tuple[Value, Access], int] = {}
         self.known: dict[Any, int] = {}
+        self.dear: dict[Value, bool] = {}
         self.reduces: list[loops.Reduce] = []
         self.stores: list[loops.Store] = []
 
@@ -295,7 +296,14 @@ class _Lowering:
         return len([s for s in self.stages[:-1] if s.reduces])
 
     def dear(self, v: Value) -> bool:
-        """Whether reading a value back is cheaper than computing it again."""
+        """Whether reading a value back in this stage is cheaper than computing it again."""
+        known = self.stage.dear.get(v)
+        if known is None:
+            known = self.stage.dear[v] = self.cost_here(v) > 4.0
+        return known
+
+    def cost_here(self, v: Value) -> float:
+        """What computing a value costs in this stage, as `cost` counts."""
         total, seen, stack = 0.0, set(), [v]
         while stack:
             x = stack.pop()
@@ -307,7 +315,7 @@ class _Lowering:
                 continue
             total += cost(x)
             stack.extend(x.inputs)
-        return total > 4.0
+        return total
 
     def at_hand(self, x: Value) -> bool:
         """Whether a value need only be read: it lies elsewhere, or an earlier stage has made it."""

@@ -430,15 +430,16 @@ def _view_data(site: Site) -> None:
     for i, (slot, cell) in enumerate(zip(event.outs, site.point.cells, strict=True)):
         c, n = site.constant(cell), path.variable(slot.place)
         site.effects.append(f"t = outs[{i}]; {c}[0] = t; {c}[1] = t._storage; X[{n}] = t")
-        site.effects.append(f"R[{n}] = piece(t)")
+        site.effects.append(f"R[{n}] = piece(t, {site.constant(site.flight)})")
     site.result = "result"
 
 
-def _piece(t: Tensor) -> Any:
+def _piece(t: Tensor, flight: Any) -> Any:
     """The memory that a view of data sees; a copy of what NumPy may change behind our back."""
     array = memory_of(t)
     if not t._storage.exported:
         return array
+    flight.shared = True
     m = t._meta
     extent = sum([(n - 1) * step for n, step in zip(m.shape, m.strides, strict=True)]) + 1
     copy = array_over(Storage(max(extent, 0) * m.dtype.itemsize), m, 0)

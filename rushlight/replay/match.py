@@ -21,7 +21,7 @@ from typing import Any
 
 from rushlight.dispatch import doors
 from rushlight.dispatch.autocast import clear_casts
-from rushlight.dispatch.doors import DEMAND, STEP, ZERO
+from rushlight.dispatch.doors import BACKWARD, DEMAND, STEP, ZERO
 from rushlight.dispatch.tensor import Tensor, memory_of
 from rushlight.replay import kinds
 from rushlight.replay.recording import EXACT, modes_now, spent
@@ -60,6 +60,9 @@ def build_match(point: Point, flight: Flight, path: Path, cells: dict[int, Any],
             site.checks.append("get_ident() == owner")
         if event.kind not in (STEP, ZERO):
             _inputs(site, kind)
+        if event.kind is BACKWARD and site.path.seen_before(site.at):
+            graphs = site.constant(_ReadByGraphs(site))
+            site.checks.append(f"(not {site.constant(site.flight)}.shared or {graphs}.fits())")
         if kind.static and not event.windows:
             if event.counted:
                 _counted(site, kind.attributes(event))
@@ -166,7 +169,7 @@ def _outside(site: Site, a: str, n: int, detaches: bool) -> None:
     """An outside tensor that the flight sees for the first time."""
     path = site.path
     place, m, offset = path.outside[n]
-    last = site.constant(_Outside(site.point.parent, path, m))
+    last = site.constant(_Outside(site, m))
     site.checks.append(f"({a} is {last}.tensor and epoch[0] == {last}.epoch or {last}.fits({a}))")
     if not detaches:
         _no_graph(site, a, place)
@@ -184,10 +187,12 @@ class _Outside:
         memory: its memory, or a copy if NumPy may change it.
     """
 
-    __slots__ = ("epoch", "memory", "meta", "parent", "tensor", "watcher", "written")
+    __slots__ = ("epoch", "flight", "memory", "meta", "parent", "tensor", "watcher", "written")
 
-    def __init__(self, parent: Point | None, path: Path, meta: Any) -> None:
-        self.parent = parent
+    def __init__(self, site: Site, meta: Any) -> None:
+        path = site.path
+        self.parent = site.point.parent
+        self.flight = site.flight
         self.watcher = path.watcher
         self.written = path.written_storages
         self.meta = meta
@@ -203,7 +208,9 @@ class _Outside:
             if not self.watcher.is_there(t, self.parent):
                 return False
         self.tensor, self.memory = t, snapshot(t)
-        self.epoch = -1 if t._storage.exported else doors.epoch[0]
+        self.epoch = doors.epoch[0]
+        if t._storage.exported:
+            self.epoch, self.flight.shared = -1, True
         return True
 
 
@@ -238,6 +245,29 @@ def _as_before(site: Site, n: int) -> None:
 def _unchanged(t: Tensor, snapshot: Any) -> bool:
     """Whether memory that NumPy may have changed is what it was at the last snapshot."""
     return bool(memory_of(t).tobytes() == snapshot.tobytes())
+
+
+class _ReadByGraphs:
+    """Outside tensors that a backward pass may read again; NumPy may have changed them since."""
+
+    __slots__ = ("again", "flight", "fresh")
+
+    def __init__(self, site: Site) -> None:
+        self.flight = site.flight
+        seen = sorted(site.path.seen_before(site.at))
+        self.again = [n for n in seen if site.path.read_since_launch(n, site.at)]
+        self.fresh = [n for n in seen if n not in self.again]
+
+    def fits(self) -> bool:
+        """Whether what was read since the last launch is as it was; the rest is noted anew."""
+        given, memory = self.flight.outside, self.flight.arrays
+        for n in self.again:
+            if given[n]._storage.exported and not _unchanged(given[n], memory[n]):
+                return False
+        for n in self.fresh:
+            if given[n]._storage.exported:
+                memory[n] = snapshot(given[n])
+        return True
 
 
 def _same_value(site: Site, a: str, x: Any) -> None:

@@ -40,6 +40,7 @@ class Flight:
         outside: the outside tensors seen, by number; `arrays` their memory or snapshots of it.
         numbers: the Python floats seen, by number.
         launched: the last point whose program has run.
+        shared: whether NumPy may change some of the outside tensors that were ever seen.
         handing: in its only place, the backward pass that is handing out gradients just now.
     """
 
@@ -48,6 +49,7 @@ class Flight:
         self.arrays: list[Any] = []
         self.numbers: list[float] = []
         self.launched: Point | None = None
+        self.shared = False
         self.handing: list[Point | None] = [None]
 
     def make_room(self, outside: int, numbers: int) -> None:
