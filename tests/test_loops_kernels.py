@@ -415,3 +415,17 @@ def test_quotients_beyond_the_end_are_not_summed(dtype: Any, spacing: int) -> No
         assert run(f, [above.astype(dtype), below.astype(dtype), found]) == 0
         wanted = (above / below).reshape(4, far)[:, : n * spacing : spacing].sum(1)
         np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [2, 4, 7, 16])
+@pytest.mark.parametrize("columns", [1, 10, 33])
+def test_short_sums_down_columns_are_added_in_order(rows: int, columns: int) -> None:
+    x = np.random.RandomState(rows * columns).randn(rows, columns).astype(np.float32)
+    (f,) = compiled([reduction("add", F32, (columns,), (rows,), (1, columns))])
+    found, wanted = np.empty(columns, np.float32), np.zeros(columns, np.float32)
+    assert run(f, [x, found]) == 0
+    for row in x:
+        wanted += row
+    if columns > 1:  # a single column is a row
+        assert found.tobytes() == wanted.tobytes()
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

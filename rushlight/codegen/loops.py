@@ -39,6 +39,7 @@ _BLOCK = 32  # steps of a block where there would be more
 _UNROLLED = 160  # instructions of a short inner axis at most that is written out
 _TILE = 8
 _HEAVY = 18  # instructions of a body that should stand only once
+_IN_ORDER = 16  # terms of a sum down a column that are added one after another, as PyTorch does
 _MANY_ROWS = 16  # from here on parts take whole rows
 _ARG = ("argmax", "argmin")
 
@@ -574,8 +575,10 @@ class _Columns(_Loops):
         if self.unrolled(s) > 1:
             split = _Split(trips, 1, 0)
         reductions = [Reduction(r, stage.body[r.value].dtype) for r in stage.reduces]
+        in_order = math.prod(inner) <= _IN_ORDER and all([r.additive for r in reductions])
+        each = 1 if in_order else split.copies
         b = Lanes(self.f, group.lanes)
-        firsts = [b.literal("i64", k) for _ in range(group.vectors) for k in range(split.copies)]
+        firsts = [b.literal("i64", k) for _ in range(group.vectors) for k in range(each)]
         accumulators = _Accumulators(self.f, group.lanes, reductions, firsts)
 
         def innermost(carried: list[str]) -> list[str]:
@@ -588,7 +591,7 @@ class _Columns(_Loops):
         for i, (r, parts) in enumerate(zip(reductions, accumulators.split(carried), strict=True)):
             found = []
             for u in range(group.vectors):
-                mine = parts[u * split.copies : (u + 1) * split.copies]
+                mine = parts[u * each : (u + 1) * each]
                 found.append(r.finish(b, accumulators.joined(mine, r)))
             self.body.set_reduced(s, i, found)
 
@@ -634,8 +637,8 @@ class _Columns(_Loops):
             found: list[str] = []
             for r, copies in zip(accumulators.reductions, accumulators.split(carried), strict=True):
                 for c, parts in enumerate(copies):
-                    u, step = divmod(c, each)
-                    if step < group.steps:
+                    u, first = divmod(c, each)
+                    for step in range(first, group.steps, each):
                         at = self.f.add(start, step)
                         place = b.splat("i64", str(at)) if r.arg else ""
                         value = self.body.value(s, r.value, u, step, group.lanes)
